@@ -1,0 +1,268 @@
+//! The kinds, one file each.
+//!
+//! A kind is a spec (what the user wants), a status detail (what the controller reports) and the checks that a JSON Schema
+//! cannot express. Adding one means writing its file and adding one line to the [`kinds!`] table below; reader, store, API,
+//! CLI, JSON Schema, OpenAPI and `skep explain` follow from the table.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Condition;
+use crate::resource::{Generation, ResourceKey};
+
+mod app;
+mod domain;
+mod environment;
+mod organization;
+mod plan;
+mod process;
+mod secret;
+
+pub use app::{AppDetail, AppSource, AppSpec};
+pub use domain::{DomainDetail, DomainSpec, TlsMode};
+pub use environment::{
+    EnvironmentDetail, EnvironmentSpec, ProcessStatus, ReleaseStatus, RestartCondition, RestartSpec,
+    RolloutOrder, RolloutSpec, SecretMount, SecuritySpec, TaskError,
+};
+pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
+pub use plan::{PlanDetail, PlanSpec};
+pub use process::{HealthCheck, NamedPort, ProcessSpec, Resources, VolumeMount};
+pub use secret::{SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue};
+
+/// Where the resources of a kind live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KindScope {
+    /// Shared by all organisations.
+    Platform,
+    /// Inside one organisation.
+    Org,
+}
+
+/// Something about a spec that its types allow and its meaning forbids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: a JSON pointer relative to the spec, such as `/processes/web/ports/0`.
+    pub pointer: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Collects problems while a spec is checked.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes one problem.
+    pub fn push(&mut self, pointer: impl Into<String>, problem: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Problem { pointer: pointer.into(), problem: problem.into(), help: help.into() });
+    }
+
+    /// All that were noted.
+    pub fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+}
+
+/// What the controller reports about a resource: the part that every kind has, and the kind's own detail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status<D> {
+    /// The generation of the spec that the whole status speaks of.
+    pub observed_generation: Generation,
+    /// Ready always; Progressing, Stalled and Degraded while they hold.
+    pub conditions: Vec<Condition>,
+    /// The kind's own.
+    #[serde(flatten)]
+    pub detail: D,
+}
+
+/// The part of a status that can be read without knowing the kind.
+pub type AnyStatus = Status<serde_json::Map<String, serde_json::Value>>;
+
+/// What makes a type the spec of a kind.
+pub trait KindSpec:
+    Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
+    /// The kind it is the spec of.
+    const KIND: Kind;
+    /// The kind's own part of the status.
+    type Detail: Clone
+        + fmt::Debug
+        + PartialEq
+        + Serialize
+        + DeserializeOwned
+        + JsonSchema
+        + Default
+        + Send
+        + Sync
+        + 'static;
+
+    /// Finds what the types allow and the meaning forbids. Only this spec is known here; what depends on other resources is
+    /// found by the planner.
+    fn check(&self, problems: &mut Problems);
+
+    /// The resources of the same scope, or of the platform, that this spec refers to.
+    fn references(&self, key: &ResourceKey) -> Vec<ResourceKey>;
+}
+
+macro_rules! kinds {
+    ($($kind:ident { spec: $spec:ty, scope: $scope:ident, plural: $plural:literal, about: $about:literal },)*) => {
+        /// The name of a kind.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum Kind {
+            $(#[doc = $about] $kind,)*
+        }
+
+        impl Kind {
+            /// All kinds, in the order in which a reader should meet them: what is referred to comes first.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// The name as manifests write it, for example `Environment`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)* }
+            }
+
+            /// The name as URLs write it, for example `environments`.
+            pub const fn plural(self) -> &'static str {
+                match self { $(Self::$kind => $plural,)* }
+            }
+
+            /// Where its resources live.
+            pub const fn scope(self) -> KindScope {
+                match self { $(Self::$kind => KindScope::$scope,)* }
+            }
+
+            /// One sentence about it.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$kind => $about,)* }
+            }
+
+            /// The JSON Schema of its spec, with definitions added to the generator.
+            pub fn spec_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Self::$kind => generator.subschema_for::<$spec>(),)* }
+            }
+
+            /// The JSON Schema of its own part of the status.
+            pub fn detail_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Self::$kind => generator.subschema_for::<<$spec as KindSpec>::Detail>(),)* }
+            }
+        }
+
+        /// The spec of any kind.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum AnySpec {
+            $(#[doc = $about] $kind(Box<$spec>),)*
+        }
+
+        impl AnySpec {
+            /// Reads the spec of a kind from JSON. Checks types and fields, not [`AnySpec::check`].
+            pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Self, serde_json::Error> {
+                match kind { $(Kind::$kind => serde_json::from_value(json).map(|spec| Self::$kind(Box::new(spec))),)* }
+            }
+
+            /// The spec as JSON, without the values of secrets.
+            pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
+                match self { $(Self::$kind(spec) => serde_json::to_value(spec),)* }
+            }
+
+            /// The kind it is the spec of.
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind,)* }
+            }
+
+            /// See [`KindSpec::check`].
+            pub fn check(&self, problems: &mut Problems) {
+                match self { $(Self::$kind(spec) => spec.check(problems),)* }
+            }
+
+            /// See [`KindSpec::references`].
+            pub fn references(&self, key: &ResourceKey) -> Vec<ResourceKey> {
+                match self { $(Self::$kind(spec) => spec.references(key),)* }
+            }
+        }
+
+        $(
+            impl From<$spec> for AnySpec {
+                fn from(spec: $spec) -> Self {
+                    Self::$kind(Box::new(spec))
+                }
+            }
+
+            impl TryFrom<AnySpec> for $spec {
+                type Error = AnySpec;
+
+                fn try_from(spec: AnySpec) -> Result<Self, AnySpec> {
+                    match spec {
+                        AnySpec::$kind(spec) => Ok(*spec),
+                        #[allow(unreachable_patterns, reason = "a table of one kind has no other variant")]
+                        other => Err(other),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+kinds! {
+    Organization {
+        spec: OrganizationSpec, scope: Platform, plural: "organizations",
+        about: "A tenant: its own network, its own resources, nothing shared with another."
+    },
+    Plan {
+        spec: PlanSpec, scope: Platform, plural: "plans",
+        about: "What an environment may use: resources of one instance, and how many instances."
+    },
+    Secret {
+        spec: SecretSpec, scope: Org, plural: "secrets",
+        about: "A value that processes read as a file and that nobody can read back."
+    },
+    App {
+        spec: AppSpec, scope: Org, plural: "apps",
+        about: "What is built and released: where its image comes from and which processes it has."
+    },
+    Environment {
+        spec: EnvironmentSpec, scope: Org, plural: "environments",
+        about: "One running copy of an app: its region, plan, configuration and formation."
+    },
+    Domain {
+        spec: DomainSpec, scope: Org, plural: "domains",
+        about: "A host name that is routed to a process of an environment."
+    },
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// No kind has that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a kind")]
+pub struct UnknownKind {
+    /// The name that was given.
+    pub name: String,
+}
+
+impl std::str::FromStr for Kind {
+    type Err = UnknownKind;
+
+    /// Reads the manifest form, the plural, or either in any case (`Environment`, `environments`, `environment`), and `org`
+    /// and `env` for the two that are typed most.
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        let lower = text.to_ascii_lowercase();
+        let by_name =
+            Self::ALL.iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text) || kind.plural() == lower);
+        match (by_name, lower.as_str()) {
+            (Some(kind), _) => Ok(*kind),
+            (None, "org" | "orgs") => Ok(Self::Organization),
+            (None, "env" | "envs") => Ok(Self::Environment),
+            (None, _) => Err(UnknownKind { name: text.to_owned() }),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Every kind Skep knows, as types.
+//!
+//! This crate is the vocabulary of the whole product: the envelope that wraps all kinds ([`resource`]), the kinds
+//! themselves ([`kind`]), the scalar newtypes their fields are made of ([`scalar`]), and the conditions a status speaks in
+//! ([`condition`]). Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
+//! was checked here.
+//!
+//! Guarantees: a value of any type in this crate is valid by construction; a spec written by [`serde`] reads back equal;
+//! nothing here knows a clock, a socket or a runtime.
+
+pub mod condition;
+pub mod kind;
+pub mod resource;
+pub mod scalar;
+pub mod selector;
+
+pub use condition::{Condition, ConditionKind, ConditionStatus, Reason};
+pub use kind::{AnySpec, Kind, KindScope, KindSpec};
+pub use resource::{
+    Annotations, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Resource, ResourceKey,
+    Revision, Scope, Uid,
+};
+pub use scalar::{
+    Bytes, Cpu, Duration, EnvName, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName, Port,
+    ProcessName, Region, ResourceName, ScalarError,
+};
+
+/// The only API version so far. A manifest must name it, so that a later version can change meaning without guessing.
+pub const API_VERSION: &str = "skep.dev/v1";
+
+/// The prefix of every label and annotation that Skep itself writes. Tenants may not use it.
+pub const RESERVED_PREFIX: &str = "skep.dev/";
