@@ -56,7 +56,7 @@ pub use task_spec::{
     Limits, LogDriver, NetworkAttachmentConfig, Placement, PlacementPreference, Platform, Reservations,
     Resources, RestartCondition, RestartPolicy, SpreadPreference, TaskSpec,
 };
-pub use wire::{Extra, Labels, Nanos, Version};
+pub use wire::{Extra, Labels, Nanos, Ratio, Version};
 
 #[cfg(test)]
 mod fixture_tests;

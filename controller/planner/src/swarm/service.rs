@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{Endpoint, EndpointSpec};
 use super::id::ServiceId;
 use super::task_spec::{NetworkAttachmentConfig, TaskSpec};
-use super::wire::{Extra, Labels, Nanos, Version};
+use super::wire::{Extra, Labels, Nanos, Ratio, Version};
 
 wire_struct! {
     /// A service as the engine answers it.
@@ -55,7 +55,7 @@ wire_struct! {
 }
 
 /// How many tasks a service has.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceMode {
     /// So many tasks, anywhere.
     Replicated(ReplicatedMode),
@@ -118,7 +118,7 @@ wire_struct! {
         /// For how long a failure of a replaced task counts.
         monitor: Nanos = "Monitor",
         /// The share of failing tasks that is tolerated.
-        max_failure_ratio: f32 = "MaxFailureRatio",
+        max_failure_ratio: Ratio = "MaxFailureRatio",
         /// Whether the old task stops before the new one starts.
         order: Option<UpdateOrder> = "Order",
     }

@@ -53,6 +53,26 @@ impl fmt::Display for Nanos {
     }
 }
 
+/// A share between 0 and 1, in the precision the engine keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ratio(f32);
+
+/// Every value equals itself: JSON has no NaN, and [`Ratio::new`] takes none.
+impl Eq for Ratio {}
+
+impl Ratio {
+    /// The share, brought between 0 and 1.
+    pub fn new(share: f32) -> Self {
+        Self(if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) })
+    }
+
+    /// The share as a number.
+    pub fn get(self) -> f32 {
+        self.0
+    }
+}
+
 /// Reads null as the type's empty value: the engine writes `null` for an empty list or map in places.
 pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -78,7 +98,7 @@ macro_rules! wire_struct {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub struct $name {
             $(
                 /// The engine's identity of this object; reading one without it fails.
