@@ -1,0 +1,25 @@
+//! The planner: desired and observed in, a plan out. Pure and deterministic (invariant I1).
+//!
+//! ```text
+//! desired  (schemas)   ─┐
+//! observed (swarm, observed) ─┼─> reconcile::{organization, secret, environment} ─> step::Plan + status
+//! inventory, releases  ─┘         using render, normalize, diff and health
+//! ```
+//!
+//! There is no clock, no randomness and no I/O in this crate: the time is an input, names are derived, maps are ordered. The same
+//! input gives the same plan, byte for byte, which is why `skep diff`, `skep plan` and the reconcile loop can share it.
+
+pub mod inventory;
+pub mod naming;
+pub mod observed;
+pub mod release;
+pub mod settings;
+pub mod step;
+pub mod swarm;
+
+pub use inventory::{InventoryEntry, ObjectKind, ObjectRef};
+pub use naming::InstanceId;
+pub use observed::Observed;
+pub use release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage, Verdict};
+pub use settings::{NetworkPool, OrgSubnet, Settings};
+pub use step::{Blocked, Cost, FieldChange, NewRelease, Op, Plan, Step, VerdictChange};
