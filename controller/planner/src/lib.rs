@@ -16,6 +16,7 @@ pub mod release;
 pub mod settings;
 pub mod step;
 pub mod swarm;
+pub mod view;
 
 pub use inventory::{InventoryEntry, ObjectKind, ObjectRef};
 pub use naming::InstanceId;
