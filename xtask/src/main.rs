@@ -1,0 +1,39 @@
+//! `cargo xtask …`: what a developer and CI run on this repository.
+//!
+//! Each command is a module. They share [`workspace`] for finding things and running cargo.
+
+mod deps;
+mod queries;
+mod test;
+mod totals;
+mod workspace;
+
+use anyhow::{Result, bail};
+
+use crate::test::Scope;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  check-deps      prove the direction of dependencies between the crates
+  test            format, lints, dependencies, queries and every test; ends with a line of totals
+  test --fast     the same without the tests that start Docker engines
+  sqlx-prepare    write .sqlx, the types of the store's queries, from the migrations
+  sqlx-check      fail if .sqlx is not what sqlx-prepare would write";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["check-deps"] => deps::check(),
+        ["test"] => test::run(Scope::Everything),
+        ["test", "--fast"] => test::run(Scope::WithoutEngines),
+        ["sqlx-prepare"] => queries::prepare(),
+        ["sqlx-check"] => queries::check(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("{USAGE}"),
+    }
+}
