@@ -284,9 +284,9 @@ impl Cluster {
 /// A single engine: a cluster of one node that reads as the node itself.
 #[derive(Debug)]
 pub struct Engine {
-    cluster: Cluster,
-    // The cluster's only node, moved out so that it can be handed out without an index.
+    // The cluster's only node, moved out so that it can be handed out without an index. It ends before the rest goes.
     node: Node,
+    cluster: Cluster,
 }
 
 impl Engine {
@@ -294,7 +294,7 @@ impl Engine {
     pub fn start(version: EngineVersion, options: EngineOptions) -> Result<Engine> {
         let mut cluster = Cluster::start(1, &ClusterOptions { version, engine: options })?;
         let node = cluster.nodes.pop().context("a cluster of one has a node")?;
-        Ok(Engine { cluster, node })
+        Ok(Engine { node, cluster })
     }
 
     /// The node, to kill and start.

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -209,14 +210,21 @@ pub(crate) fn recorded(dir: &Path) -> Result<Vec<u32>> {
     }
 }
 
+/// A record file of our own, locked. A sweep may come between its creation and the lock and take it for abandoned; then
+/// the locked file is no longer the one at its path, and another is made.
 fn new_record() -> Result<(PathBuf, File)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let dir = crate::lease::root().join("processes");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let path = dir.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok((path, file))
+    loop {
+        let path = dir.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        let ours = file.metadata().context("an open file has metadata")?.ino();
+        if fs::metadata(&path).is_ok_and(|found| found.ino() == ours) {
+            return Ok((path, file));
+        }
+    }
 }
 
 /// Ends processes whose test is gone.
