@@ -1,1 +1,3 @@
-//! Skep.
+//! The HTTP API: routes, admission, problem+json, watch streams and OpenAPI.
+
+pub mod wire;

@@ -1,0 +1,345 @@
+//! What travels over HTTP: every request and every answer as a type, shared by server and client.
+//!
+//! These are views, apart from what the store holds: an answer is built field by field, so that nothing is published because
+//! somebody stored it. Types that already are views (a plan's preview, a diagnostic, a condition) are used as they are.
+//! Field names are camelCase; instants are RFC 3339; absent means not known or not set, never empty text.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use skep_schemas::kind::AnyStatus;
+use skep_schemas::{
+    Annotations, Finalizer, Generation, Kind, Labels, OrgName, Owner, Resource, ResourceKey, ResourceName,
+    Revision, Uid,
+};
+
+mod operation;
+
+pub use operation::{
+    ComponentHealth, EventList, EventQuery, EventSeverity, EventView, LogLine, LogQuery, LogStream,
+    Readiness, ReleaseItem, ReleaseList, VersionView,
+};
+pub use skep_planner::view::PreviewView;
+pub use skep_schemas::codes::Code;
+pub use skep_schemas::diagnostic::Diagnostic;
+
+/// The content type of a stream of YAML documents.
+pub const YAML: &str = "application/yaml";
+/// The content type of problem answers.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The content type of streams.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// The header that names a request, in answers and in the server's log.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// A stored resource, as every answer shows it. A Secret's value is not part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceView {
+    /// The version of the form.
+    pub api_version: String,
+    /// The kind.
+    pub kind: Kind,
+    /// Address, identity and bookkeeping.
+    pub metadata: MetaView,
+    /// What is wanted.
+    pub spec: serde_json::Value,
+    /// What is so; absent before the first report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<serde_json::Value>,
+}
+
+/// The metadata of a stored resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MetaView {
+    /// The organisation; absent for platform kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgName>,
+    /// The name, unique for the kind within its organisation.
+    pub name: ResourceName,
+    /// The identity: another one after the resource was deleted and made again.
+    pub uid: Uid,
+    /// Short key-value pairs to select by.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Free text for people and tools.
+    #[serde(default)]
+    pub annotations: Annotations,
+    /// Counts changes of the spec.
+    pub generation: Generation,
+    /// The transaction that last wrote it; the ETag.
+    pub revision: Revision,
+    /// Why the resource must stay although its deletion was asked for.
+    #[serde(default)]
+    pub finalizers: BTreeSet<Finalizer>,
+    /// When deletion was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_requested_at: Option<Timestamp>,
+    /// Who maintains it.
+    pub managed_by: Owner,
+    /// When it was first written.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+impl ResourceView {
+    /// How a stored resource is shown.
+    pub fn of(resource: &Resource) -> Result<Self, serde_json::Error> {
+        let Resource { meta, spec, status } = resource;
+        Ok(Self {
+            api_version: skep_schemas::API_VERSION.to_owned(),
+            kind: meta.key.kind(),
+            metadata: MetaView {
+                org: meta.key.org().cloned(),
+                name: meta.key.name().clone(),
+                uid: meta.uid,
+                labels: meta.labels.clone(),
+                annotations: meta.annotations.clone(),
+                generation: meta.generation,
+                revision: meta.revision,
+                finalizers: meta.finalizers.clone(),
+                deletion_requested_at: meta.deletion_requested_at,
+                managed_by: meta.managed_by.clone(),
+                created_at: meta.created_at,
+                updated_at: meta.updated_at,
+            },
+            spec: spec.to_json()?,
+            status: (!status.is_null()).then(|| status.clone()),
+        })
+    }
+
+    /// The part of the status that every kind has; `None` before the first report.
+    pub fn any_status(&self) -> Option<AnyStatus> {
+        self.status.as_ref().and_then(|status| serde_json::from_value(status.clone()).ok())
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceList {
+    /// The resources, by organisation and name.
+    pub items: Vec<ResourceView>,
+    /// Where to go on; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The state that the page shows. A watch from here misses nothing.
+    pub revision: Revision,
+}
+
+/// Which part of a list is wanted, and whether to go on watching it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListQuery {
+    /// Only resources with these labels: `key=value`, `key!=value`, `key`, `!key`, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<String>,
+    /// How many at most; 500 when absent, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Answer with a stream of changes instead of a page.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
+    /// With `watch`: the revision after which to begin, such as the `revision` of a list. Absent: everything that exists comes
+    /// first, as `added` events with a `bookmark` after them. The header `Last-Event-ID` goes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Revision>,
+}
+
+/// How a write is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WriteQuery {
+    /// Check and answer as if, and write nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// How a batch is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchQuery {
+    /// The organisation of documents that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgName>,
+    /// Check and answer as if, and write nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// A batch in its JSON form. The YAML form is a stream of documents.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Batch {
+    /// The manifests.
+    #[serde(default)]
+    pub documents: Vec<serde_json::Value>,
+    /// For plans only: resources that would be deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delete: Vec<ResourceRef>,
+}
+
+/// Documents may hold the values of secrets, so only their number is shown.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("documents", &self.documents.len())
+            .field("delete", &self.delete)
+            .finish()
+    }
+}
+
+/// The address of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResourceRef {
+    /// The organisation; absent for platform kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgName>,
+    /// The kind.
+    pub kind: Kind,
+    /// The name.
+    pub name: ResourceName,
+}
+
+impl From<&ResourceKey> for ResourceRef {
+    fn from(key: &ResourceKey) -> Self {
+        Self { org: key.org().cloned(), kind: key.kind(), name: key.name().clone() }
+    }
+}
+
+/// What a batch did, or would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyAnswer {
+    /// Was nothing written because that was asked for?
+    pub dry_run: bool,
+    /// The state that holds it; a watch from here sees what comes of it.
+    pub revision: Revision,
+    /// One for each document, in their order.
+    pub results: Vec<ApplyResult>,
+}
+
+/// What became of one document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyResult {
+    /// What was done.
+    pub action: ApplyAction,
+    /// The resource as it is now.
+    pub resource: ResourceView,
+}
+
+/// What was done with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ApplyAction {
+    /// The resource is new.
+    Created,
+    /// It was there, and spec, labels or annotations changed.
+    Configured,
+    /// Nothing changed.
+    Unchanged,
+}
+
+impl fmt::Display for ApplyAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+        })
+    }
+}
+
+/// One event of a watch. Its SSE `event` is the type, its SSE `id` the revision, to be sent back as `Last-Event-ID`.
+///
+/// A watch that cannot go on says so in an event `problem` whose data is a [`Problem`], and ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
+pub enum WatchEvent {
+    /// It did not match before: it is new, or its labels changed.
+    Added {
+        /// The transaction that did it.
+        revision: Revision,
+        /// The resource as it is now.
+        resource: Box<ResourceView>,
+    },
+    /// Spec, metadata or status changed.
+    Modified {
+        /// The transaction that did it.
+        revision: Revision,
+        /// The resource as it is now.
+        resource: Box<ResourceView>,
+    },
+    /// It is gone, or does not match any longer.
+    Deleted {
+        /// The transaction that did it.
+        revision: Revision,
+        /// The address that was in use.
+        resource: ResourceRef,
+        /// The identity that ended.
+        uid: Uid,
+    },
+    /// Everything up to this revision has been sent.
+    Bookmark {
+        /// Where a later watch can begin.
+        revision: Revision,
+    },
+}
+
+impl WatchEvent {
+    /// The SSE `event`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Added { .. } => "added",
+            Self::Modified { .. } => "modified",
+            Self::Deleted { .. } => "deleted",
+            Self::Bookmark { .. } => "bookmark",
+        }
+    }
+
+    /// The SSE `id`.
+    pub const fn revision(&self) -> Revision {
+        match self {
+            Self::Added { revision, .. }
+            | Self::Modified { revision, .. }
+            | Self::Deleted { revision, .. }
+            | Self::Bookmark { revision } => *revision,
+        }
+    }
+}
+
+/// What went wrong, in the form of RFC 9457.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Names the sort of problem: `urn:skep:error:SKnnnn`.
+    #[serde(rename = "type")]
+    pub problem_type: String,
+    /// The sort of problem in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong in this case.
+    pub detail: String,
+    /// The code; `skep explain` documents it.
+    pub code: Code,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Each problem of the manifests that were sent, with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+    /// The id of the request, to be found in the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}

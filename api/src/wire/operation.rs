@@ -1,0 +1,163 @@
+//! What is told about running things: events, releases, logs, readiness, version.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use skep_schemas::ProcessName;
+
+use super::ResourceRef;
+
+/// Something that happened to a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventView {
+    /// To which.
+    pub resource: ResourceRef,
+    /// Does it need attention?
+    pub severity: EventSeverity,
+    /// One word for programs.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// How often it happened in a row.
+    pub count: u32,
+    /// When it first did.
+    pub first_seen: Timestamp,
+    /// When it last did.
+    pub last_seen: Timestamp,
+}
+
+/// Does an event need attention?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum EventSeverity {
+    /// No.
+    Normal,
+    /// Yes.
+    Warning,
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EventQuery {
+    /// How many of the newest; 100 when absent, 500 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Events, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventList {
+    /// The events.
+    pub items: Vec<EventView>,
+}
+
+/// One release of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseItem {
+    /// Its number.
+    pub version: u32,
+    /// The image as it was written.
+    pub image: String,
+    /// What that stood for.
+    pub digest: String,
+    /// Its processes.
+    pub processes: BTreeSet<ProcessName>,
+    /// How it went: pending, succeeded, rolledBack, failed or superseded.
+    pub verdict: String,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Releases, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseList {
+    /// The releases.
+    pub items: Vec<ReleaseItem>,
+}
+
+/// Which lines of an environment's output are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogQuery {
+    /// Only of this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessName>,
+    /// Only lines from this instant on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How many of the newest lines of each process; 100 when absent, 10000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u32>,
+    /// Go on with new lines as they come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+}
+
+/// One line of output, the data of an SSE `log` event. The stream ends with an event `end`, or with `problem`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Timestamp,
+    /// By which process.
+    pub process: ProcessName,
+    /// By which of its instances: the short form of the task's id.
+    pub instance: String,
+    /// To which stream.
+    pub stream: LogStream,
+    /// The line, without its line end.
+    pub text: String,
+}
+
+/// A stream of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Can the server do its work?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// Are all components ready?
+    pub ready: bool,
+    /// Each.
+    pub components: Vec<ComponentHealth>,
+}
+
+/// Can one component do its work?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentHealth {
+    /// Its name: database, watch, engine, …
+    pub name: String,
+    /// Is it ready?
+    pub ready: bool,
+    /// What is wrong, in general words: this is told to anyone who asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Which server this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionView {
+    /// The version of the program.
+    pub version: String,
+    /// The version of manifests that it reads.
+    pub api_version: String,
+}
