@@ -16,7 +16,9 @@ use crate::kind::{AnySpec, Kind, KindScope};
 use crate::scalar::{OrgName, ResourceName};
 
 /// The identity of one resource for its whole life. A resource that is deleted and made again has another uid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Uid(Uuid);
 
@@ -54,7 +56,7 @@ impl std::str::FromStr for Uid {
 macro_rules! counter {
     ($(#[$doc:meta])* $ty:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $ty(i64);
 
@@ -200,7 +202,7 @@ pub type Labels = BTreeMap<String, String>;
 pub type Annotations = BTreeMap<String, String>;
 
 /// Who maintains a resource, so that two writers do not fight silently.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "kebab-case", tag = "by")]
 pub enum Owner {
     /// Applied through the API by hand or by a script.
@@ -214,7 +216,7 @@ pub enum Owner {
 }
 
 /// A reason why a row may not be removed yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finalizer {
     /// Objects in the Swarm may still exist for it (invariant I12).

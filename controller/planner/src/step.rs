@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Generation, Reason, ResourceKey, Uid};
 
@@ -121,7 +122,7 @@ impl Op {
 }
 
 /// What a step costs those who use what it changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "cost")]
 pub enum Cost {
     /// Something new; nothing that runs is touched.
@@ -158,7 +159,7 @@ impl fmt::Display for Cost {
 }
 
 /// One field that a step changes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// Where in the object: a JSON pointer into the engine's form of it.
     pub pointer: String,

@@ -5,12 +5,13 @@
 
 use std::fmt::Write;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::step::{Cost, FieldChange, Plan};
 
 /// What would happen if some manifests were applied.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviewView {
     /// What would change in the store, in the order of the manifests.
@@ -20,7 +21,7 @@ pub struct PreviewView {
 }
 
 /// What would become of one resource in the store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceChange {
     /// Its address, as shown to people.
@@ -33,7 +34,7 @@ pub struct ResourceChange {
 }
 
 /// What would be done to a stored resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ResourceAction {
     /// It would be made.
@@ -47,7 +48,7 @@ pub enum ResourceAction {
 }
 
 /// What a plan would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
     /// The resource that it is for.
@@ -63,7 +64,7 @@ pub struct PlanView {
 }
 
 /// A release that a plan would make.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseView {
     /// Its number, such as `v3`.
@@ -75,7 +76,7 @@ pub struct ReleaseView {
 }
 
 /// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepView {
     /// What is done: create, update, remove, connect, disconnect.
@@ -96,7 +97,7 @@ pub struct StepView {
 }
 
 /// Something that would not be done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockedView {
     /// One word for programs.

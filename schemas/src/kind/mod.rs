@@ -69,7 +69,7 @@ impl Problems {
 }
 
 /// What the controller reports about a resource: the part that every kind has, and the kind's own detail.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status<D> {
     /// The generation of the spec that the whole status speaks of.
