@@ -9,10 +9,15 @@
 //! There is no clock, no randomness and no I/O in this crate: the time is an input, names are derived, maps are ordered. The same
 //! input gives the same plan, byte for byte, which is why `skep diff`, `skep plan` and the reconcile loop can share it.
 
+pub mod diff;
+pub mod formation;
+pub mod health;
 pub mod inventory;
 pub mod naming;
+pub mod normalize;
 pub mod observed;
 pub mod release;
+pub mod render;
 pub mod settings;
 pub mod step;
 pub mod swarm;

@@ -1,0 +1,172 @@
+//! The difference of two specs, field by field, and what it costs to make one into the other.
+//!
+//! Input are two normalised specs. The pointers are those of the engine's JSON, so that what a person reads here can be found in
+//! `docker service inspect`; environment variables are shown by name instead of by position.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::step::{Cost, FieldChange};
+use crate::swarm::ServiceSpec;
+
+/// The most changes that are listed; a spec that differs in more is another spec, and the rest would not be read.
+const CHANGES_MAX: usize = 200;
+
+/// The changes that make `live` into `desired`. Empty when they are equal.
+pub fn changes(live: &ServiceSpec, desired: &ServiceSpec) -> Vec<FieldChange> {
+    let (Ok(live), Ok(desired)) = (serde_json::to_value(live), serde_json::to_value(desired)) else {
+        // The wire types hold string-keyed maps and plain values only, which always serialise.
+        return Vec::new();
+    };
+    value_changes(&live, &desired)
+}
+
+/// The changes that make one JSON value into another.
+pub fn value_changes(live: &Value, desired: &Value) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    compare("", Some(live), Some(desired), &mut changes);
+    changes.truncate(CHANGES_MAX);
+    changes
+}
+
+fn compare(pointer: &str, live: Option<&Value>, desired: Option<&Value>, changes: &mut Vec<FieldChange>) {
+    match (live, desired) {
+        (Some(live), Some(desired)) if live == desired => {}
+        (Some(Value::Object(live)), Some(Value::Object(desired))) => {
+            compare_objects(pointer, live, desired, changes)
+        }
+        (Some(Value::Array(live)), Some(Value::Array(desired))) => {
+            match (variables(pointer, live), variables(pointer, desired)) {
+                // Equal by name but in another order: shown as a whole, because order restarts tasks.
+                (Some(live), Some(desired)) if live != desired => {
+                    compare_objects(pointer, &live, &desired, changes)
+                }
+                _ => changes.push(change(
+                    pointer,
+                    Some(&Value::Array(live.clone())),
+                    Some(&Value::Array(desired.clone())),
+                )),
+            }
+        }
+        // An object that is made or removed is shown by its fields.
+        (None, Some(Value::Object(desired))) if !desired.is_empty() => {
+            compare_objects(pointer, &Map::new(), desired, changes)
+        }
+        (Some(Value::Object(live)), None) if !live.is_empty() => {
+            compare_objects(pointer, live, &Map::new(), changes)
+        }
+        (None, None) => {}
+        (live, desired) => changes.push(change(pointer, live, desired)),
+    }
+}
+
+fn compare_objects(
+    pointer: &str,
+    live: &Map<String, Value>,
+    desired: &Map<String, Value>,
+    changes: &mut Vec<FieldChange>,
+) {
+    let keys: BTreeMap<&String, ()> = live.keys().chain(desired.keys()).map(|key| (key, ())).collect();
+    for key in keys.into_keys() {
+        // RFC 6901
+        let escaped = key.replace('~', "~0").replace('/', "~1");
+        compare(&format!("{pointer}/{escaped}"), live.get(key), desired.get(key), changes);
+    }
+}
+
+/// Environment variables by name, when the list is one and no name is used twice.
+fn variables(pointer: &str, list: &[Value]) -> Option<Map<String, Value>> {
+    if !pointer.ends_with("/Env") {
+        return None;
+    }
+    let mut variables = Map::new();
+    for entry in list {
+        let (name, value) = entry.as_str()?.split_once('=')?;
+        if variables.insert(name.to_owned(), Value::String(value.to_owned())).is_some() {
+            return None;
+        }
+    }
+    Some(variables)
+}
+
+fn change(pointer: &str, from: Option<&Value>, to: Option<&Value>) -> FieldChange {
+    FieldChange { pointer: pointer.to_owned(), from: from.cloned(), to: to.cloned() }
+}
+
+/// What an update with these changes costs a service whose tasks run like this.
+///
+/// The rule is swarmkit's (`manager/orchestrator/task.go`, `IsTaskDirty`): a task is replaced when its template or endpoint spec
+/// differs; labels of the service, how it is updated and how many tasks it has are not part of either. A task that still fits a
+/// changed placement is left alone (`IsTaskDirtyPlacementConstraintsOnly`).
+///
+/// `tasks` are the tasks that run; `misplaced` those of them that the new placement forbids.
+pub fn cost(
+    changes: &[FieldChange],
+    from_replicas: u64,
+    to_replicas: u64,
+    tasks: u64,
+    misplaced: u64,
+) -> Cost {
+    let dirty = |change: &FieldChange| {
+        let pointer = change.pointer.as_str();
+        (pointer.starts_with("/TaskTemplate/") || pointer.starts_with("/EndpointSpec"))
+            && !pointer.starts_with("/TaskTemplate/Placement")
+    };
+    let replaced = if changes.iter().any(dirty) { tasks } else { misplaced };
+    if replaced > 0 {
+        return Cost::RollingRestart { tasks: replaced.min(to_replicas.max(1)) };
+    }
+    if from_replicas != to_replicas {
+        return Cost::Scale { from: from_replicas, to: to_replicas };
+    }
+    Cost::NoRestart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn texts(live: Value, desired: Value) -> Vec<String> {
+        value_changes(&live, &desired).iter().map(|c| c.pointer.clone()).collect()
+    }
+
+    #[test]
+    fn variables_are_compared_by_name() {
+        let found = value_changes(&json!({"Env": ["A=1", "B=2"]}), &json!({"Env": ["A=1", "B=3", "C=4"]}));
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].pointer.as_str(), &found[0].to), ("/Env/B", &Some(json!("3"))));
+        assert_eq!((found[1].pointer.as_str(), &found[1].from), ("/Env/C", &None));
+    }
+
+    #[test]
+    fn another_order_of_variables_is_a_change_because_it_restarts_tasks() {
+        assert_eq!(texts(json!({"Env": ["A=1", "B=2"]}), json!({"Env": ["B=2", "A=1"]})), ["/Env"]);
+    }
+
+    #[test]
+    fn pointers_are_escaped_and_removed_objects_are_shown_by_field() {
+        assert_eq!(
+            texts(json!({"Labels": {"a/b": "1", "c": "2"}}), json!({})),
+            ["/Labels/a~1b", "/Labels/c"]
+        );
+    }
+
+    #[test]
+    fn only_the_template_and_the_endpoint_restart_tasks() {
+        let changed = |pointer: &str| [FieldChange { pointer: pointer.to_owned(), from: None, to: None }];
+        assert_eq!(cost(&changed("/Labels/a"), 2, 2, 2, 0), Cost::NoRestart);
+        assert_eq!(cost(&changed("/UpdateConfig/Monitor"), 2, 2, 2, 0), Cost::NoRestart);
+        assert_eq!(cost(&changed("/Mode/Replicated/Replicas"), 2, 3, 2, 0), Cost::Scale { from: 2, to: 3 });
+        assert_eq!(
+            cost(&changed("/TaskTemplate/ContainerSpec/Env/A"), 2, 2, 2, 0),
+            Cost::RollingRestart { tasks: 2 }
+        );
+        assert_eq!(
+            cost(&changed("/TaskTemplate/Placement/Constraints"), 2, 2, 2, 1),
+            Cost::RollingRestart { tasks: 1 }
+        );
+        assert_eq!(cost(&changed("/TaskTemplate/Placement/Constraints"), 2, 2, 2, 0), Cost::NoRestart);
+    }
+}

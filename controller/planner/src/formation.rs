@@ -1,0 +1,175 @@
+//! The formation of an environment: its processes, with everything merged that app, environment and plan say about them.
+//!
+//! The rule is one sentence: a field that the environment sets wins over the app's, variables and volumes included by name, and
+//! what neither sets comes from the plan or from a default. The result is complete, so nothing after this step looks anything up.
+
+use std::collections::BTreeMap;
+
+use skep_schemas::kind::{AppSpec, EnvironmentSpec, PlanSpec, ProcessSpec, Resources};
+use skep_schemas::{Duration, EnvName, ImageRef, ProcessName};
+
+use crate::release::ReleaseProcess;
+use crate::step::Blocked;
+
+/// How long an instance may take to end when nothing says otherwise; Heroku's number.
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(30);
+
+/// One process and how much of it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FormationProcess {
+    /// What runs; part of a release.
+    pub process: ReleaseProcess,
+    /// How many instances; not part of a release.
+    pub instances: u32,
+}
+
+/// The formation of an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Formation {
+    /// The image that all processes run.
+    pub image: ImageRef,
+    /// The processes.
+    pub processes: BTreeMap<ProcessName, FormationProcess>,
+}
+
+/// Merges what app, environment and plan say. Everything that stands in the way is returned at once.
+pub fn formation(
+    app: &AppSpec,
+    environment: &EnvironmentSpec,
+    plan: Option<&PlanSpec>,
+    default_resources: Resources,
+) -> Result<Formation, Vec<Blocked>> {
+    let mut blocked = Vec::new();
+    let image = environment.image.clone().or_else(|| app.source.as_ref().map(|source| source.image.clone()));
+    if image.is_none() {
+        blocked.push(Blocked::ReferenceMissing {
+            resource: format!("an image: neither App/{} nor the environment", environment.app),
+        });
+    }
+    let limits = plan.map_or(default_resources, |plan| plan.instance);
+    let names = app.processes.keys().chain(environment.processes.keys());
+    let processes: BTreeMap<ProcessName, FormationProcess> = names
+        .map(|name| (name.clone(), process(name, app.processes.get(name), environment, limits)))
+        .collect();
+    if processes.is_empty() {
+        blocked.push(Blocked::ReferenceMissing {
+            resource: format!("a process: neither App/{} nor the environment", environment.app),
+        });
+    }
+    if let Some(plan) = plan {
+        blocked.extend(processes.iter().flat_map(|(name, process)| quota(name, process, plan)));
+    }
+    match image {
+        Some(image) if blocked.is_empty() => Ok(Formation { image, processes }),
+        Some(_) | None => Err(blocked),
+    }
+}
+
+fn process(
+    name: &ProcessName,
+    app: Option<&ProcessSpec>,
+    environment: &EnvironmentSpec,
+    limits: Resources,
+) -> FormationProcess {
+    let nothing = ProcessSpec::default();
+    let app = app.unwrap_or(&nothing);
+    let own = environment.processes.get(name).unwrap_or(&nothing);
+    let ports = own.ports.clone().or_else(|| app.ports.clone()).unwrap_or_default();
+    let mut env: BTreeMap<EnvName, String> = app.env.clone();
+    env.extend(environment.env.clone());
+    env.extend(own.env.clone());
+    if let (Some(first), Ok(port)) = (ports.first(), "PORT".parse::<EnvName>()) {
+        env.entry(port).or_insert_with(|| first.port.to_string());
+    }
+    FormationProcess {
+        process: ReleaseProcess {
+            entrypoint: own.entrypoint.clone().or_else(|| app.entrypoint.clone()),
+            command: own.command.clone().or_else(|| app.command.clone()),
+            working_dir: own.working_dir.clone().or_else(|| app.working_dir.clone()),
+            env,
+            ports,
+            health_check: own.health_check.clone().or_else(|| app.health_check.clone()),
+            resources: own.resources.or(app.resources).unwrap_or(limits),
+            volumes: own.volumes.clone().or_else(|| app.volumes.clone()).unwrap_or_default(),
+            stop_grace_period: own.stop_grace_period.or(app.stop_grace_period).unwrap_or(STOP_GRACE_PERIOD),
+        },
+        instances: own.instances.or(app.instances).unwrap_or(1),
+    }
+}
+
+fn quota(name: &ProcessName, process: &FormationProcess, plan: &PlanSpec) -> Vec<Blocked> {
+    let asked = process.process.resources;
+    let allowed = plan.instance;
+    let mut blocked = Vec::new();
+    let mut exceed = |what: String| blocked.push(Blocked::QuotaExceeded { what });
+    if asked.cpu > allowed.cpu {
+        exceed(format!("process {name} asks for {} CPU, the plan allows {}", asked.cpu, allowed.cpu));
+    }
+    if asked.memory > allowed.memory {
+        exceed(format!(
+            "process {name} asks for {} of memory, the plan allows {}",
+            asked.memory, allowed.memory
+        ));
+    }
+    if asked.pids > allowed.pids {
+        exceed(format!("process {name} asks for {} pids, the plan allows {}", asked.pids, allowed.pids));
+    }
+    if let Some(max) = plan.max_instances
+        && process.instances > max
+    {
+        exceed(format!("process {name} asks for {} instances, the plan allows {max}", process.instances));
+    }
+    blocked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn limits() -> Resources {
+        serde_json::from_value(json!({"cpu": "500m", "memory": "256Mi"})).unwrap()
+    }
+
+    #[test]
+    fn the_environments_field_wins_and_variables_are_merged_by_name() {
+        let app: AppSpec = serde_json::from_value(json!({
+            "source": {"image": "shop:1"},
+            "processes": {"web": {"command": ["serve"], "env": {"A": "app", "B": "app"}, "ports": [{"name": "http", "port": 8080}]}},
+        }))
+        .unwrap();
+        let environment: EnvironmentSpec = serde_json::from_value(json!({
+            "app": "shop", "env": {"B": "environment", "C": "environment"},
+            "processes": {"web": {"instances": 3, "env": {"C": "process"}}, "worker": {"command": ["work"]}},
+        }))
+        .unwrap();
+        let formation = formation(&app, &environment, None, limits()).unwrap();
+        let web = &formation.processes["web"];
+        let env: Vec<_> = web.process.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(env, ["A=app", "B=environment", "C=process", "PORT=8080"]);
+        assert_eq!((web.instances, web.process.command.as_deref()), (3, Some(&["serve".to_owned()][..])));
+        assert_eq!(formation.processes["worker"].instances, 1);
+    }
+
+    #[test]
+    fn more_than_the_plan_allows_is_named_field_by_field() {
+        let app: AppSpec =
+            serde_json::from_value(json!({"source": {"image": "shop:1"}, "processes": {"web": {}}})).unwrap();
+        let environment: EnvironmentSpec = serde_json::from_value(json!({
+            "app": "shop", "processes": {"web": {"instances": 5, "resources": {"cpu": "2", "memory": "64Mi"}}},
+        }))
+        .unwrap();
+        let plan: PlanSpec =
+            serde_json::from_value(json!({"instance": {"cpu": "1", "memory": "128Mi"}, "maxInstances": 4}))
+                .unwrap();
+        let blocked = formation(&app, &environment, Some(&plan), limits()).unwrap_err();
+        let texts: Vec<_> = blocked.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "process web asks for 2 CPU, the plan allows 1",
+                "process web asks for 5 instances, the plan allows 4"
+            ]
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! How a service is doing, from the engine's own words: which tasks run, whether a roll-out is over and how it went, and why the
+//! last task failed, said so that a person can act on it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use skep_schemas::kind::TaskError;
+use skep_schemas::{Duration, Region};
+
+use crate::normalize;
+use crate::swarm::{
+    ContainerId, Node, NodeAvailability, NodeState, Service, Task, TaskSpec, TaskState, UpdateState,
+};
+
+/// What the engine says about a failed container beyond its exit code; known only for containers of the engine that Skep talks to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContainerVerdict {
+    /// The kernel ended it for using more memory than its limit.
+    pub out_of_memory: bool,
+    /// The output of its last failed health check.
+    pub health_output: Option<String>,
+}
+
+/// What a service's tasks are doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceHealth {
+    /// Tasks that run and are healthy.
+    pub running: u32,
+    /// Those of them that run the service's current template.
+    pub updated: u32,
+    /// When the youngest of those began to run.
+    pub updated_since: Option<Timestamp>,
+    /// Why the last failing task failed.
+    pub last_error: Option<TaskError>,
+    /// Where the latest update stands.
+    pub rollout: Rollout,
+}
+
+/// Where the latest update of a service stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rollout {
+    /// There is none, or it is over.
+    Settled,
+    /// Tasks are being replaced.
+    Updating,
+    /// Swarm gave up and is returning, or has returned, to the previous spec.
+    RolledBack,
+    /// Swarm gave up and stopped where it was.
+    Paused,
+}
+
+/// What a service is limited and constrained by, to put the engine's errors in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectations<'a> {
+    /// Where its tasks may run.
+    pub region: Option<&'a Region>,
+    /// Its memory limit, as shown to people.
+    pub memory: &'a str,
+    /// For how long failures count.
+    pub monitor: Duration,
+}
+
+/// Reads a service and its tasks.
+pub fn service_health(
+    service: &Service,
+    tasks: &[Task],
+    containers: &BTreeMap<ContainerId, ContainerVerdict>,
+    expected: Expectations<'_>,
+) -> ServiceHealth {
+    let template = comparable(&service.spec.task_template);
+    let running: Vec<&Task> = tasks.iter().filter(|task| is_running(task)).collect();
+    let updated: Vec<&&Task> = running.iter().filter(|task| comparable(&task.spec) == template).collect();
+    ServiceHealth {
+        running: count(running.len()),
+        updated: count(updated.len()),
+        updated_since: updated.iter().filter_map(|task| time(&task.status.timestamp)).max(),
+        last_error: last_error(tasks, containers, expected),
+        rollout: rollout(service),
+    }
+}
+
+/// A template as far as it decides whether a task is current: Swarm leaves tasks alone that still fit a changed placement.
+fn comparable(template: &TaskSpec) -> TaskSpec {
+    let mut template = normalize::task(template);
+    template.placement = None;
+    template
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// Does the task run, and is it meant to? With a health check, the engine says `running` only once it is healthy.
+pub fn is_running(task: &Task) -> bool {
+    task.status.state == Some(TaskState::Running) && task.desired_state == Some(TaskState::Running)
+}
+
+fn rollout(service: &Service) -> Rollout {
+    match service.update_status.as_ref().and_then(|status| status.state.as_ref()) {
+        None | Some(UpdateState::Completed) => Rollout::Settled,
+        Some(UpdateState::RollbackStarted | UpdateState::RollbackPaused | UpdateState::RollbackCompleted) => {
+            Rollout::RolledBack
+        }
+        Some(UpdateState::Paused) => Rollout::Paused,
+        // A word from a newer engine: an update that is not known to be over is under way.
+        Some(UpdateState::Updating | UpdateState::Other(_)) => Rollout::Updating,
+    }
+}
+
+/// When the latest update began.
+pub fn update_started_at(service: &Service) -> Option<Timestamp> {
+    service.update_status.as_ref().and_then(|status| time(&status.started_at))
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+fn last_error(
+    tasks: &[Task],
+    containers: &BTreeMap<ContainerId, ContainerVerdict>,
+    expected: Expectations<'_>,
+) -> Option<TaskError> {
+    let newest = tasks
+        .iter()
+        .filter(|task| !task.status.err.is_empty())
+        .max_by_key(|task| time(&task.status.timestamp))?;
+    let container =
+        newest.status.container_status.as_ref().and_then(|status| containers.get(&status.container_id));
+    let message = in_words(newest, container, expected);
+    Some(TaskError { message, at: time(&newest.status.timestamp)? })
+}
+
+/// The engine's error in words that say what to do about it. What is not recognised is passed on as it is.
+fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expectations<'_>) -> String {
+    let error = task.status.err.as_str();
+    let exit = task.status.container_status.as_ref().map_or(0, |status| status.exit_code);
+    if container.is_some_and(|verdict| verdict.out_of_memory) {
+        return format!("out of memory: it used more than its limit of {}", expected.memory);
+    }
+    if let Some(image) = after(error, "No such image: ") {
+        return format!("image not found on any node: {image}");
+    }
+    if error.contains("unhealthy container") {
+        let output = container
+            .and_then(|verdict| verdict.health_output.as_deref())
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        return output.map_or_else(
+            || "the health check failed".to_owned(),
+            |text| format!("the health check failed: {text}"),
+        );
+    }
+    if let Some(rest) = after(error, "no suitable node (") {
+        return unschedulable(rest.trim_end_matches(')'), expected);
+    }
+    if exit == 137 && error.starts_with("task: non-zero exit") {
+        return format!(
+            "killed (exit code 137): most likely out of memory, its limit is {}",
+            expected.memory
+        );
+    }
+    if error.starts_with("task: non-zero exit") {
+        return format!("the process ended with exit code {exit}");
+    }
+    if error.contains("executable file not found")
+        || error.contains("no such file or directory") && error.contains("starting container")
+    {
+        return format!("the command was not found in the image: {error}");
+    }
+    error.to_owned()
+}
+
+fn unschedulable(why: &str, expected: Expectations<'_>) -> String {
+    match (why, expected.region) {
+        (why, Some(region)) if why.contains("scheduling constraints") => {
+            format!("no node has region={region}")
+        }
+        (why, _) if why.contains("insufficient resources") => {
+            format!("no node has enough free resources ({why})")
+        }
+        (why, _) => format!("no suitable node ({why})"),
+    }
+}
+
+fn after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
+    text.split_once(marker).map(|(_, rest)| rest)
+}
+
+/// Could a task with this region ever run on a node of the cluster? `Err` says why not.
+pub fn schedulable(
+    nodes: &[Node],
+    region: Option<&Region>,
+    memory: i64,
+    cpu_nanos: i64,
+) -> Result<(), String> {
+    let usable: Vec<&Node> = nodes.iter().filter(|node| is_usable(node)).collect();
+    if usable.is_empty() {
+        // Nodes come back; that is an outage, not an impossibility.
+        return Ok(());
+    }
+    let in_region: Vec<&&Node> = usable.iter().filter(|node| fits_region(node, region)).collect();
+    if let (true, Some(region)) = (in_region.is_empty(), region) {
+        return Err(format!("no node has region={region}"));
+    }
+    if in_region.iter().all(|node| node.description.resources.memory_bytes < memory) {
+        return Err("no node has as much memory as one instance may use".to_owned());
+    }
+    if in_region.iter().all(|node| node.description.resources.nano_cpus < cpu_nanos) {
+        return Err("no node has as many CPUs as one instance may use".to_owned());
+    }
+    Ok(())
+}
+
+/// Is the node up and not drained?
+pub fn is_usable(node: &Node) -> bool {
+    node.status.state == Some(NodeState::Ready) && node.spec.availability != Some(NodeAvailability::Drain)
+}
+
+/// May a task of that region run on the node?
+pub fn fits_region(node: &Node, region: Option<&Region>) -> bool {
+    region.is_none_or(|region| node.spec.labels.get("region").is_some_and(|label| label == region.as_str()))
+}

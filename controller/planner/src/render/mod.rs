@@ -1,0 +1,16 @@
+//! Rendering: from intent to the engine's objects.
+//!
+//! One renderer builds a spec for creation *and* for every update, always whole (Portainer CVE-2026-44849 came from two builders
+//! that disagreed). Tenants write intent; labels, networks, mounts and options are written here and nowhere else.
+
+mod anchor;
+mod network;
+mod routing;
+mod secret;
+mod service;
+
+pub use anchor::anchor_spec;
+pub use network::network_spec;
+pub use routing::{Route, RouteTls, route_labels};
+pub use secret::secret_spec;
+pub use service::{EngineFeatures, ServiceInput, service_spec};
