@@ -8,6 +8,8 @@ mod test;
 mod totals;
 mod workspace;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 use crate::test::Scope;
@@ -21,7 +23,17 @@ usage: cargo xtask <command>
   sqlx-prepare    write .sqlx, the types of the store's queries, from the migrations
   sqlx-check      fail if .sqlx is not what sqlx-prepare would write";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {

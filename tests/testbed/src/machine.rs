@@ -5,6 +5,7 @@
 //! for `cat`, and `cat` waits for the end of a pipe that this process holds open. So a machine ends when it is dropped,
 //! when it is killed, and when the test process is.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -46,16 +47,21 @@ impl Machine {
             ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
         args.extend(namespaces.map(str::to_owned));
         args.extend([*init, "-s", "--", "cat"].map(str::to_owned));
+        // In a file and not on our standard error: unshare complains whenever its child is killed.
+        let complaints = records.join(format!("{name}.log"));
+        let log =
+            File::create(&complaints).with_context(|| format!("cannot create {}", complaints.display()))?;
         let (program, args) = args.split_first().context("the command is not empty")?;
         let mut child = command::command(program, args)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .context("cannot start a machine")?;
         let init = wait_until("a machine's init", SETTLE, || {
             if let Some(status) = child.try_wait()? {
-                return Ok(Err(anyhow!("unshare ended with {status}")));
+                let said = fs::read_to_string(&complaints).unwrap_or_default();
+                return Ok(Err(anyhow!("unshare ended with {status}: {said}")));
             }
             let pid = process::only_child(child.id()).context("it has not been forked yet")?;
             // Until tini waits for its child, signals and mounts of ours could meet a half-made namespace.
@@ -89,7 +95,7 @@ impl Machine {
 
     /// Starts a long-running program inside the machine, its output appended to `log`. It ends with the machine.
     pub fn spawn(&self, mut command: Command, log: &Path) -> Result<Child> {
-        let file = std::fs::File::options()
+        let file = File::options()
             .create(true)
             .append(true)
             .open(log)
@@ -119,7 +125,7 @@ impl Machine {
             let _ = service.wait();
         }
         // `unshare` has waited for the init, and the init ends only after every other process of its namespace.
-        let _ = std::fs::remove_file(&self.record);
+        let _ = fs::remove_file(&self.record);
         Ok(())
     }
 
