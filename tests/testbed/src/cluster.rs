@@ -8,7 +8,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -71,7 +71,7 @@ impl Node {
 
     /// Runs the `docker` command line against this engine, whatever comes of it.
     pub fn docker(&self, args: &[&str]) -> Result<Output> {
-        let mut client = self.daemon.client();
+        let mut client = self.client();
         client.args(args);
         command::output(client)
     }
@@ -79,14 +79,19 @@ impl Node {
     /// Runs the `docker` command line against this engine and returns what it prints, without the last line's end. A
     /// failure is an error that shows what it said.
     pub fn docker_ok(&self, args: &[&str]) -> Result<String> {
-        let mut client = self.daemon.client();
+        let mut client = self.client();
         client.args(args);
         command::stdout(client).map(|text| text.trim_end().to_owned())
     }
 
+    /// A `docker` command for this engine, to be completed and run by the caller.
+    pub fn client(&self) -> Command {
+        self.daemon.client()
+    }
+
     /// Makes an image known to this engine alone, without a registry, under `reference`.
     pub fn import(&self, recipe: &Recipe, reference: &str) -> Result<()> {
-        let mut client = self.daemon.client();
+        let mut client = self.client();
         client.arg("import");
         for change in recipe.changes() {
             client.args(["--change", change]);

@@ -76,7 +76,7 @@ impl Recipe {
         Ok(Recipe::busybox()?.file("bin/app", 0o755, script).change(r#"CMD ["/bin/app"]"#))
     }
 
-    /// Busybox and nothing else; the command comes from whoever runs it, and sleeps otherwise.
+    /// Busybox and nothing else; the command comes from whoever runs it, and it idles otherwise.
     pub fn busybox() -> Result<Recipe> {
         let busybox = fs::read(BUSYBOX).context("busybox-static is not installed")?;
         let recipe = Recipe { files: Vec::new(), changes: Vec::new() };
@@ -85,7 +85,8 @@ impl Recipe {
             .file("etc/passwd", 0o644, "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
             .file("etc/group", 0o644, "root:x:0:\nnogroup:x:65534:\n")
             .change("ENV PATH=/bin")
-            .change(r#"CMD ["sleep", "1000000"]"#))
+            .file("bin/idle", 0o755, "#!/bin/sh\ntrap 'exit 0' TERM\nsleep 1000000 &\nwait\n")
+            .change(r#"CMD ["/bin/idle"]"#))
     }
 
     /// The Traefik proxy at `binary` (see [`install::traefik`](crate::install::traefik)).
@@ -141,11 +142,15 @@ impl Recipe {
     }
 
     fn server(version: &str, port: u16) -> Result<Recipe> {
+        // The first process of a container ignores every signal that it does not handle, and busybox handles none: each
+        // stop would take the whole grace period. The shell's trap answers at once, as applications should.
+        let serve = format!("#!/bin/sh\ntrap 'exit 0' TERM\nhttpd -f -p {port} -h /www &\nwait\n");
         Ok(Recipe::busybox()?
+            .file("bin/serve", 0o755, serve)
             .file("www/index.html", 0o644, format!("{version}\n"))
             .file("www/cgi-bin/env", 0o755, "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nenv\n")
             .change(&format!("EXPOSE {port}"))
-            .change(&format!(r#"CMD ["httpd", "-f", "-p", "{port}", "-h", "/www"]"#)))
+            .change(r#"CMD ["/bin/serve"]"#))
     }
 }
 

@@ -18,6 +18,7 @@
 pub mod cluster;
 pub mod command;
 pub mod engine;
+pub mod events;
 pub mod http;
 pub mod image;
 pub mod install;
@@ -32,6 +33,7 @@ pub mod wait;
 
 pub use cluster::{Cluster, ClusterOptions, Engine, Node};
 pub use engine::{EngineOptions, EngineVersion};
+pub use events::Events;
 pub use image::{Image, Recipe};
 pub use lease::sweep;
 pub use postgres::{Postgres, PostgresOptions};

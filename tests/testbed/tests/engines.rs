@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use skep_testbed::http;
 use skep_testbed::wait::ready;
-use skep_testbed::{Cluster, ClusterOptions, Engine, EngineOptions, EngineVersion, Node, Recipe, wait_until};
+use skep_testbed::{
+    Cluster, ClusterOptions, Engine, EngineOptions, EngineVersion, Events, Node, Recipe, wait_until,
+};
+use skep_testbed::{http, install};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -197,6 +199,57 @@ fn each_recipe_behaves_as_its_name_says() -> Result<()> {
         ready(killed == "true", &killed)
     })?;
     Ok(())
+}
+
+#[test]
+fn a_service_stops_well_within_its_grace_period() -> Result<()> {
+    let engine = Engine::start(EngineVersion::V26_1, EngineOptions::default())?;
+    engine.import(&Recipe::web("v1")?, "local/web:v1")?;
+    serve(&engine, "local/web:v1", "v1")?;
+    engine.docker_ok(&["service", "rm", "web"])?;
+    // The grace period is ten seconds.
+    wait_until("the service's container to be gone", Duration::from_secs(5), || {
+        let left = engine.docker_ok(&["ps", "--all", "--quiet"])?;
+        ready(left.is_empty(), "it is still there")
+    })
+}
+
+#[test]
+fn recorded_events_tell_a_quiet_engine_from_one_that_was_written_to() -> Result<()> {
+    let engine = Engine::start(EngineVersion::V26_1, EngineOptions::default())?;
+    engine.import(&Recipe::web("v1")?, "local/web:v1")?;
+    serve(&engine, "local/web:v1", "v1")?;
+    let events = Events::record(&engine)?;
+    let written = |events: &Events| -> Result<Vec<String>> {
+        let all = events.so_far()?;
+        Ok(all
+            .iter()
+            .filter(|event| event.is_write())
+            .map(|event| format!("{} {}", event.kind, event.action))
+            .collect())
+    };
+    assert_eq!(written(&events)?, Vec::<String>::new());
+    engine.docker_ok(&["service", "update", "--detach", "--label-add=a=b", "web"])?;
+    engine.docker_ok(&["network", "create", "--driver=overlay", "one"])?;
+    let mut heard = written(&events)?;
+    // An update of a service may be told more than once, and a new network is updated by the allocator.
+    heard.dedup();
+    heard.truncate(2);
+    assert_eq!(heard, ["service update", "network create"]);
+    Ok(())
+}
+
+#[test]
+fn the_proxy_runs_from_an_image_made_of_its_binary() -> Result<()> {
+    let engine = Engine::start(EngineVersion::V26_1, EngineOptions::default())?;
+    engine.import(&Recipe::traefik(&install::traefik()?)?, "local/traefik:v3")?;
+    let arguments = ["--ping=true", "--entrypoints.traefik.address=:8080"];
+    let run = ["run", "--detach", "--publish=8080:8080", "--cap-drop=ALL", "--read-only", "local/traefik:v3"];
+    engine.docker_ok(&[&run[..], &arguments].concat())?;
+    wait_until("the proxy's answer", SOON, || {
+        let answer = http::get(engine.address(), 8080, "proxy", "/ping")?;
+        ready(answer.status == 200 && answer.body == "OK", &format!("{answer:?}"))
+    })
 }
 
 #[test]
