@@ -8,6 +8,7 @@
 
 mod api;
 mod auth;
+mod client;
 mod engine;
 mod error;
 mod query;
@@ -16,6 +17,7 @@ mod version;
 
 pub use api::SwarmApi;
 pub use auth::RegistryAuth;
+pub use client::{CertificateFiles, ClientOptions, EngineAddress, EngineClient, PlainTcp};
 pub use engine::{EngineInfo, ImageIdentity, ResolvedImage};
 pub use error::{Call, Effect, SwarmError, Verb};
 pub use query::{By, LabelFilter, TaskFilter};

@@ -9,13 +9,22 @@ use skep_planner::swarm::{NodeId, ServiceId, TaskState};
 ///
 /// The engine also finds objects by the beginning of an id. The client does not pass that on: what is found has
 /// exactly this id or exactly this name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum By<'a, Id> {
     /// The object with this id.
     Id(&'a Id),
     /// The object with this name.
     Name(&'a str),
 }
+
+impl<Id> Clone for By<'_, Id> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+/// Not derived: only references are copied, so the id itself need not be `Copy`.
+impl<Id> Copy for By<'_, Id> {}
 
 impl<Id: AsRef<str>> By<'_, Id> {
     /// The id or name as text.
