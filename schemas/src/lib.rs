@@ -2,24 +2,36 @@
 //!
 //! This crate is the vocabulary of the whole product: the envelope that wraps all kinds ([`resource`]), the kinds
 //! themselves ([`kind`]), the scalar newtypes their fields are made of ([`scalar`]), and the conditions a status speaks in
-//! ([`condition`]). Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
+//! ([`condition`]). Around them: the strict reader of manifests ([`manifest`]) with its [`diagnostic`]s and their [`codes`],
+//! the generated JSON Schemas ([`schema`]), the documentation of fields and codes ([`explain`]), and the form in which
+//! stored resources are shown ([`resource_view`]). Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
 //! was checked here.
 //!
 //! Guarantees: a value of any type in this crate is valid by construction; a spec written by [`serde`] reads back equal;
 //! nothing here knows a clock, a socket or a runtime.
 
+pub mod codes;
 pub mod condition;
+pub mod diagnostic;
+pub mod explain;
 pub mod kind;
+pub mod manifest;
 pub mod resource;
+pub mod resource_view;
 pub mod scalar;
+pub mod schema;
 pub mod selector;
 
+pub use codes::Code;
 pub use condition::{Condition, ConditionKind, ConditionStatus, Reason};
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use kind::{AnySpec, Kind, KindScope, KindSpec};
+pub use manifest::{Batch, ReadOptions, SourcedManifest};
 pub use resource::{
     Annotations, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Resource, ResourceKey,
     Revision, Scope, Uid,
 };
+pub use resource_view::{MetaView, ResourceView};
 pub use scalar::{
     Bytes, Cpu, Duration, EnvName, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName, Port,
     ProcessName, Region, ResourceName, ScalarError,

@@ -16,9 +16,7 @@ use crate::kind::{AnySpec, Kind, KindScope};
 use crate::scalar::{OrgName, ResourceName};
 
 /// The identity of one resource for its whole life. A resource that is deleted and made again has another uid.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Uid(Uuid);
 

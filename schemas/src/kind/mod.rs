@@ -108,6 +108,12 @@ pub trait KindSpec:
 
     /// The resources of the same scope, or of the platform, that this spec refers to.
     fn references(&self, key: &ResourceKey) -> Vec<ResourceKey>;
+
+    /// The spec as JSON with the values of secrets: a kind that has a field of type [`SecretValue`] must add it here, because
+    /// `Serialize` leaves it out.
+    fn to_json_with_secret_values(&self) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
 }
 
 macro_rules! kinds {
@@ -151,6 +157,11 @@ macro_rules! kinds {
             pub fn detail_schema(self, generator: &mut SchemaGenerator) -> Schema {
                 match self { $(Self::$kind => generator.subschema_for::<<$spec as KindSpec>::Detail>(),)* }
             }
+
+            /// The JSON Schema of its whole status.
+            pub fn status_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Self::$kind => generator.subschema_for::<Status<<$spec as KindSpec>::Detail>>(),)* }
+            }
         }
 
         /// The spec of any kind.
@@ -168,6 +179,11 @@ macro_rules! kinds {
             /// The spec as JSON, without the values of secrets.
             pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
                 match self { $(Self::$kind(spec) => serde_json::to_value(spec),)* }
+            }
+
+            /// The spec as JSON, with the values of secrets; see [`crate::Manifest::to_json_with_secret_values`].
+            pub(crate) fn to_json_with_secret_values(&self) -> Result<serde_json::Value, serde_json::Error> {
+                match self { $(Self::$kind(spec) => spec.to_json_with_secret_values(),)* }
             }
 
             /// The kind it is the spec of.

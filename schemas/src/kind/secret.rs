@@ -112,6 +112,14 @@ impl KindSpec for SecretSpec {
     fn references(&self, _: &ResourceKey) -> Vec<ResourceKey> {
         Vec::new()
     }
+
+    fn to_json_with_secret_values(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut json = serde_json::to_value(self)?;
+        if let (Some(fields), Some(value)) = (json.as_object_mut(), &self.value) {
+            fields.insert("value".to_owned(), value.expose_secret().into());
+        }
+        Ok(json)
+    }
 }
 
 #[cfg(test)]

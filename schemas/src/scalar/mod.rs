@@ -6,6 +6,9 @@
 //! file instead of the first.
 
 use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Visitor};
 
 mod image;
 mod names;
@@ -13,6 +16,7 @@ mod net;
 mod quantity;
 
 pub use image::{ImageDigest, ImageRef};
+pub(crate) use names::excerpt;
 pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, ResourceName};
 pub use net::{Host, Port};
 pub use quantity::{Bytes, Cpu, Duration};
@@ -44,6 +48,8 @@ pub trait Scalar: Sized + fmt::Display {
     const DESCRIPTION: &'static str;
     /// A regular expression that editors can check; never stricter than [`Scalar::parse`].
     const PATTERN: &'static str;
+    /// May it also be written as a plain number, such as `cpu: 2`?
+    const NUMBERS: bool = false;
 
     /// Checks and builds the value.
     fn parse(text: &str) -> Result<Self, ScalarError>;
@@ -65,6 +71,12 @@ macro_rules! parsers {
                 _ => None,
             }
         }
+
+        /// The name of the scalar type that has this pattern: how the type of a map's keys is found again.
+        pub(crate) fn name_of_pattern(pattern: &str) -> Option<&'static str> {
+            let types = [$((<$ty as Scalar>::PATTERN, <$ty as Scalar>::NAME),)*];
+            types.into_iter().find(|(of, _)| *of == pattern).map(|(_, name)| name)
+        }
     };
 }
 
@@ -83,6 +95,50 @@ parsers!(
     ImageRef,
     ImageDigest,
 );
+
+/// Reads a scalar from text, or from a number if the type allows it.
+fn deserialize<'de, S: Scalar, D: Deserializer<'de>>(deserializer: D) -> Result<S, D::Error> {
+    struct Text<S>(PhantomData<S>);
+
+    impl<S: Scalar> Text<S> {
+        fn number<E: serde::de::Error>(number: impl fmt::Display) -> Result<S, E> {
+            if !S::NUMBERS {
+                return Err(E::custom(format_args!("expected text, found the number {number}")));
+            }
+            S::parse(&number.to_string()).map_err(E::custom)
+        }
+    }
+
+    impl<S: Scalar> Visitor<'_> for Text<S> {
+        type Value = S;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(S::DESCRIPTION)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<S, E> {
+            S::parse(text).map_err(E::custom)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<S, E> {
+            Self::number(number)
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<S, E> {
+            Self::number(number)
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<S, E> {
+            Self::number(number)
+        }
+    }
+
+    if S::NUMBERS {
+        deserializer.deserialize_any(Text(PhantomData))
+    } else {
+        deserializer.deserialize_str(Text(PhantomData))
+    }
+}
 
 /// Gives a [`Scalar`] its serde, `FromStr` and JSON Schema implementations, all through `Scalar::parse`.
 macro_rules! scalar_impls {
@@ -103,8 +159,7 @@ macro_rules! scalar_impls {
 
         impl<'de> serde::Deserialize<'de> for $ty {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                <$ty as $crate::scalar::Scalar>::parse(&text).map_err(serde::de::Error::custom)
+                $crate::scalar::deserialize(deserializer)
             }
         }
 
@@ -118,8 +173,9 @@ macro_rules! scalar_impls {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let numbers = <$ty as $crate::scalar::Scalar>::NUMBERS;
                 schemars::json_schema!({
-                    "type": "string",
+                    "type": if numbers { serde_json::json!(["string", "number"]) } else { "string".into() },
                     "pattern": <$ty as $crate::scalar::Scalar>::PATTERN,
                     "description": <$ty as $crate::scalar::Scalar>::DESCRIPTION,
                     $crate::scalar::SCHEMA_KEY: <$ty as $crate::scalar::Scalar>::NAME,

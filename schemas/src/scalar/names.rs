@@ -156,7 +156,7 @@ fn mount_path(text: &str) -> Result<(), ScalarError> {
 }
 
 /// The start of a text, short enough for a message.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     const SHOWN: usize = 40;
     if text.chars().count() <= SHOWN {
         return text.escape_debug().to_string();

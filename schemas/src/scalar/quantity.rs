@@ -38,6 +38,7 @@ impl Scalar for Cpu {
     const NAME: &'static str = "cpu";
     const DESCRIPTION: &'static str = "CPU: thousandths of a core (`500m`) or cores (`2`, `0.5`).";
     const PATTERN: &'static str = r"^([0-9]{1,7}m|[0-9]{1,4}(\.[0-9]{1,3})?)$";
+    const NUMBERS: bool = true;
 
     fn parse(text: &str) -> Result<Self, ScalarError> {
         let bad = || {
