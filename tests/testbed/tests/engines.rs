@@ -144,6 +144,22 @@ fn the_nodes_of_a_cluster_join_pull_from_one_registry_and_notice_when_one_is_cut
 }
 
 #[test]
+fn tasks_on_different_nodes_reach_each_other_over_an_overlay_network() -> Result<()> {
+    let cluster = Cluster::start(2, &ClusterOptions::default())?;
+    let manager = cluster.manager()?;
+    let image = manager.publish(&Recipe::web("far away")?, "web:v1")?.pinned();
+    manager.docker_ok(&["network", "create", "--driver=overlay", "--attachable", "tenant"])?;
+    let service =
+        ["service", "create", "--detach", "--name=web", "--network=tenant", "--endpoint-mode=dnsrr"];
+    manager.docker_ok(&[&service[..], &["--constraint=node.hostname==node-2", &image]].concat())?;
+    let request = "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 web 8080";
+    wait_until("an answer from the other node", SOON, || {
+        let answer = manager.docker_ok(&["run", "--rm", "--network=tenant", &image, "sh", "-c", request])?;
+        ready(answer.contains("far away"), &answer)
+    })
+}
+
+#[test]
 fn containers_go_on_without_their_engine_and_are_served_again_when_it_returns() -> Result<()> {
     let mut engine = Engine::start(EngineVersion::V20_10, EngineOptions::default())?;
     engine.import(&Recipe::web("v1")?, "local/web:v1")?;
