@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod naming;
 pub mod normalize;
 pub mod observed;
+pub mod reconcile;
 pub mod release;
 pub mod render;
 pub mod settings;

@@ -273,6 +273,15 @@ pub enum Blocked {
         /// Why not.
         why: String,
     },
+    /// A step failed.
+    StepFailed {
+        /// The object that it was about.
+        object: String,
+        /// Why, in words.
+        why: String,
+        /// Will it be tried again by itself?
+        retried: bool,
+    },
     /// The rendered spec is larger than the engine can store and still update.
     SpecTooLarge {
         /// The object.
@@ -296,6 +305,7 @@ impl Blocked {
             Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
             Self::ForeignObject { .. } => Reason::ForeignObject,
             Self::NetworkPoolExhausted | Self::EdgeAddressesExhausted { .. } => Reason::NetworkPoolExhausted,
+            Self::StepFailed { .. } => Reason::StepFailed,
             Self::Unobserved { .. } => Reason::EngineUnavailable,
             Self::WaitingForDependents { .. } | Self::StillInUse { .. } => Reason::WaitingForDependents,
         }
@@ -307,7 +317,8 @@ impl Blocked {
             Self::DependencyNotReady { .. }
             | Self::Unobserved { .. }
             | Self::WaitingForDependents { .. }
-            | Self::StillInUse { .. } => true,
+            | Self::StillInUse { .. }
+            | Self::StepFailed { retried: true, .. } => true,
             Self::ReferenceMissing { .. }
             | Self::SecretMissing { .. }
             | Self::ImageUnresolved { .. }
@@ -318,6 +329,7 @@ impl Blocked {
             | Self::NetworkPoolExhausted
             | Self::EdgeAddressesExhausted { .. }
             | Self::RouteInvalid { .. }
+            | Self::StepFailed { retried: false, .. }
             | Self::SpecTooLarge { .. } => false,
         }
     }
@@ -349,6 +361,8 @@ impl fmt::Display for Blocked {
             Self::WaitingForDependents { who } => write!(f, "waiting until {who} are gone"),
             Self::StillInUse { object, by } => write!(f, "{object} is still used by {by}"),
             Self::RouteInvalid { domain, why } => write!(f, "domain {domain} cannot be routed: {why}"),
+            Self::StepFailed { why, retried: true, .. } => write!(f, "{why}; it will be tried again"),
+            Self::StepFailed { why, retried: false, .. } => f.write_str(why),
             Self::SpecTooLarge { object, bytes } => {
                 write!(
                     f,

@@ -13,4 +13,5 @@ pub use anchor::anchor_spec;
 pub use network::network_spec;
 pub use routing::{Route, RouteTls, route_labels};
 pub use secret::secret_spec;
+pub(crate) use service::monitor;
 pub use service::{EngineFeatures, ServiceInput, service_spec};

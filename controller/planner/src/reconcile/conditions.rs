@@ -1,0 +1,116 @@
+//! Building conditions: every resource states Ready, and the abnormal ones only while they hold.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use skep_schemas::kind::AnyStatus;
+use skep_schemas::{Condition, ConditionKind, ConditionStatus, Generation, Reason};
+
+use crate::step::{Blocked, Plan};
+
+/// Collects the conditions of one status.
+#[derive(Debug)]
+pub struct Conditions {
+    previous: Vec<Condition>,
+    generation: Generation,
+    now: Timestamp,
+    found: Vec<Condition>,
+}
+
+impl Conditions {
+    /// Begins with what the resource's last status said, so that times of transition are kept.
+    pub fn new(previous_status: &Value, generation: Generation, now: Timestamp) -> Self {
+        let previous = AnyStatus::deserialize_lenient(previous_status);
+        Self { previous, generation, now, found: Vec::new() }
+    }
+
+    /// States a condition.
+    pub fn state(
+        &mut self,
+        kind: ConditionKind,
+        status: ConditionStatus,
+        reason: Reason,
+        message: impl Into<String>,
+    ) {
+        let unchanged = self.previous.iter().find(|old| old.kind == kind && old.status == status);
+        self.found.retain(|condition| condition.kind != kind);
+        self.found.push(Condition {
+            kind,
+            status,
+            reason,
+            message: message.into(),
+            observed_generation: self.generation,
+            last_transition_time: unchanged.map_or(self.now, |old| old.last_transition_time),
+        });
+    }
+
+    /// It is as the spec says.
+    pub fn ready(&mut self, message: impl Into<String>) {
+        self.state(ConditionKind::Ready, ConditionStatus::True, Reason::Converged, message);
+    }
+
+    /// It is not, and work is under way.
+    pub fn progressing(&mut self, reason: Reason, message: impl Into<String>) {
+        let message = message.into();
+        self.state(ConditionKind::Ready, ConditionStatus::False, reason, message.clone());
+        self.state(ConditionKind::Progressing, ConditionStatus::True, reason, message);
+    }
+
+    /// It is not, and will not be until someone changes something.
+    pub fn stalled(&mut self, reason: Reason, message: impl Into<String>) {
+        let message = message.into();
+        self.state(ConditionKind::Ready, ConditionStatus::False, reason, message.clone());
+        self.state(ConditionKind::Stalled, ConditionStatus::True, reason, message);
+    }
+
+    /// It serves, but not as well as it should.
+    pub fn degraded(&mut self, reason: Reason, message: impl Into<String>) {
+        self.state(ConditionKind::Degraded, ConditionStatus::True, reason, message);
+    }
+
+    /// It cannot be told now.
+    pub fn unknown(&mut self, reason: Reason, message: impl Into<String>) {
+        self.state(ConditionKind::Ready, ConditionStatus::Unknown, reason, message);
+    }
+
+    /// What stands in the way of a plan. `false` when nothing does.
+    pub fn blocked(&mut self, plan: &Plan) -> bool {
+        let Some(first) =
+            plan.blocked.iter().find(|b| !b.passes_by_itself()).or_else(|| plan.blocked.first())
+        else {
+            return false;
+        };
+        let texts: Vec<String> = plan.blocked.iter().map(ToString::to_string).collect();
+        let message = texts.join("; ");
+        match first {
+            Blocked::Unobserved { .. } => self.unknown(first.reason(), message),
+            passing if passing.passes_by_itself() => self.progressing(passing.reason(), message),
+            lasting => self.stalled(lasting.reason(), message),
+        }
+        true
+    }
+
+    /// The conditions, Ready first.
+    pub fn into_vec(mut self) -> Vec<Condition> {
+        self.found.sort_by_key(|condition| condition.kind);
+        self.found
+    }
+}
+
+/// Reading conditions out of a stored status.
+pub trait ReadConditions {
+    /// The conditions of a stored status; none when there is no status yet or it is of a form that this version does not know.
+    fn deserialize_lenient(status: &Value) -> Vec<Condition>;
+}
+
+impl ReadConditions for AnyStatus {
+    fn deserialize_lenient(status: &Value) -> Vec<Condition> {
+        serde_json::from_value::<Self>(status.clone()).map(|status| status.conditions).unwrap_or_default()
+    }
+}
+
+/// Does a stored status say that the resource is ready, for that generation or a later one?
+pub fn is_ready(status: &Value, generation: Generation) -> bool {
+    AnyStatus::deserialize_lenient(status)
+        .iter()
+        .any(|c| c.kind == ConditionKind::Ready && c.is_true() && c.observed_generation >= generation)
+}

@@ -1,0 +1,71 @@
+//! Domain: routed by labels on the service of its environment, so it has no object of its own. Its status follows from the
+//! environment's.
+
+use jiff::Timestamp;
+use skep_schemas::kind::{DomainDetail, DomainSpec, EnvironmentDetail, EnvironmentSpec, Status, TlsMode};
+use skep_schemas::{Reason, Resource};
+
+use super::conditions::{Conditions, is_ready};
+use super::{Assessment, RECHECK_WAITING};
+use crate::settings::Settings;
+
+/// What to say about a domain.
+pub fn status(
+    settings: &Settings,
+    domain: &Resource<DomainSpec>,
+    environment: Option<&Resource<EnvironmentSpec>>,
+    now: Timestamp,
+) -> Assessment<DomainDetail> {
+    let mut conditions = Conditions::new(&domain.status, domain.meta.generation, now);
+    let mut recheck = None;
+    let seen: Option<Status<EnvironmentDetail>> =
+        environment.and_then(|environment| serde_json::from_value(environment.status.clone()).ok());
+    let url = seen.as_ref().and_then(|status| routed_url(&status.detail, domain));
+    let refused = seen.as_ref().and_then(|status| refused(&status.detail, domain));
+    match (environment, &url) {
+        (None, _) => conditions.stalled(
+            Reason::ReferenceMissing,
+            format!("environment {} does not exist", domain.spec.environment),
+        ),
+        (Some(environment), Some(url)) if is_ready(&environment.status, environment.meta.generation) => {
+            let plain = domain.spec.tls == TlsMode::Automatic && settings.edge.certificate_resolver.is_none();
+            let note =
+                if plain { ", over plain HTTP because the platform has no certificate resolver" } else { "" };
+            conditions.ready(format!("routed at {url}{note}"));
+        }
+        (Some(_), None) if refused.is_some() => {
+            conditions.stalled(
+                Reason::ReferenceMissing,
+                format!("it cannot be routed: {}", refused.unwrap_or_default()),
+            );
+        }
+        (Some(environment), url) => {
+            recheck = Some(RECHECK_WAITING);
+            let what = if url.is_some() { "is routed, but not ready" } else { "does not route it yet" };
+            conditions.progressing(
+                Reason::DependencyNotReady,
+                format!("environment {} {what}", environment.meta.key.name()),
+            );
+        }
+    }
+    let detail = DomainDetail { url };
+    let status =
+        Status { observed_generation: domain.meta.generation, conditions: conditions.into_vec(), detail };
+    Assessment { status, recheck }
+}
+
+/// The URL under which the environment says that it serves the domain.
+fn routed_url(environment: &EnvironmentDetail, domain: &Resource<DomainSpec>) -> Option<String> {
+    environment.urls.iter().find(|url| host_of(url) == domain.spec.host.as_str()).cloned()
+}
+
+/// Why the environment says that it cannot serve the domain.
+fn refused<'a>(environment: &'a EnvironmentDetail, domain: &Resource<DomainSpec>) -> Option<&'a str> {
+    let name = domain.meta.key.name().as_str();
+    environment.unrouted.iter().find(|unrouted| unrouted.domain == name).map(|unrouted| unrouted.why.as_str())
+}
+
+fn host_of(url: &str) -> &str {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    authority.split([':', '/']).next().unwrap_or(authority)
+}

@@ -1,0 +1,227 @@
+//! Environment: one service per process, and the releases that they run.
+//!
+//! A pass goes through four questions, each a module:
+//!
+//! 1. [`target`]: which release should run? The newest, unless it failed; a new one if what the manifests say differs from it.
+//! 2. [`verdict`]: is it known by now how the newest release went? A failed one is not applied again (invariant I11): the target
+//!    becomes the last good release, which is what Swarm has returned to by itself.
+//! 3. [`services`]: what must be done so that every process runs the target?
+//! 4. [`status`]: what is there to say?
+
+mod services;
+mod status;
+mod target;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use skep_schemas::kind::{
+    AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, TlsMode,
+};
+use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName};
+
+pub use status::status;
+
+use super::Mode;
+use super::secret::SecretFacts;
+use crate::health::ContainerVerdict;
+use crate::inventory::{InventoryEntry, ObjectKind};
+use crate::naming;
+use crate::observed::Observed;
+use crate::release::{Release, ReleaseContent, ReleaseProcess, ResolvedImage};
+use crate::render::{EngineFeatures, Route, RouteTls};
+use crate::settings::Settings;
+use crate::step::{Blocked, Plan};
+use crate::swarm::{ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
+
+/// What the store knows about an environment and all that it refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentDesired {
+    /// The resource.
+    pub environment: Resource<EnvironmentSpec>,
+    /// Its organisation.
+    pub org: OrgName,
+    /// The Organization resource.
+    pub organization: Option<Resource<OrganizationSpec>>,
+    /// Its app.
+    pub app: Option<Resource<AppSpec>>,
+    /// Its plan, its own or its organisation's.
+    pub plan: PlanChoice,
+    /// The current values of the organisation's secrets that it names.
+    pub secrets: BTreeMap<ResourceName, SecretFacts>,
+    /// The domains that are routed to it, those being deleted left out.
+    pub domains: Vec<Resource<DomainSpec>>,
+    /// Its releases that matter, newest first: the newest, the newest that succeeded, and all that are pending.
+    pub releases: Vec<Release>,
+    /// What was made for it.
+    pub inventory: Vec<InventoryEntry>,
+}
+
+/// The plan that an environment is under.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PlanChoice {
+    /// None is named; the platform's default resources apply.
+    None,
+    /// One is named and does not exist.
+    Missing(ResourceName),
+    /// This one.
+    Found(Box<Resource<PlanSpec>>),
+}
+
+/// What the engine says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentObservation {
+    /// What the engine can enforce.
+    pub engine: Observed<EngineFeatures>,
+    /// The organisation's network.
+    pub network: Observed<Network>,
+    /// The secret objects that the target needs, by name.
+    pub secrets: BTreeMap<String, Observed<SecretId>>,
+    /// The services of [`services_to_observe`], by name.
+    pub services: BTreeMap<String, Observed<Service>>,
+    /// Their tasks, history included.
+    pub tasks: BTreeMap<ServiceId, Vec<Task>>,
+    /// What is known about containers of failed tasks.
+    pub containers: BTreeMap<ContainerId, ContainerVerdict>,
+    /// The nodes of the cluster.
+    pub nodes: Observed<Vec<Node>>,
+    /// What the image of [`image_to_resolve`] stands for, or why it cannot be told.
+    pub image: Option<Result<ResolvedImage, String>>,
+}
+
+/// Everything that planning an environment depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvironmentInput<'a> {
+    /// The operator's decisions.
+    pub settings: &'a Settings,
+    /// To be carried out, or only shown.
+    pub mode: Mode,
+    /// What the store knows.
+    pub desired: &'a EnvironmentDesired,
+    /// What the engine says.
+    pub observed: &'a EnvironmentObservation,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The services that have to be looked at: those that any known release or the formation names, and those that were made.
+pub fn services_to_observe(settings: &Settings, desired: &EnvironmentDesired) -> Vec<String> {
+    let environment = desired.environment.meta.key.name();
+    let from_releases = desired.releases.iter().flat_map(|release| release.content.processes.keys());
+    let from_formation =
+        target::formation(settings, desired).map(|formation| formation.processes).unwrap_or_default();
+    let mut names: Vec<String> = from_releases
+        .chain(from_formation.keys())
+        .map(|process| naming::service(&desired.org, environment, process))
+        .chain(
+            desired
+                .inventory
+                .iter()
+                .filter(|e| e.object.kind == ObjectKind::Service)
+                .map(|e| e.object.name.clone()),
+        )
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The secret objects that have to be looked at: current values, and those that known releases refer to.
+pub fn secrets_to_observe(desired: &EnvironmentDesired) -> Vec<String> {
+    let from_releases =
+        desired.releases.iter().flat_map(|release| release.content.secrets.iter().map(|s| s.object.clone()));
+    let current = desired
+        .environment
+        .spec
+        .secrets
+        .iter()
+        .filter_map(|mount| secret_facts(desired, mount))
+        .map(|f| f.object.clone());
+    let mut names: Vec<String> = from_releases.chain(current).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The image that has to be resolved before planning: one that the newest release does not have yet. An unchanged reference keeps
+/// the digest that it was resolved to, so that a moved tag never rolls out by itself.
+pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Option<ImageRef> {
+    if desired.environment.meta.is_deleting() {
+        return None;
+    }
+    let image = target::formation(settings, desired).ok()?.image;
+    let known = desired.releases.first().is_some_and(|release| release.content.image.reference == image);
+    (!known).then_some(image)
+}
+
+fn secret_facts<'a>(desired: &'a EnvironmentDesired, mount: &SecretMount) -> Option<&'a SecretFacts> {
+    desired.secrets.get(&mount.name)
+}
+
+/// What to do for an environment.
+pub fn plan(input: &EnvironmentInput<'_>) -> Plan {
+    let meta = &input.desired.environment.meta;
+    let mut plan = Plan::empty(meta.key.clone(), meta.uid, meta.generation);
+    if meta.is_deleting() {
+        services::remove_all(input, &mut plan);
+        return plan;
+    }
+    let target = match target::target(input, &mut plan) {
+        Some(target) => target,
+        // Whatever stands in the way is in `plan.blocked`; what runs is left as it is.
+        None => return plan,
+    };
+    services::converge(input, &target, &mut plan);
+    plan
+}
+
+/// The routes to one process, and the domains that cannot be routed.
+fn routes(
+    settings: &Settings,
+    desired: &EnvironmentDesired,
+    name: &ProcessName,
+    process: &ReleaseProcess,
+) -> (Vec<Route>, Vec<Blocked>) {
+    let mut routes = Vec::new();
+    let mut blocked = Vec::new();
+    for domain in desired.domains.iter().filter(|domain| domain.spec.process_name() == name.as_str()) {
+        let wanted = |port: &&skep_schemas::kind::NamedPort| {
+            domain.spec.port.as_ref().is_none_or(|name| port.name == *name)
+        };
+        match process.ports.iter().find(wanted) {
+            Some(port) => routes.push(Route {
+                name: naming::router(&desired.org, domain.meta.key.name(), domain.meta.uid),
+                host: domain.spec.host.clone(),
+                port: port.port,
+                tls: match (domain.spec.tls, &settings.edge.certificate_resolver) {
+                    (TlsMode::Automatic, Some(resolver)) => RouteTls::Resolver(resolver.clone()),
+                    (TlsMode::Automatic, None) | (TlsMode::Off, _) => RouteTls::Off,
+                },
+            }),
+            None => blocked.push(Blocked::RouteInvalid {
+                domain: domain.meta.key.name().to_string(),
+                why: match &domain.spec.port {
+                    Some(port) => format!("process {name} has no port called {port}"),
+                    None => format!("process {name} has no port"),
+                },
+            }),
+        }
+    }
+    (routes, blocked)
+}
+
+/// Domains that name a process which the target does not have.
+fn unroutable(desired: &EnvironmentDesired, content: &ReleaseContent) -> Vec<Blocked> {
+    let missing =
+        |domain: &&Resource<DomainSpec>| !content.processes.contains_key(domain.spec.process_name());
+    desired
+        .domains
+        .iter()
+        .filter(missing)
+        .map(|domain| Blocked::RouteInvalid {
+            domain: domain.meta.key.name().to_string(),
+            why: format!("there is no process {}", domain.spec.process_name()),
+        })
+        .collect()
+}

@@ -1,0 +1,294 @@
+//! What must be done so that every process runs the target?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skep_schemas::ProcessName;
+
+use super::target::Target;
+use super::{EnvironmentInput, routes, unroutable};
+use crate::health::{self, Expectations, ServiceHealth, service_health};
+use crate::inventory::{ObjectKind, ObjectRef};
+use crate::observed::Observed;
+use crate::reconcile::Mode;
+use crate::release::ReleaseContent;
+use crate::render::{EngineFeatures, ServiceInput, monitor, service_spec};
+use crate::step::{Blocked, Cost, Op, Plan, Step};
+use crate::swarm::{SecretId, Service, ServiceMode, ServiceSpec, Task};
+use crate::{diff, naming, normalize};
+
+/// The largest spec that the engine can still update: a service holds its spec and the previous one, and a raft entry is limited
+/// to 1.5 MiB (tried: 1.0 MB can be created and never changed again).
+const SPEC_BYTES_MAX: usize = 600_000;
+
+/// Steps that make every process run the target, and remove what it does not have.
+pub(super) fn converge(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) {
+    plan.blocked.extend(unroutable(input.desired, &target.content));
+    let Some(ground) = ground(input, target, plan) else { return };
+    let mut wanted = BTreeSet::new();
+    for name in target.content.processes.keys() {
+        let spec = render(input, target, &ground, name, plan);
+        wanted.insert(spec.name.clone());
+        if let Some(step) = step_for(input, target, spec, plan) {
+            plan.steps.push(step);
+        }
+    }
+    remove_except(input, &wanted, "the process is not part of the environment any more", plan);
+}
+
+/// Steps that remove every service of the environment.
+pub(super) fn remove_all(input: &EnvironmentInput<'_>, plan: &mut Plan) {
+    remove_except(input, &BTreeSet::new(), "the environment is being deleted", plan);
+    let left = input.observed.services.values().any(|service| match service {
+        Observed::Absent => false,
+        Observed::Unknown { .. } => true,
+        Observed::Present(service) => is_ours(input, service),
+    });
+    plan.finalized = !left;
+}
+
+fn is_ours(input: &EnvironmentInput<'_>, service: &Service) -> bool {
+    naming::is_owned_by(&service.spec.labels, &input.settings.instance, input.desired.environment.meta.uid)
+}
+
+fn remove_except(input: &EnvironmentInput<'_>, wanted: &BTreeSet<String>, why: &str, plan: &mut Plan) {
+    for (name, observed) in input.observed.services.iter().filter(|(name, _)| !wanted.contains(*name)) {
+        let object = ObjectRef::new(ObjectKind::Service, name);
+        let recorded = input.desired.inventory.iter().any(|entry| entry.object == object);
+        match observed {
+            Observed::Present(service) if is_ours(input, service) => plan.steps.push(Step {
+                object,
+                op: Op::RemoveService { id: service.id.clone() },
+                why: why.to_owned(),
+                changes: Vec::new(),
+                cost: Cost::Delete,
+            }),
+            // Absent, or of that name and not ours: either way ours is gone.
+            Observed::Present(_) | Observed::Absent if recorded => plan.forget.push(object),
+            Observed::Present(_) | Observed::Absent => {}
+            Observed::Unknown { why } => {
+                plan.blocked.push(Blocked::Unobserved { what: object.to_string(), why: why.clone() });
+            }
+        }
+    }
+}
+
+/// What services stand on: the network, the secret objects and what the engine can do.
+struct Ground {
+    network: String,
+    secrets: BTreeMap<String, SecretId>,
+    engine: EngineFeatures,
+}
+
+fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) -> Option<Ground> {
+    let before = plan.blocked.len();
+    let engine = match &input.observed.engine {
+        Observed::Present(engine) => Some(*engine),
+        Observed::Absent => None,
+        Observed::Unknown { why } => {
+            plan.blocked.push(Blocked::Unobserved { what: "the engine".to_owned(), why: why.clone() });
+            None
+        }
+    };
+    let network = network(input, plan);
+    let secrets = secrets(input, target, plan);
+    if let Observed::Present(nodes) = &input.observed.nodes {
+        for (name, process) in &target.content.processes {
+            let memory = i64::try_from(process.resources.memory.get()).unwrap_or(i64::MAX);
+            let region = target.content.region.as_ref();
+            if let Err(why) = health::schedulable(nodes, region, memory, process.resources.cpu.nanos()) {
+                plan.blocked.push(Blocked::WouldNeverSchedule { why: format!("process {name}: {why}") });
+            }
+        }
+    }
+    let clear = plan.blocked.len() == before;
+    match (engine, network, clear) {
+        (Some(engine), Some(network), true) => Some(Ground { network, secrets, engine }),
+        _ => None,
+    }
+}
+
+fn network(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<String> {
+    let resource = || format!("Organization/{}", input.desired.org);
+    match (&input.observed.network, input.mode) {
+        (Observed::Present(network), _) => {
+            let uid = input.desired.organization.as_ref().map(|organization| organization.meta.uid);
+            let ours =
+                uid.is_some_and(|uid| naming::is_owned_by(&network.labels, &input.settings.instance, uid));
+            if ours {
+                return Some(network.id.to_string());
+            }
+            plan.blocked.push(Blocked::ForeignObject { object: format!("network {}", network.name) });
+        }
+        (Observed::Absent, Mode::Preview) => return Some(naming::network(&input.desired.org)),
+        (Observed::Absent, Mode::Act) => {
+            let why = "its network is not there yet".to_owned();
+            plan.blocked.push(Blocked::DependencyNotReady { resource: resource(), why });
+        }
+        (Observed::Unknown { why }, _) => {
+            plan.blocked.push(Blocked::Unobserved {
+                what: "the organisation's network".to_owned(),
+                why: why.clone(),
+            });
+        }
+    }
+    None
+}
+
+fn secrets(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) -> BTreeMap<String, SecretId> {
+    let mut found = BTreeMap::new();
+    for secret in &target.content.secrets {
+        let observed = input.observed.secrets.get(&secret.object).map_or(Observed::Absent, Observed::as_ref);
+        match (observed, input.mode) {
+            (Observed::Present(id), _) => {
+                found.insert(secret.object.clone(), id.clone());
+            }
+            (Observed::Absent, Mode::Preview) => {}
+            (Observed::Absent, Mode::Act) => plan.blocked.push(Blocked::DependencyNotReady {
+                resource: format!("Secret/{}", secret.name),
+                why: "its object is not there yet".to_owned(),
+            }),
+            (Observed::Unknown { why }, _) => {
+                plan.blocked.push(Blocked::Unobserved { what: format!("secret {}", secret.object), why });
+            }
+        }
+    }
+    found
+}
+
+fn render(
+    input: &EnvironmentInput<'_>,
+    target: &Target,
+    ground: &Ground,
+    name: &ProcessName,
+    plan: &mut Plan,
+) -> ServiceSpec {
+    let environment = &input.desired.environment;
+    // The key was taken from this map.
+    let process = &target.content.processes[name];
+    let (routes, blocked) = routes(input.settings, input.desired, name, process);
+    plan.blocked.extend(blocked);
+    service_spec(&ServiceInput {
+        settings: input.settings,
+        org: &input.desired.org,
+        key: &environment.meta.key,
+        uid: environment.meta.uid,
+        name,
+        process,
+        content: &target.content,
+        release: target.version,
+        // A process that only the release to return to has is kept as it was: one instance at least says so.
+        instances: target.instances.get(name).copied().unwrap_or(1),
+        rollout: &environment.spec.rollout,
+        network: &ground.network,
+        secrets: &ground.secrets,
+        routes: &routes,
+        engine: ground.engine,
+    })
+}
+
+fn step_for(
+    input: &EnvironmentInput<'_>,
+    target: &Target,
+    spec: ServiceSpec,
+    plan: &mut Plan,
+) -> Option<Step> {
+    let object = ObjectRef::new(ObjectKind::Service, &spec.name);
+    let bytes = serde_json::to_vec(&spec).map_or(0, |json| json.len());
+    if bytes > SPEC_BYTES_MAX {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        plan.blocked.push(Blocked::SpecTooLarge { object: object.to_string(), bytes });
+        return None;
+    }
+    match input.observed.services.get(&spec.name) {
+        Some(Observed::Present(live)) if is_ours(input, live) => update(input, target, live, spec, object),
+        Some(Observed::Present(_)) => {
+            plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
+            None
+        }
+        Some(Observed::Unknown { why }) => {
+            plan.blocked.push(Blocked::Unobserved { what: object.to_string(), why: why.clone() });
+            None
+        }
+        Some(Observed::Absent) | None => Some(Step {
+            object,
+            op: Op::CreateService { spec: Box::new(spec), release: Some(target.version) },
+            why: format!("runs release {}", target.version),
+            changes: Vec::new(),
+            cost: Cost::Create,
+        }),
+    }
+}
+
+fn update(
+    input: &EnvironmentInput<'_>,
+    target: &Target,
+    live: &Service,
+    spec: ServiceSpec,
+    object: ObjectRef,
+) -> Option<Step> {
+    let changes = diff::changes(&normalize::service(&live.spec), &normalize::service(&spec));
+    if changes.is_empty() {
+        return None;
+    }
+    let running: Vec<&Task> = tasks(input, live).iter().filter(|task| health::is_running(task)).collect();
+    let region = target.content.region.as_ref();
+    let forbidden = |task: &&&Task| {
+        let nodes = input.observed.nodes.present().map_or(&[][..], Vec::as_slice);
+        let node = nodes.iter().find(|node| task.node_id.as_ref() == Some(&node.id));
+        node.is_some_and(|node| !health::fits_region(node, region))
+    };
+    let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let cost = diff::cost(
+        &changes,
+        replicas(&live.spec),
+        replicas(&spec),
+        length(running.len()),
+        length(running.iter().filter(forbidden).count()),
+    );
+    let live_release = live.spec.labels.get(naming::LABEL_RELEASE);
+    let why = match live_release {
+        Some(label) if *label != target.version.to_string() => {
+            format!("release {label} -> {}", target.version)
+        }
+        _ => "it is not as it should be".to_owned(),
+    };
+    Some(Step {
+        object,
+        op: Op::UpdateService {
+            id: live.id.clone(),
+            version: live.version,
+            spec: Box::new(spec),
+            release: Some(target.version),
+        },
+        why,
+        changes,
+        cost,
+    })
+}
+
+fn replicas(spec: &ServiceSpec) -> u64 {
+    match &spec.mode {
+        Some(ServiceMode::Replicated(mode)) => mode.replicas.unwrap_or(1),
+        _ => 0,
+    }
+}
+
+fn tasks<'a>(input: &EnvironmentInput<'a>, service: &Service) -> &'a [Task] {
+    input.observed.tasks.get(&service.id).map_or(&[], Vec::as_slice)
+}
+
+/// How the service of a process is doing; `None` when it is not there, not ours or not known.
+pub(super) fn health<'a>(
+    input: &EnvironmentInput<'a>,
+    name: &ProcessName,
+    content: &ReleaseContent,
+) -> Option<(&'a Service, ServiceHealth)> {
+    let service_name = naming::service(&input.desired.org, input.desired.environment.meta.key.name(), name);
+    let service =
+        input.observed.services.get(&service_name)?.present().filter(|service| is_ours(input, service))?;
+    let process = content.processes.get(name)?;
+    let memory = process.resources.memory.to_string();
+    let expected =
+        Expectations { region: content.region.as_ref(), memory: &memory, monitor: monitor(process) };
+    Some((service, service_health(service, tasks(input, service), &input.observed.containers, expected)))
+}

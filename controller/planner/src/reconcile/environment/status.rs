@@ -1,0 +1,191 @@
+//! What is there to say about an environment?
+//!
+//! It never says Ready early: a release must have been judged, every process must run it in the wanted number, and nothing may be
+//! left to do. It never hangs either: a release that is not done by its deadline is judged, and then it is Stalled.
+
+use std::collections::BTreeMap;
+
+use skep_schemas::kind::{EnvironmentDetail, ProcessStatus, ReleaseStatus, Status, UnroutedDomain};
+use skep_schemas::{ProcessName, Reason};
+
+use super::target::{self, last_good};
+use super::{EnvironmentInput, routes, services};
+use crate::health::Rollout;
+use crate::naming;
+use crate::reconcile::conditions::Conditions;
+use crate::reconcile::{Assessment, RECHECK_DEGRADED, RECHECK_PROGRESSING, RECHECK_WAITING};
+use crate::release::{Release, Verdict};
+use crate::step::{Blocked, Plan};
+
+/// How many instances of a process are wanted now.
+pub(super) fn wanted_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
+    let formation = target::formation(input.settings, input.desired).ok();
+    formation
+        .and_then(|formation| formation.processes.get(name).map(|process| process.instances))
+        .unwrap_or(1)
+}
+
+/// What to say about an environment. `plan` is the plan for the same input.
+pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<EnvironmentDetail> {
+    let environment = &input.desired.environment;
+    let meta = &environment.meta;
+    let mut conditions = Conditions::new(&environment.status, meta.generation, input.now);
+    let running = running_release(input);
+    let processes = running.map(|release| processes(input, release)).unwrap_or_default();
+    let recheck = conclude(input, plan, &processes, &mut conditions);
+    let detail = EnvironmentDetail {
+        release: running.map(|release| ReleaseStatus {
+            version: release.version.get(),
+            image: release.content.image.pinned(),
+            created_at: release.created_at,
+        }),
+        processes,
+        urls: running.map(|release| urls(input, release)).unwrap_or_default(),
+        unrouted: plan.blocked.iter().filter_map(unrouted).collect(),
+        security_not_enforced: input
+            .observed
+            .engine
+            .present()
+            .map(|engine| engine.not_enforced())
+            .unwrap_or_default(),
+    };
+    let status = Status { observed_generation: meta.generation, conditions: conditions.into_vec(), detail };
+    Assessment { status, recheck }
+}
+
+fn unrouted(blocked: &Blocked) -> Option<UnroutedDomain> {
+    match blocked {
+        Blocked::RouteInvalid { domain, why } => {
+            Some(UnroutedDomain { domain: domain.clone(), why: why.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// The release that runs or is being rolled out: the newest, or the last good one when the newest failed.
+fn running_release<'a>(input: &EnvironmentInput<'a>) -> Option<&'a Release> {
+    let newest = input.desired.releases.first()?;
+    if newest.verdict.failure().is_none() {
+        return Some(newest);
+    }
+    last_good(input.desired).or(Some(newest))
+}
+
+fn processes(input: &EnvironmentInput<'_>, release: &Release) -> BTreeMap<ProcessName, ProcessStatus> {
+    let environment = input.desired.environment.meta.key.name();
+    let label = release.version.to_string();
+    let statuses = release.content.processes.keys().map(|name| {
+        let desired = wanted_instances(input, name);
+        let service = naming::service(&input.desired.org, environment, name);
+        let status = match services::health(input, name, &release.content) {
+            None => ProcessStatus { desired, service, ..ProcessStatus::default() },
+            Some((live, health)) => {
+                let current =
+                    live.spec.labels.get(naming::LABEL_RELEASE).is_some_and(|found| *found == label);
+                let updated = if current { health.updated } else { 0 };
+                // An error of the past is not worth mentioning once everything runs.
+                let settled = updated >= desired && health.rollout == Rollout::Settled;
+                let last_error = if settled { None } else { health.last_error };
+                ProcessStatus { desired, running: health.running, updated, service, last_error }
+            }
+        };
+        (name.clone(), status)
+    });
+    statuses.collect()
+}
+
+/// States the conditions and says when to look again.
+fn conclude(
+    input: &EnvironmentInput<'_>,
+    plan: &Plan,
+    processes: &BTreeMap<ProcessName, ProcessStatus>,
+    conditions: &mut Conditions,
+) -> Option<std::time::Duration> {
+    let missing = missing_instances(processes);
+    let newest = input.desired.releases.first();
+    if let Some(failed) = plan.blocked.iter().find(|blocked| matches!(blocked, Blocked::ReleaseFailed { .. }))
+    {
+        conditions.degraded(failed.reason(), failed.to_string());
+    } else if let (Some(missing), Some(Verdict::Succeeded)) = (&missing, newest.map(|newest| &newest.verdict))
+    {
+        conditions.degraded(missing_reason(processes), missing.clone());
+    }
+    if conditions.blocked(plan) {
+        let waits = plan.blocked.iter().any(Blocked::passes_by_itself);
+        return if waits { Some(RECHECK_WAITING) } else { missing.map(|_| RECHECK_DEGRADED) };
+    }
+    if input.desired.environment.meta.is_deleting() {
+        conditions.progressing(skep_schemas::Reason::Deleting, "its services are being removed");
+        return Some(RECHECK_PROGRESSING);
+    }
+    if plan.release.is_some() || !plan.steps.is_empty() {
+        conditions.progressing(Reason::Applying, "changes are being made");
+        return Some(RECHECK_PROGRESSING);
+    }
+    match newest {
+        None => {
+            conditions.progressing(Reason::Pending, "no release was made yet");
+            Some(RECHECK_PROGRESSING)
+        }
+        Some(newest) if !newest.verdict.is_final() && plan.verdicts.is_empty() => {
+            conditions.progressing(Reason::RollingOut, rolling_out(newest, processes));
+            Some(RECHECK_PROGRESSING)
+        }
+        Some(newest) => match missing {
+            None => {
+                conditions.ready(format!("release {} runs", newest.version));
+                None
+            }
+            // The release is judged, so this is scaling, a restart, or a lost node.
+            Some(missing) => {
+                conditions.progressing(missing_reason(processes), missing);
+                Some(RECHECK_DEGRADED)
+            }
+        },
+    }
+}
+
+fn rolling_out(release: &Release, processes: &BTreeMap<ProcessName, ProcessStatus>) -> String {
+    let parts: Vec<String> = processes
+        .iter()
+        .map(|(name, process)| {
+            let error =
+                process.last_error.as_ref().map(|error| format!(" ({})", error.message)).unwrap_or_default();
+            format!("{name} {}/{}{error}", process.updated, process.desired)
+        })
+        .collect();
+    format!("release {}: {}", release.version, parts.join(", "))
+}
+
+fn missing_instances(processes: &BTreeMap<ProcessName, ProcessStatus>) -> Option<String> {
+    let short = processes.iter().filter(|(_, process)| process.running < process.desired);
+    let parts: Vec<String> = short
+        .map(|(name, process)| {
+            let error =
+                process.last_error.as_ref().map(|error| format!(" ({})", error.message)).unwrap_or_default();
+            format!("{name} runs {} of {}{error}", process.running, process.desired)
+        })
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn missing_reason(processes: &BTreeMap<ProcessName, ProcessStatus>) -> Reason {
+    let crashing =
+        processes.values().any(|process| process.running < process.desired && process.last_error.is_some());
+    if crashing { Reason::CrashLoop } else { Reason::InstancesMissing }
+}
+
+/// Where the environment can be reached: the routes that are on a live service.
+fn urls(input: &EnvironmentInput<'_>, release: &Release) -> Vec<String> {
+    let mut urls = Vec::new();
+    for (name, process) in &release.content.processes {
+        let Some((live, _)) = services::health(input, name, &release.content) else { continue };
+        let (routes, _) = routes(input.settings, input.desired, name, process);
+        let live_rule =
+            |name: &str| live.spec.labels.contains_key(&format!("traefik.http.routers.{name}.rule"));
+        urls.extend(
+            routes.iter().filter(|route| live_rule(&route.name)).map(|route| route.url(&input.settings.edge)),
+        );
+    }
+    urls
+}

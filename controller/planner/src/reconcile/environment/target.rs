@@ -1,0 +1,194 @@
+//! Which release should run?
+
+use std::collections::BTreeMap;
+
+use skep_schemas::ProcessName;
+
+use super::verdict;
+use super::{EnvironmentDesired, EnvironmentInput, PlanChoice};
+use crate::formation::{self, Formation};
+use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
+use crate::settings::Settings;
+use crate::step::{Blocked, NewRelease, Plan, VerdictChange};
+
+/// The release that should run, and how much of it.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Its number.
+    pub(super) version: ReleaseVersion,
+    /// What it runs.
+    pub(super) content: ReleaseContent,
+    /// How many instances of each process.
+    pub(super) instances: BTreeMap<ProcessName, u32>,
+}
+
+/// The formation that the manifests ask for now.
+pub(super) fn formation(
+    settings: &Settings,
+    desired: &EnvironmentDesired,
+) -> Result<Formation, Vec<Blocked>> {
+    let Some(app) = &desired.app else {
+        let resource = format!("App/{}", desired.environment.spec.app);
+        return Err(vec![Blocked::ReferenceMissing { resource }]);
+    };
+    let plan = match &desired.plan {
+        PlanChoice::None => None,
+        PlanChoice::Missing(name) => {
+            return Err(vec![Blocked::ReferenceMissing { resource: format!("Plan/{name}") }]);
+        }
+        PlanChoice::Found(plan) => Some(&plan.spec),
+    };
+    formation::formation(&app.spec, &desired.environment.spec, plan, settings.default_resources)
+}
+
+/// The release that should run. Makes a new one when the manifests differ from the newest, and records the verdict on the newest
+/// when it has become known. `None` when something stands in the way, which is then in `plan.blocked`.
+pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Target> {
+    let formation = match formation(input.settings, input.desired) {
+        Ok(formation) => formation,
+        Err(blocked) => {
+            plan.blocked.extend(blocked);
+            return None;
+        }
+    };
+    let instances =
+        formation.processes.iter().map(|(name, process)| (name.clone(), process.instances)).collect();
+    let content = match candidate(input, formation) {
+        Ok(content) => content,
+        Err(blocked) => {
+            plan.blocked.extend(blocked);
+            return None;
+        }
+    };
+    let newest = input.desired.releases.first();
+    let (version, content) = match newest {
+        Some(newest) if newest.content == content => existing(input, newest, plan),
+        newest => {
+            let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
+            let why = newest
+                .map_or_else(|| "first release".to_owned(), |newest| differences(&newest.content, &content));
+            plan.release = Some(NewRelease { version, content: content.clone(), why });
+            (version, content)
+        }
+    };
+    Some(Target { version, content, instances })
+}
+
+/// The newest release is what the manifests ask for: it should run, unless it failed.
+fn existing(
+    input: &EnvironmentInput<'_>,
+    newest: &Release,
+    plan: &mut Plan,
+) -> (ReleaseVersion, ReleaseContent) {
+    let verdict = match &newest.verdict {
+        Verdict::Pending => verdict::verdict(input, newest),
+        known => known.clone(),
+    };
+    if verdict.is_final() && !newest.verdict.is_final() {
+        plan.verdicts.push(VerdictChange { release: newest.version, verdict: verdict.clone() });
+    }
+    let Some(why) = verdict.failure() else {
+        return (newest.version, newest.content.clone());
+    };
+    let good = last_good(input.desired);
+    plan.blocked.push(Blocked::ReleaseFailed {
+        release: newest.version,
+        rolled_back: good.is_some(),
+        why: why.to_owned(),
+    });
+    // Without a release to go back to, the failed one stays as it is: taking it away would not help anyone find out why.
+    good.map_or_else(|| (newest.version, newest.content.clone()), |good| (good.version, good.content.clone()))
+}
+
+/// The newest release that worked.
+pub(super) fn last_good(desired: &EnvironmentDesired) -> Option<&Release> {
+    desired.releases.iter().find(|release| release.verdict == Verdict::Succeeded)
+}
+
+/// What a release would run that does what the manifests say now.
+fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Result<ReleaseContent, Vec<Blocked>> {
+    let desired = input.desired;
+    let spec = &desired.environment.spec;
+    let mut blocked = Vec::new();
+    let mut secrets = Vec::new();
+    for mount in &spec.secrets {
+        match super::secret_facts(desired, mount) {
+            Some(facts) => secrets.push(ReleaseSecret {
+                name: mount.name.clone(),
+                version: facts.version,
+                object: facts.object.clone(),
+                file: mount.file_name().to_owned(),
+            }),
+            None => blocked.push(Blocked::SecretMissing { name: mount.name.to_string() }),
+        }
+    }
+    secrets.sort_by(|a, b| a.file.cmp(&b.file));
+    let image = image(input, &formation).map_err(|why| blocked.push(why)).ok();
+    match image {
+        Some(image) if blocked.is_empty() => Ok(ReleaseContent {
+            image,
+            processes: formation
+                .processes
+                .into_iter()
+                .map(|(name, process)| (name, process.process))
+                .collect(),
+            secrets,
+            region: spec.region.clone(),
+            restart: spec.restart.clone(),
+            security: spec.security.clone(),
+        }),
+        Some(_) | None => Err(blocked),
+    }
+}
+
+fn image(input: &EnvironmentInput<'_>, formation: &Formation) -> Result<ReleaseImage, Blocked> {
+    let reference = formation.image.clone();
+    if let Some(newest) = input.desired.releases.first()
+        && newest.content.image.reference == reference
+    {
+        return Ok(newest.content.image.clone());
+    }
+    match &input.observed.image {
+        Some(Ok(resolved)) => Ok(ReleaseImage { reference, resolved: resolved.clone() }),
+        Some(Err(why)) => Err(Blocked::ImageUnresolved { image: reference.to_string(), why: why.clone() }),
+        None => Err(Blocked::Unobserved {
+            what: format!("image {reference}"),
+            why: "it was not looked up".to_owned(),
+        }),
+    }
+}
+
+/// What is different between two releases, in a few words.
+fn differences(old: &ReleaseContent, new: &ReleaseContent) -> String {
+    let mut parts = Vec::new();
+    if old.image != new.image {
+        parts.push(if old.image.reference == new.image.reference { "image digest" } else { "image" });
+    }
+    let env = |content: &ReleaseContent| {
+        content.processes.values().map(|process| process.env.clone()).collect::<Vec<_>>()
+    };
+    if env(old) != env(new) {
+        parts.push("config");
+    }
+    if old.secrets != new.secrets {
+        parts.push("secrets");
+    }
+    let without_env = |content: &ReleaseContent| {
+        let mut processes = content.processes.clone();
+        processes.values_mut().for_each(|process| process.env.clear());
+        processes
+    };
+    if without_env(old) != without_env(new) {
+        parts.push("processes");
+    }
+    if old.region != new.region {
+        parts.push("region");
+    }
+    if old.restart != new.restart {
+        parts.push("restart policy");
+    }
+    if old.security != new.security {
+        parts.push("security");
+    }
+    format!("changed: {}", parts.join(", "))
+}

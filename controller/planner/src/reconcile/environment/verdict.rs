@@ -1,0 +1,116 @@
+//! How did the newest release go?
+//!
+//! Swarm's own word is not enough. It says `completed` for the last update of one service only, has no deadline for tasks that
+//! never start, and forgets a rolled-back spec altogether. A verdict therefore looks at every process and at the clock, and is
+//! recorded once.
+
+use skep_schemas::{Duration, ProcessName};
+
+use super::target::last_good;
+use super::{EnvironmentInput, ReleaseProcess};
+use crate::health::{Rollout, ServiceHealth, update_started_at};
+use crate::inventory::ObjectKind;
+use crate::naming;
+use crate::release::{Release, Verdict};
+use crate::render::monitor;
+use crate::swarm::Service;
+
+/// How far the engine's clock and the database's may be apart. Only used to tell a roll-back of this release from one of an
+/// earlier release that is still shown on the service.
+const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+/// The verdict on a pending release as of now; `Pending` while nothing is certain.
+pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdict {
+    let failed = |reason: String| match last_good(input.desired) {
+        Some(_) => Verdict::RolledBack { reason },
+        None => Verdict::Failed { reason },
+    };
+    let mut all_done = true;
+    let mut last_error = None;
+    for (name, process) in &release.content.processes {
+        let Some((service, health)) = super::services::health(input, name, &release.content) else {
+            all_done = false;
+            continue;
+        };
+        if was_sent(input, release, &service.spec.name) && belongs_to(service, release) {
+            let reason = health.last_error.as_ref().map(|error| error.message.clone());
+            match health.rollout {
+                Rollout::RolledBack => {
+                    return failed(format!(
+                        "process {name}: {}",
+                        reason.unwrap_or_else(|| swarms_words(service))
+                    ));
+                }
+                Rollout::Paused => {
+                    return failed(format!(
+                        "process {name}: {}",
+                        reason.unwrap_or_else(|| swarms_words(service))
+                    ));
+                }
+                Rollout::Settled | Rollout::Updating => {}
+            }
+        }
+        if !is_done(input, release, name, process, service, &health) {
+            all_done = false;
+            last_error = last_error
+                .or_else(|| health.last_error.map(|error| format!("process {name}: {}", error.message)));
+        }
+    }
+    if all_done {
+        return Verdict::Succeeded;
+    }
+    let deadline = input.desired.environment.spec.rollout.deadline;
+    if input.now.duration_since(release.created_at) > signed(deadline) {
+        let why = last_error.unwrap_or_else(|| "its instances did not start".to_owned());
+        return failed(format!("not done after {deadline}: {why}"));
+    }
+    Verdict::Pending
+}
+
+/// Was this release the last that Skep sent to the service?
+fn was_sent(input: &EnvironmentInput<'_>, release: &Release, service: &str) -> bool {
+    let sent = |entry: &&crate::InventoryEntry| {
+        entry.object.kind == ObjectKind::Service && entry.object.name == service
+    };
+    input.desired.inventory.iter().find(sent).is_some_and(|entry| entry.sent_release == Some(release.version))
+}
+
+/// Does the update status on the service speak of this release? It keeps what was said of an earlier one until the next update
+/// begins.
+fn belongs_to(service: &Service, release: &Release) -> bool {
+    let Some(started) = update_started_at(service) else { return false };
+    started.duration_since(release.created_at) > -CLOCK_SKEW
+}
+
+fn swarms_words(service: &Service) -> String {
+    let message = service.update_status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
+    if message.is_empty() { "Swarm gave up on the update".to_owned() } else { message.to_owned() }
+}
+
+/// Does every wanted instance of a process run this release, and for long enough to count?
+fn is_done(
+    input: &EnvironmentInput<'_>,
+    release: &Release,
+    name: &ProcessName,
+    process: &ReleaseProcess,
+    service: &Service,
+    health: &ServiceHealth,
+) -> bool {
+    let of_this_release = service
+        .spec
+        .labels
+        .get(naming::LABEL_RELEASE)
+        .is_some_and(|label| *label == release.version.to_string());
+    let wanted = super::status::wanted_instances(input, name);
+    if !of_this_release || health.rollout != Rollout::Settled || health.updated < wanted {
+        return false;
+    }
+    // A health check has spoken, or Swarm has watched the update for as long as its monitor says. Otherwise wait as long.
+    let watched = process.health_check.is_some() || service.update_status.is_some() || wanted == 0;
+    let long_enough = |since: jiff::Timestamp| input.now.duration_since(since) >= signed(monitor(process));
+    watched || health.updated_since.is_some_and(long_enough)
+}
+
+fn signed(duration: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::from_millis(i64::try_from(duration.millis()).unwrap_or(i64::MAX))
+}
