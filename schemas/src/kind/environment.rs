@@ -181,9 +181,22 @@ pub struct EnvironmentDetail {
     /// Where it can be reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
+    /// Domains that name it and cannot be routed to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrouted: Vec<UnroutedDomain>,
     /// Parts of the security profile that this cluster's engine cannot enforce.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub security_not_enforced: Vec<String>,
+}
+
+/// A domain that cannot be routed to an environment that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnroutedDomain {
+    /// The Domain.
+    pub domain: String,
+    /// Why not, in words.
+    pub why: String,
 }
 
 /// A release, in short.

@@ -25,7 +25,7 @@ pub use app::{AppDetail, AppSource, AppSpec};
 pub use domain::{DomainDetail, DomainSpec, TlsMode};
 pub use environment::{
     EnvironmentDetail, EnvironmentSpec, ProcessStatus, ReleaseStatus, RestartCondition, RestartSpec,
-    RolloutOrder, RolloutSpec, SecretMount, SecuritySpec, TaskError,
+    RolloutOrder, RolloutSpec, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
 };
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{PlanDetail, PlanSpec};
