@@ -128,8 +128,8 @@ pub struct ResourceList {
     /// Where to go on; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The state that the page shows. A watch from here misses nothing.
-    pub revision: Revision,
+    /// Where a watch begins that misses nothing that came after this page. Of several pages, the first one's counts.
+    pub watch_from: String,
 }
 
 /// Which part of a list is wanted, and whether to go on watching it.
@@ -148,10 +148,10 @@ pub struct ListQuery {
     /// Answer with a stream of changes instead of a page.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub watch: bool,
-    /// With `watch`: the revision after which to begin, such as the `revision` of a list. Absent: everything that exists comes
-    /// first, as `added` events with a `bookmark` after them. The header `Last-Event-ID` goes before it.
+    /// With `watch`: where to begin, such as the `watchFrom` of a list or the id of an event. Absent: everything that exists
+    /// comes first, as `added` events with a `bookmark` after them. The header `Last-Event-ID` goes before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Revision>,
+    pub since: Option<String>,
 }
 
 /// How a write is meant.
@@ -190,10 +190,7 @@ pub struct Batch {
 /// Documents may hold the values of secrets, so only their number is shown.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch")
-            .field("documents", &self.documents.len())
-            .field("delete", &self.delete)
-            .finish()
+        f.debug_struct("Batch").field("documents", &self.documents.len()).field("delete", &self.delete).finish()
     }
 }
 
@@ -222,8 +219,6 @@ impl From<&ResourceKey> for ResourceRef {
 pub struct ApplyAnswer {
     /// Was nothing written because that was asked for?
     pub dry_run: bool,
-    /// The state that holds it; a watch from here sees what comes of it.
-    pub revision: Revision,
     /// One for each document, in their order.
     pub results: Vec<ApplyResult>,
 }
@@ -260,7 +255,7 @@ impl fmt::Display for ApplyAction {
     }
 }
 
-/// One event of a watch. Its SSE `event` is the type, its SSE `id` the revision, to be sent back as `Last-Event-ID`.
+/// One event of a watch. Its SSE `event` is the type; its SSE `id`, to be sent back as `Last-Event-ID`, is opaque.
 ///
 /// A watch that cannot go on says so in an event `problem` whose data is a [`Problem`], and ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -268,32 +263,23 @@ impl fmt::Display for ApplyAction {
 pub enum WatchEvent {
     /// It did not match before: it is new, or its labels changed.
     Added {
-        /// The transaction that did it.
-        revision: Revision,
         /// The resource as it is now.
         resource: Box<ResourceView>,
     },
     /// Spec, metadata or status changed.
     Modified {
-        /// The transaction that did it.
-        revision: Revision,
         /// The resource as it is now.
         resource: Box<ResourceView>,
     },
     /// It is gone, or does not match any longer.
     Deleted {
-        /// The transaction that did it.
-        revision: Revision,
         /// The address that was in use.
         resource: ResourceRef,
         /// The identity that ended.
         uid: Uid,
     },
-    /// Everything up to this revision has been sent.
-    Bookmark {
-        /// Where a later watch can begin.
-        revision: Revision,
-    },
+    /// Everything up to here has been sent.
+    Bookmark {},
 }
 
 impl WatchEvent {
@@ -303,17 +289,7 @@ impl WatchEvent {
             Self::Added { .. } => "added",
             Self::Modified { .. } => "modified",
             Self::Deleted { .. } => "deleted",
-            Self::Bookmark { .. } => "bookmark",
-        }
-    }
-
-    /// The SSE `id`.
-    pub const fn revision(&self) -> Revision {
-        match self {
-            Self::Added { revision, .. }
-            | Self::Modified { revision, .. }
-            | Self::Deleted { revision, .. }
-            | Self::Bookmark { revision } => *revision,
+            Self::Bookmark {} => "bookmark",
         }
     }
 }
