@@ -224,7 +224,7 @@ fn a_service_stops_well_within_its_grace_period() -> Result<()> {
     serve(&engine, "local/web:v1", "v1")?;
     engine.docker_ok(&["service", "rm", "web"])?;
     // The grace period is ten seconds.
-    wait_until("the service's container to be gone", Duration::from_secs(5), || {
+    wait_until("the service's container to be gone", Duration::from_secs(8), || {
         let left = engine.docker_ok(&["ps", "--all", "--quiet"])?;
         ready(left.is_empty(), "it is still there")
     })
