@@ -18,6 +18,8 @@ pub(super) fn classify(call: Call, status: u16, message: &str) -> SwarmError {
     let says = |words: &str| message.contains(words);
     match status {
         _ if says("update out of sequence") => SwarmError::Conflict { call },
+        // The engine redirects when a name changes the path it stands in.
+        300..=399 => SwarmError::Invalid { call, message: "this is no name or id".to_owned() },
         401 => SwarmError::Unauthorized { call, message },
         403 | 404 | 500 if call.verb == Verb::ResolveImage && registry_denies(&message) => {
             SwarmError::Unauthorized { call, message }

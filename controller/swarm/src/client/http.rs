@@ -10,22 +10,21 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::classify::classify;
 use super::connect::Connector;
 use super::options::ClientOptions;
+use super::pool::{Connection, Lost, Pool};
 use super::request::Request;
 use crate::error::{Call, SwarmError};
 use crate::version::ApiVersion;
 
-/// The host in request lines. The engine ignores it; the connector goes to one address whatever it says.
+/// The host in the head of requests. The engine wants one and ignores it.
 const HOST: &str = "engine";
 
 /// How often a call is sent in the version that an engine no longer speaks before it is given up: once, then once more
@@ -34,7 +33,7 @@ const VERSION_ATTEMPTS: usize = 2;
 
 /// The connections of one client.
 pub(super) struct Http {
-    client: Client<Connector, Full<Bytes>>,
+    pool: Pool,
     turns: Semaphore,
     /// What was negotiated; empty before the first call and after the engine was out of reach.
     version: Mutex<Option<ApiVersion>>,
@@ -55,6 +54,14 @@ impl Answer {
     }
 }
 
+/// The beginning of a successful answer. It keeps its turn until the answer is read, so that there are never more
+/// connections than calls at once; a stream gives its turn up and closes its connection when it ends.
+struct Begun<'a> {
+    response: Response<Incoming>,
+    connection: Connection,
+    _turn: SemaphorePermit<'a>,
+}
+
 /// A refusal by the engine, not yet sorted.
 struct Refusal {
     status: StatusCode,
@@ -68,13 +75,9 @@ struct RefusalBody {
 
 impl Http {
     pub(super) fn new(connector: Connector, options: ClientOptions) -> Arc<Self> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(options.idle_connections)
-            .pool_idle_timeout(options.idle_connection_timeout)
-            .build(connector);
+        let pool = Pool::new(connector, options.idle_connections, options.idle_connection_timeout);
         let turns = Semaphore::new(options.concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
-        Arc::new(Self { client, turns, version: Mutex::new(None), options })
+        Arc::new(Self { pool, turns, version: Mutex::new(None), options })
     }
 
     pub(super) fn options(&self) -> &ClientOptions {
@@ -93,23 +96,22 @@ impl Http {
         call: Call,
         request: Request,
     ) -> Result<Answer, SwarmError> {
-        let deadline = Deadline { at: Instant::now() + limit, limit };
-        let response = self.respond(&deadline, &call, request).await?;
-        let body = deadline.bound(&call, true, self.body(&call, response)).await?;
+        let deadline = Deadline::within(limit);
+        let begun = self.respond(&deadline, &call, request).await?;
+        let body = deadline.bound(&call, true, self.body(&call, begun.response)).await?;
+        self.pool.give_back(begun.connection);
         Ok(Answer { call, body })
     }
 
     /// One call whose answer flows; the bound is for its beginning.
     pub(super) async fn open(&self, call: &Call, request: Request) -> Result<Incoming, SwarmError> {
-        let limit = self.options.request_timeout;
-        let deadline = Deadline { at: Instant::now() + limit, limit };
-        Ok(self.respond(&deadline, call, request).await?.into_body())
+        let deadline = Deadline::within(self.options.request_timeout);
+        Ok(self.respond(&deadline, call, request).await?.response.into_body())
     }
 
     /// Asks the engine for its version, and whether it answers at all.
     pub(super) async fn negotiate(&self, call: &Call) -> Result<ApiVersion, SwarmError> {
-        let limit = self.options.request_timeout;
-        let deadline = Deadline { at: Instant::now() + limit, limit };
+        let deadline = Deadline::within(self.options.request_timeout);
         let mut known = deadline.bound(call, false, async { Ok(self.version.lock().await) }).await?;
         *known = None;
         let version = deadline.bound(call, false, self.ask_version(call)).await?;
@@ -117,8 +119,14 @@ impl Http {
         Ok(version)
     }
 
-    /// The version to speak, asked for once.
+    /// The version that is spoken with the engine.
     pub(super) async fn version(&self, call: &Call) -> Result<ApiVersion, SwarmError> {
+        let deadline = Deadline::within(self.options.request_timeout);
+        deadline.bound(call, false, self.negotiated(call)).await
+    }
+
+    /// The version to speak, asked for once.
+    async fn negotiated(&self, call: &Call) -> Result<ApiVersion, SwarmError> {
         let mut known = self.version.lock().await;
         match *known {
             Some(version) => Ok(version),
@@ -131,11 +139,13 @@ impl Http {
     }
 
     async fn ask_version(&self, call: &Call) -> Result<ApiVersion, SwarmError> {
-        let response = self.exchange(call, &Request::get("/_ping"), None).await.map_err(unsent)?;
+        let (response, connection) =
+            self.exchange(call, &Request::get("/_ping"), None).await.map_err(unsent)?;
         let said =
             response.headers().get("Api-Version").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = response.status();
         let body = self.body(call, response).await?;
+        self.pool.give_back(connection);
         if !status.is_success() {
             return Err(classify(call.clone(), status.as_u16(), &String::from_utf8_lossy(&body)));
         }
@@ -156,7 +166,7 @@ impl Http {
         deadline: &Deadline,
         call: &Call,
         request: Request,
-    ) -> Result<Response<Incoming>, SwarmError> {
+    ) -> Result<Begun<'_>, SwarmError> {
         let turn = async {
             self.turns.acquire().await.map_err(|closed| SwarmError::Unavailable {
                 call: call.clone(),
@@ -164,12 +174,12 @@ impl Http {
                 source: Box::new(closed),
             })
         };
-        let _turn = deadline.bound(call, false, turn).await?;
+        let turn = deadline.bound(call, false, turn).await?;
         let mut attempt = 1;
         loop {
-            let version = deadline.bound(call, false, self.version(call)).await?;
+            let version = deadline.bound(call, false, self.negotiated(call)).await?;
             let refusal = match deadline.bound(call, true, self.attempt(call, &request, version)).await? {
-                Ok(response) => return Ok(response),
+                Ok((response, connection)) => return Ok(Begun { response, connection, _turn: turn }),
                 Err(refusal) => refusal,
             };
             match VersionRefusal::read(&refusal) {
@@ -195,9 +205,9 @@ impl Http {
         call: &Call,
         request: &Request,
         version: ApiVersion,
-    ) -> Result<Result<Response<Incoming>, Refusal>, SwarmError> {
-        let response = match self.exchange(call, request, Some(version)).await {
-            Ok(response) => response,
+    ) -> Result<Result<(Response<Incoming>, Connection), Refusal>, SwarmError> {
+        let (response, connection) = match self.exchange(call, request, Some(version)).await {
+            Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, SwarmError::Unavailable { sent: false, .. }) {
                     // The engine that comes back may be another version.
@@ -208,9 +218,10 @@ impl Http {
         };
         let status = response.status();
         if status.is_success() {
-            return Ok(Ok(response));
+            return Ok(Ok((response, connection)));
         }
         let body = self.body(call, response).await?;
+        self.pool.give_back(connection);
         let message = serde_json::from_slice::<RefusalBody>(&body)
             .map_or_else(|_| String::from_utf8_lossy(&body).into_owned(), |body| body.message);
         Ok(Err(Refusal { status, message }))
@@ -221,11 +232,12 @@ impl Http {
         call: &Call,
         request: &Request,
         version: Option<ApiVersion>,
-    ) -> Result<Response<Incoming>, SwarmError> {
+    ) -> Result<(Response<Incoming>, Connection), SwarmError> {
         let prefix = version.map_or_else(String::new, |version| format!("/v{version}"));
         let mut builder = http::Request::builder()
             .method(&request.method)
-            .uri(format!("http://{HOST}{prefix}{}", request.target))
+            .uri(format!("{prefix}{}", request.target))
+            .header(header::HOST, HOST)
             .header(header::CONTENT_TYPE, "application/json");
         if let Some(auth) = &request.auth {
             builder = builder.header("X-Registry-Auth", auth.expose_secret());
@@ -233,7 +245,9 @@ impl Http {
         let built = builder
             .body(Full::new(request.body.clone()))
             .map_err(|error| SwarmError::Invalid { call: call.clone(), message: error.to_string() })?;
-        self.client.request(built).await.map_err(|error| lost(call, error))
+        let unavailable =
+            |Lost { sent, source }| SwarmError::Unavailable { call: call.clone(), sent, source };
+        self.pool.send(built).await.map_err(unavailable)
     }
 
     async fn body(&self, call: &Call, response: Response<Incoming>) -> Result<Bytes, SwarmError> {
@@ -246,11 +260,6 @@ impl Http {
             Err(source) => Err(SwarmError::Unavailable { call: call.clone(), sent: true, source }),
         }
     }
-}
-
-/// A connection that could not be opened carried nothing; one that broke may have.
-fn lost(call: &Call, error: ClientError) -> SwarmError {
-    SwarmError::Unavailable { call: call.clone(), sent: !error.is_connect(), source: Box::new(error) }
 }
 
 /// A failure of asking for the version is before the call itself.
@@ -268,6 +277,10 @@ struct Deadline {
 }
 
 impl Deadline {
+    fn within(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
+    }
+
     /// Runs a part of a call; `sent` says whether the request may be out when time runs out in it.
     async fn bound<T>(
         &self,

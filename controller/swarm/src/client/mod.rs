@@ -15,6 +15,7 @@ mod idle;
 mod image;
 mod logs;
 mod options;
+mod pool;
 mod request;
 mod secret;
 mod tls;

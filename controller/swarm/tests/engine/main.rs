@@ -1,0 +1,14 @@
+//! The client against real engines: each property holds on the oldest supported engine and on a newer one.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod connections;
+mod images;
+mod networks;
+mod proxy;
+mod reading;
+mod refusals;
+mod services;
+mod setup;
+mod streams;
+mod tls;
