@@ -177,8 +177,13 @@ fn metadata(kind: Option<Kind>, generator: &mut SchemaGenerator) -> Json {
 pub(crate) fn tidy(schema: &mut Json) {
     match schema {
         Json::Object(map) => {
+            // Doc comments are broken into lines for the source; editors and `skep explain` break them again.
+            if let Some(Json::String(text)) = map.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
             without_null(map);
             with_property_names(map);
+            reference_apart(map);
             // `integer` alone does not say that the type behind it has 32 bits.
             if map.get("format").is_some_and(|format| format == "uint32") {
                 map.entry("maximum").or_insert_with(|| u32::MAX.into());
@@ -209,6 +214,15 @@ fn without_null(map: &mut Map<String, Json>) {
         {
             map.insert("allOf".to_owned(), only);
         }
+    }
+}
+
+/// In draft 7 whatever stands beside a reference is ignored, so a reference with a description of its own stands apart.
+fn reference_apart(map: &mut Map<String, Json>) {
+    if map.len() > 1
+        && let Some(reference) = map.remove("$ref")
+    {
+        map.insert("allOf".to_owned(), json!([{ "$ref": reference }]));
     }
 }
 

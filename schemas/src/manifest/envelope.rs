@@ -11,7 +11,6 @@ use super::walk::{listed, shown, walk};
 use crate::codes::Code;
 use crate::kind::{AnySpec, Kind, KindScope, Problems};
 use crate::resource::{Manifest, ManifestMeta, ResourceKey, Scope};
-use crate::scalar::OrgName;
 use crate::schema;
 use crate::selector::{LABEL_MAX, label_key_is_valid};
 use crate::{API_VERSION, RESERVED_PREFIX};
@@ -39,9 +38,17 @@ pub(super) fn read(root: &Node, options: &ReadOptions) -> Result<Manifest, Vec<F
     };
     findings.extend(walk(root, schema).into_iter().filter(|finding| !judged(finding)));
     labels(root, &mut findings);
-    let org = kind.and_then(|kind| scope(root, kind, options, &mut findings));
-    match (kind, org) {
-        (Some(kind), Some(scope)) if findings.is_empty() && !root.is_broken() => typed(root, kind, scope),
+    let scope = kind.and_then(|kind| scope(root, kind, options, &mut findings));
+    // A root that lacks a field may lack the spec.
+    let in_spec = |finding: &Finding| {
+        finding.pointer.as_deref().is_none_or(|at| at.is_empty() || at.starts_with("/spec"))
+    };
+    let spec = match kind {
+        Some(kind) if !root.is_broken() && !findings.iter().any(in_spec) => spec(root, kind, &mut findings),
+        _ => None,
+    };
+    match (scope, spec) {
+        (Some(scope), Some(spec)) if findings.is_empty() => address(root, scope, spec),
         _ => Err(findings),
     }
 }
@@ -169,44 +176,47 @@ fn labels(root: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The last step: types, and what only they can check.
-fn typed(root: &Node, kind: Kind, scope: Scope) -> Result<Manifest, Vec<Finding>> {
-    let part = |field: &str| {
-        let entry = root.entry(field).map(|entry| entry.value.to_json());
-        entry.unwrap_or_else(|| Json::Object(serde_json::Map::new()))
+/// The typed spec, and what only its type can check.
+fn spec(root: &Node, kind: Kind, findings: &mut Vec<Finding>) -> Option<AnySpec> {
+    let spec = match AnySpec::from_json(kind, part(root, "spec")) {
+        Ok(spec) => spec,
+        Err(error) => {
+            findings.push(unreadable(root, kind, "spec", &error));
+            return None;
+        }
     };
-    // The schema was satisfied, so these fail only if it is weaker than the types. The parser's words may quote a value.
-    let refused = |field: &str, error: &serde_json::Error| {
-        let reason = if schema::has_secrets(kind) { String::new() } else { format!(": {error}") };
-        let finding = Finding::new(Code::WrongType, format!("`{field}` cannot be read{reason}"));
-        vec![finding.located(root, &format!("/{field}")).help(format!("see `skep explain {kind}`"))]
-    };
-    let meta: ManifestMeta = serde_json::from_value(own_metadata(part("metadata")))
-        .map_err(|error| refused("metadata", &error))?;
-    let spec = AnySpec::from_json(kind, part("spec")).map_err(|error| refused("spec", &error))?;
     let mut problems = Problems::default();
     spec.check(&mut problems);
-    let findings: Vec<Finding> = problems
-        .into_vec()
-        .into_iter()
-        .map(|problem| {
-            let pointer = format!("/spec{}", problem.pointer);
-            Finding::new(Code::InvalidSpec, problem.problem).help(problem.help).located(root, &pointer)
-        })
-        .collect();
-    if !findings.is_empty() {
-        return Err(findings);
+    for problem in problems.into_vec() {
+        let pointer = format!("/spec{}", problem.pointer);
+        let finding = Finding::new(Code::InvalidSpec, problem.problem).help(problem.help);
+        findings.push(finding.located(root, &pointer));
     }
-    if kind == Kind::Organization
-        && let Err(error) = OrgName::try_from(&meta.name)
-    {
-        let finding = Finding::new(Code::InvalidName, error.problem).help(error.help);
-        return Err(vec![finding.located(root, "/metadata/name")]);
-    }
+    Some(spec)
+}
+
+/// The last step: the address, and the manifest.
+fn address(root: &Node, scope: Scope, spec: AnySpec) -> Result<Manifest, Vec<Finding>> {
+    let kind = spec.kind();
+    let meta: ManifestMeta = serde_json::from_value(own_metadata(part(root, "metadata")))
+        .map_err(|error| vec![unreadable(root, kind, "metadata", &error)])?;
     let key = ResourceKey::new(scope, kind, meta.name).map_err(|error| {
         vec![Finding::new(Code::OrgRefused, error.to_string()).located(root, "/metadata/org")]
     })?;
     Ok(Manifest { key, labels: meta.labels, annotations: meta.annotations, spec })
+}
+
+/// A part of the document as JSON; no fields when it is absent.
+fn part(root: &Node, field: &str) -> Json {
+    let entry = root.entry(field).map(|entry| entry.value.to_json());
+    entry.unwrap_or_else(|| Json::Object(serde_json::Map::new()))
+}
+
+/// The schema was satisfied and the type is not: the schema is weaker. The parser's words may quote a value.
+fn unreadable(root: &Node, kind: Kind, field: &str, error: &serde_json::Error) -> Finding {
+    let reason = if schema::has_secrets(kind) { String::new() } else { format!(": {error}") };
+    let finding = Finding::new(Code::WrongType, format!("`{field}` cannot be read{reason}"));
+    finding.located(root, &format!("/{field}")).help(format!("see `skep explain {kind}`"))
 }
 
 /// The metadata that a user owns; what Skep maintains is shown by `skep get` and ignored here, so that its output can be

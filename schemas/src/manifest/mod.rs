@@ -13,6 +13,7 @@ use crate::resource::Manifest;
 use crate::scalar::OrgName;
 
 mod batch;
+mod core_schema;
 mod envelope;
 mod finding;
 mod json;

@@ -70,7 +70,12 @@ impl Hidden {
                 items.iter().for_each(|item| self.node(item, of, root));
             }
             Value::Null | Value::Bool(_) | Value::Number(..) | Value::Text(_) | Value::Broken => {
-                if known.is_none_or(|known| known.get(SECRET_KEY).is_some()) {
+                // Text in the place of fields or of a list is as unknown as text under an unknown name.
+                let harmless = |known: &Json| {
+                    known.get(SECRET_KEY).is_none()
+                        && !schema::types(known).iter().any(|name| matches!(*name, "object" | "array"))
+                };
+                if !known.is_some_and(harmless) {
                     self.hide(node);
                 }
             }
@@ -81,10 +86,10 @@ impl Hidden {
         self.0.extend(node.span.map(|span| (span.line, span.end_line)));
     }
 
-    /// Hides a document that could not be parsed, unless it says that it is of a kind without secrets.
+    /// Hides a document that is not in its tree as a whole, unless it says that it is of a kind without secrets.
     fn unreadable(&mut self, finding: &Finding, lines: &[&str]) {
         let Some(span) = finding.span else { return };
-        if !matches!(finding.code, Code::Syntax | Code::TooComplex | Code::TooLarge) {
+        if !matches!(finding.code, Code::Syntax | Code::TooComplex | Code::TooLarge | Code::UnsupportedYaml) {
             return;
         }
         let at = usize::try_from(span.line).unwrap_or(usize::MAX).min(lines.len());
@@ -98,7 +103,7 @@ impl Hidden {
             return;
         }
         let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-        self.0.push((number(first), number(last).max(span.end_line)));
+        self.0.push((number(first).saturating_add(1), number(last).max(span.end_line)));
     }
 }
 

@@ -31,10 +31,10 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// `place` is where to point to for the value as a whole: the name of its field.
     fn node(&mut self, node: &Node, schema: &Json, place: Option<Span>) {
-        let schema = schema::resolve(schema, self.root);
         if schema.get("readOnly").is_some() || matches!(node.value, Value::Broken) {
             return;
         }
+        let schema = schema::resolve(schema, self.root);
         let here = node.span.or(place);
         if let Some(choices) = choices(schema) {
             return self.choice(node, &choices, here);
@@ -85,11 +85,16 @@ impl Walk<'_> {
         }
         let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
         for name in required.filter_map(Json::as_str).filter(|name| !seen.contains_key(name)) {
-            let about = schema::field(schema, name)
-                .and_then(|field| schema::description(field, self.root))
-                .unwrap_or_default();
-            let message = format!("the field `{name}` is missing{}", self.where_in());
-            self.note(Finding::new(Code::MissingField, message).help(format!("`{name}`: {about}")).at(place));
+            let field = schema::field(schema, name);
+            let only = field.and_then(|field| field.get("const")).and_then(Json::as_str);
+            let about = field.and_then(|field| schema::description(field, self.root)).unwrap_or_default();
+            let about = about.split_inclusive(". ").next().unwrap_or_default().trim_end();
+            let help = match only {
+                Some(only) => format!("add `{name}: {only}`"),
+                None => format!("add `{name}`: {about}"),
+            };
+            let message = format!("the field `{name}` is missing{}", self.where_within());
+            self.note(Finding::new(Code::MissingField, message).help(help).at(place));
         }
     }
 
@@ -158,7 +163,7 @@ impl Walk<'_> {
             return self.note(Finding::new(Code::WrongType, message).help(help).at(place));
         };
         if !choices.contains(&text) {
-            let message = format!("`{}` is not one of {options}", shown(text));
+            let message = format!("`{}` is not one of the choices", shown(text));
             let help = match nearest(text, choices.iter().copied()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("use one of {options}"),
@@ -168,6 +173,14 @@ impl Walk<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, schema: &Json, types: &[&str], place: Option<Span>) {
+        // `deadline: 30` lacks a unit, not quotes.
+        if let Value::Number(_, text) = &node.value {
+            let before = self.findings.len();
+            self.scalar(text, schema, place);
+            if self.findings.len() > before {
+                return;
+            }
+        }
         let expected = types.first().map_or("another type", |name| type_words(name));
         let secret = schema.get(SECRET_KEY).is_some();
         let help = match &node.value {
@@ -195,11 +208,19 @@ impl Walk<'_> {
 
     /// ` in spec.processes.web`, for the field around the one that is meant.
     fn where_in(&self) -> String {
-        let around = match self.pointer.rsplit_once('/') {
-            Some((around, _)) if !around.is_empty() => around,
-            _ => return String::new(),
-        };
-        format!(" in `{}`", shown(&around.trim_start_matches('/').replace('/', ".")))
+        in_field(self.pointer.rsplit_once('/').map_or("", |(around, _)| around))
+    }
+
+    /// The same for the field that is meant itself.
+    fn where_within(&self) -> String {
+        in_field(&self.pointer)
+    }
+}
+
+fn in_field(pointer: &str) -> String {
+    match pointer.strip_prefix('/') {
+        Some(path) => format!(" in `{}`", shown(&path.replace('/', "."))),
+        None => String::new(),
     }
 }
 

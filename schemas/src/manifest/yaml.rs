@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Tag};
+use serde_saphyr::granit_parser::{self, Event, Parser, ScanError, Tag};
 
+use super::core_schema::{scalar, tag_refused};
 use super::finding::Finding;
 use super::node::{Entry, Node, Span, Value};
 use super::{DEPTH_MAX, DOCUMENTS_MAX, MANIFEST_MAX, NODES_MAX, TEXT_MAX};
@@ -158,7 +159,7 @@ impl Builder {
                     }
                 };
                 // An absent value has no text of its own to point to.
-                let own = place.filter(|_| !text.is_empty() || style != ScalarStyle::Plain);
+                let own = place.filter(|_| span.start.index() < span.end.index());
                 self.attach(Node::new(own, value), Some(&text), weight, anchor, place)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -304,52 +305,6 @@ fn field_name(node: &Node, text: Option<&str>) -> Result<String, Finding> {
     }
 }
 
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Finding> {
-    match (tag.map(Tag::core_suffix), style) {
-        (None, ScalarStyle::Plain) => Ok(plain(text)),
-        (None | Some(Some("str")), _) => Ok(Value::Text(text.to_owned())),
-        (Some(_), _) => Err(tag_refused()),
-    }
-}
-
-/// The core schema of YAML 1.2 (§10.3.2).
-fn plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => number(text)
-            .map_or_else(|| Value::Text(text.to_owned()), |number| Value::Number(number, text.to_owned())),
-    }
-}
-
-fn number(text: &str) -> Option<serde_json::Number> {
-    if let Some(digits) = text.strip_prefix("0o") {
-        return u64::from_str_radix(digits, 8).ok().filter(|_| !digits.starts_with('+')).map(Into::into);
-    }
-    if let Some(digits) = text.strip_prefix("0x") {
-        return u64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')).map(Into::into);
-    }
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let numeric = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && unsigned.contains(|c: char| c.is_ascii_digit())
-        && unsigned.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
-    if !numeric {
-        return None;
-    }
-    let whole = unsigned.bytes().all(|b| b.is_ascii_digit());
-    match (text.parse::<u64>(), text.parse::<i64>()) {
-        (Ok(number), _) if whole => Some(number.into()),
-        (_, Ok(number)) if whole => Some(number.into()),
-        _ => text.parse::<f64>().ok().and_then(serde_json::Number::from_f64),
-    }
-}
-
-fn tag_refused() -> Finding {
-    Finding::new(Code::UnsupportedYaml, "manifests use no tags other than `!!str`")
-        .help("to write a text that begins with `!`, put it in quotes")
-}
-
 fn too_deep() -> Finding {
     Finding::new(Code::TooComplex, format!("the document is nested more than {DEPTH_MAX} levels deep"))
         .help("no kind needs more than a dozen levels")
@@ -394,18 +349,6 @@ mod tests {
         let read = read(text);
         assert!(read.findings.is_empty(), "{}", read.findings[0].message);
         read.documents[0].root.to_json()
-    }
-
-    #[test]
-    fn scalars_follow_the_core_schema_of_yaml_1_2() {
-        let json = root(
-            "{a: NO, b: on, c: true, d: 0o17, e: 0x1F, f: 1_000, g: 1.5, h: 12e2, i: ~, j: 12:30, k: -3, l: '1', m: !!str 2, n: .inf, o: 007, p: 1.2.3}",
-        );
-        let expected = serde_json::json!({
-            "a": "NO", "b": "on", "c": true, "d": 15, "e": 31, "f": "1_000", "g": 1.5, "h": 1200.0, "i": null,
-            "j": "12:30", "k": -3, "l": "1", "m": "2", "n": ".inf", "o": 7, "p": "1.2.3",
-        });
-        assert_eq!(json, expected);
     }
 
     #[test]

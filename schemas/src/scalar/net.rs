@@ -81,7 +81,7 @@ fn host(text: &str) -> Result<(), ScalarError> {
             return Err(problem("one of its parts is longer than 63 characters"));
         }
         if let Some(bad) = label.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
-            return Err(problem(&format!("it contains `{}`", bad.escape_debug())));
+            return Err(problem(&format!("it contains the character {bad:?}")));
         }
         if label.starts_with('-') || label.ends_with('-') {
             return Err(problem("one of its parts begins or ends with a hyphen"));
