@@ -1,0 +1,220 @@
+//! Apply: manifests become desired state, a whole batch in one transaction.
+//!
+//! Locks are taken in the same order by everyone, so that batches in opposite orders wait for each other instead of
+//! deadlocking: organisations by name, then existing rows by key ([`lock`]), then new rows by key, then hosts by name
+//! ([`claim`]), and last, by the commit itself, the revision counter. What a batch does to one resource is decided in
+//! [`write`]; values of secrets are sealed in [`crate::secret`].
+//!
+//! An item that changes nothing writes nothing. Optimistic writers name the revision that they have read.
+
+mod claim;
+mod lock;
+mod write;
+
+use std::collections::BTreeSet;
+
+use skep_schemas::{Manifest, Owner, Resource, ResourceKey, Revision};
+use sqlx::PgConnection;
+
+use crate::audit::Actor;
+use crate::error::{Fault, Operation, StoreError, must_run_again};
+use crate::row::{ResourceRow, resource_query};
+use crate::store::Store;
+use lock::Locked;
+
+/// The most items of one batch: all of them are locked at once.
+pub const APPLY_MAX: usize = 1000;
+
+/// Another writer may create the same resource between our look and our write. Each attempt loses only if that happens
+/// again, so more than a few means something else is wrong.
+const ATTEMPTS: u32 = 5;
+
+/// What must hold for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// The resource does not exist.
+    MustNotExist,
+    /// The resource is at this revision.
+    Revision(Revision),
+}
+
+impl Precondition {
+    /// Does it hold for what is stored?
+    pub(crate) fn check(self, key: &ResourceKey, found: Option<Revision>) -> Result<(), StoreError> {
+        match (self, found) {
+            (Self::None, _) | (Self::MustNotExist, None) => Ok(()),
+            (Self::MustNotExist, Some(_)) => Err(StoreError::AlreadyExists { key: key.clone() }),
+            (Self::Revision(expected), found) if found == Some(expected) => Ok(()),
+            (Self::Revision(expected), found) => {
+                Err(StoreError::RevisionConflict { key: key.clone(), expected, found })
+            }
+        }
+    }
+}
+
+/// One manifest to apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplyItem {
+    /// What is wanted.
+    pub manifest: Manifest,
+    /// What must hold.
+    pub precondition: Precondition,
+    /// Who maintains it from now on.
+    pub managed_by: Owner,
+}
+
+/// What an apply did to one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It is new.
+    Created,
+    /// It changed.
+    Configured,
+    /// It was so already.
+    Unchanged,
+}
+
+/// One resource after an apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// As stored; never with a secret's value.
+    pub resource: Resource,
+    /// What happened to it.
+    pub outcome: Outcome,
+}
+
+/// Does the transaction end in a commit?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Commit,
+    Rollback,
+}
+
+impl Store {
+    /// Applies a batch. The answers are in the order of the items.
+    pub async fn apply(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
+        self.run_batch(items, actor, Ending::Commit).await
+    }
+
+    /// Tells what [`Store::apply`] would answer now, errors included, and changes nothing. New resources have revision 0.
+    pub async fn dry_run(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
+        self.run_batch(items, actor, Ending::Rollback).await
+    }
+
+    async fn run_batch(
+        &self,
+        items: &[ApplyItem],
+        actor: &Actor,
+        ending: Ending,
+    ) -> Result<Vec<Applied>, StoreError> {
+        let order = in_key_order(items)?;
+        let mut attempt = 1;
+        loop {
+            match self.try_batch(items, &order, actor, ending).await {
+                Ok(applied) => return Ok(applied),
+                Err(Failure::Raced) if attempt < ATTEMPTS => {}
+                Err(Failure::Fault(Fault::Sql(error))) if must_run_again(&error) && attempt < ATTEMPTS => {}
+                Err(Failure::Raced) => return Err(StoreError::Raced),
+                Err(Failure::Fault(fault)) => return Err(fault.during(Operation::Apply)),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn try_batch(
+        &self,
+        items: &[ApplyItem],
+        order: &[usize],
+        actor: &Actor,
+        ending: Ending,
+    ) -> Result<Vec<Applied>, Failure> {
+        let mut tx = self.pool().begin().await?;
+        let mut locked = Locked::take(&mut tx, items, self.master_key()).await?;
+        let mut outcomes = Vec::with_capacity(items.len());
+        let mut claims = claim::Claims::default();
+        for &index in order {
+            let Some(item) = items.get(index) else { continue };
+            let write = write::Write { item, actor, master_key: self.master_key() };
+            outcomes.push((index, write.run(&mut tx, &mut locked, &mut claims).await?));
+        }
+        claims.settle(&mut tx).await?;
+        let stamp_of = unstamped(&mut tx).await?;
+        let mut applied = read_back(&mut tx, outcomes).await?;
+        match ending {
+            Ending::Rollback => tx.rollback().await?,
+            Ending::Commit => {
+                tx.commit().await?;
+                if let Some(seq) = stamp_of {
+                    let revision = self.stamp(seq).await?;
+                    for changed in applied.iter_mut().filter(|one| one.outcome != Outcome::Unchanged) {
+                        changed.resource.meta.revision = revision;
+                    }
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    /// The revision that the commit gave to a transaction, by one row that it logged.
+    async fn stamp(&self, seq: i64) -> Result<Revision, Fault> {
+        let revision =
+            sqlx::query_scalar!(r#"SELECT revision AS "revision!" FROM change_log WHERE seq = $1"#, seq);
+        Ok(Revision::new(revision.fetch_one(self.pool()).await?))
+    }
+}
+
+/// Why an attempt ended without a result.
+enum Failure {
+    /// Someone else created a resource that was to be created here.
+    Raced,
+    Fault(Fault),
+}
+
+impl<E: Into<Fault>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// The items' indices in the order of their keys, in which they are written.
+fn in_key_order(items: &[ApplyItem]) -> Result<Vec<usize>, StoreError> {
+    if items.len() > APPLY_MAX {
+        return Err(StoreError::TooMany { what: "manifests", found: items.len(), limit: APPLY_MAX });
+    }
+    let mut seen = BTreeSet::new();
+    for item in items {
+        if !seen.insert(&item.manifest.key) {
+            return Err(StoreError::DuplicateKey { key: item.manifest.key.clone() });
+        }
+    }
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&index| items.get(index).map(|item| &item.manifest.key));
+    Ok(order)
+}
+
+/// A row that this transaction logged and that its commit will stamp; none when it changed nothing.
+async fn unstamped(tx: &mut PgConnection) -> Result<Option<i64>, Fault> {
+    let seq = sqlx::query_scalar!("SELECT max(seq) FROM change_log WHERE revision IS NULL");
+    Ok(seq.fetch_one(tx).await?)
+}
+
+/// The written resources as they are now, in the order of the items.
+async fn read_back(
+    tx: &mut PgConnection,
+    mut outcomes: Vec<(usize, write::Written)>,
+) -> Result<Vec<Applied>, Fault> {
+    let uids: Vec<_> = outcomes.iter().map(|(_, written)| written.uid.uuid()).collect();
+    let rows = resource_query!("WHERE r.uid = ANY($1)", &uids).fetch_all(tx).await?;
+    let mut rows: std::collections::HashMap<_, ResourceRow> =
+        rows.into_iter().map(|row| (row.uid(), row)).collect();
+    outcomes.sort_by_key(|(index, _)| *index);
+    let mut applied = Vec::with_capacity(outcomes.len());
+    for (_, written) in outcomes {
+        let row = rows.remove(&written.uid).ok_or(StoreError::ResourceGone { uid: written.uid })?;
+        applied.push(Applied { resource: row.into_resource()?, outcome: written.outcome });
+    }
+    Ok(applied)
+}

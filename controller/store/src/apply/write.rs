@@ -1,0 +1,163 @@
+//! What an apply does to one resource.
+
+use skep_schemas::{API_VERSION, AnySpec, Finalizer, Generation, Kind, Revision, Uid};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::claim::Claims;
+use super::lock::Locked;
+use super::{ApplyItem, Failure, Outcome};
+use crate::audit::{self, Actor, Verb};
+use crate::error::StoreError;
+use crate::row::{ResourceRow, finalizer_word, org_column};
+use crate::seal::MasterKey;
+use crate::secret;
+
+/// One item on its way into the database.
+pub(super) struct Write<'a> {
+    pub(super) item: &'a ApplyItem,
+    pub(super) actor: &'a Actor,
+    pub(super) master_key: &'a MasterKey,
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) uid: Uid,
+    pub(super) outcome: Outcome,
+}
+
+impl Write<'_> {
+    pub(super) async fn run(
+        &self,
+        tx: &mut PgConnection,
+        locked: &mut Locked,
+        claims: &mut Claims,
+    ) -> Result<Written, Failure> {
+        let key = &self.item.manifest.key;
+        let row = locked.take_row(key);
+        self.item.precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
+        let org_uid = key.org().map(|org| locked.org_uid(org)).transpose()?;
+        let written = match row {
+            Some(row) if row.is_deleting() => return Err(StoreError::Deleting { key: key.clone() }.into()),
+            Some(row) => self.update(tx, org_uid, &row).await?,
+            None => {
+                let uid = self.create(tx, org_uid).await?;
+                locked.created(key, uid);
+                Written { uid, outcome: Outcome::Created }
+            }
+        };
+        if written.outcome != Outcome::Unchanged {
+            claims.note(written.uid, &self.item.manifest.spec)?;
+        }
+        Ok(written)
+    }
+
+    async fn create(&self, tx: &mut PgConnection, org_uid: Option<Uid>) -> Result<Uid, Failure> {
+        let manifest = &self.item.manifest;
+        let key = &manifest.key;
+        if matches!(&manifest.spec, AnySpec::Secret(secret) if secret.value.is_none()) {
+            return Err(StoreError::SecretValueMissing { key: key.clone() }.into());
+        }
+        let uid = Uid::generate();
+        let inserted = sqlx::query!(
+            "INSERT INTO resource (uid, org, kind, name, api_version, spec, labels, annotations, refs, finalizers, managed_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT ON CONSTRAINT resource_key DO NOTHING",
+            uid.uuid(),
+            org_column(key.scope()),
+            key.kind().as_str(),
+            key.name().as_str(),
+            API_VERSION,
+            self.spec()?,
+            Json(&manifest.labels) as _,
+            Json(&manifest.annotations) as _,
+            &self.refs(),
+            &finalizers(key.kind()),
+            Json(&self.item.managed_by) as _
+        );
+        if inserted.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Err(Failure::Raced);
+        }
+        if key.kind() == Kind::Organization {
+            secret::ensure_key(tx, self.master_key, uid).await?;
+        }
+        self.seal(tx, org_uid, uid).await?;
+        audit::record(tx, self.actor, Verb::Create, key, uid, 1).await?;
+        Ok(uid)
+    }
+
+    async fn update(
+        &self,
+        tx: &mut PgConnection,
+        org_uid: Option<Uid>,
+        row: &ResourceRow,
+    ) -> Result<Written, Failure> {
+        let manifest = &self.item.manifest;
+        let (spec, refs) = (self.spec()?, self.refs());
+        let new_value = self.seal(tx, org_uid, row.uid()).await?;
+        let spec_changed = new_value || row.spec != spec;
+        let meta_changed = row.labels.0 != manifest.labels
+            || row.annotations.0 != manifest.annotations
+            || row.managed_by.0 != self.item.managed_by
+            || row.refs != refs;
+        if !spec_changed && !meta_changed {
+            return Ok(Written { uid: row.uid(), outcome: Outcome::Unchanged });
+        }
+        let generation = Generation::new(row.generation + i64::from(spec_changed));
+        sqlx::query!(
+            "UPDATE resource SET api_version = $2, spec = $3, labels = $4, annotations = $5, refs = $6,
+             managed_by = $7, generation = $8 WHERE uid = $1",
+            row.uid,
+            API_VERSION,
+            spec,
+            Json(&manifest.labels) as _,
+            Json(&manifest.annotations) as _,
+            &refs,
+            Json(&self.item.managed_by) as _,
+            generation.get()
+        )
+        .execute(&mut *tx)
+        .await?;
+        audit::record(tx, self.actor, Verb::Configure, &manifest.key, row.uid(), generation.get()).await?;
+        Ok(Written { uid: row.uid(), outcome: Outcome::Configured })
+    }
+
+    /// Stores the value that came with a Secret, sealed, unless it is the current one. Was it new?
+    async fn seal(&self, tx: &mut PgConnection, org_uid: Option<Uid>, uid: Uid) -> Result<bool, Failure> {
+        let manifest = &self.item.manifest;
+        let (AnySpec::Secret(spec), Some(org), Some(org_uid)) = (&manifest.spec, manifest.key.org(), org_uid)
+        else {
+            return Ok(false);
+        };
+        let Some(value) = &spec.value else { return Ok(false) };
+        let owner = secret::SecretOwner { org, org_uid, name: manifest.key.name(), uid };
+        Ok(secret::store(tx, self.master_key, owner, value).await?)
+    }
+
+    /// The spec as stored: never with a secret's value, which does not serialise.
+    fn spec(&self) -> Result<serde_json::Value, StoreError> {
+        let manifest = &self.item.manifest;
+        manifest.spec.to_json().map_err(|why| StoreError::corrupt(format!("spec of {}", manifest.key), why))
+    }
+
+    /// The keys that the spec refers to, as text, in order.
+    fn refs(&self) -> Vec<String> {
+        let manifest = &self.item.manifest;
+        let mut refs: Vec<_> =
+            manifest.spec.references(&manifest.key).iter().map(ToString::to_string).collect();
+        refs.sort();
+        refs.dedup();
+        refs
+    }
+}
+
+/// The finalizers that a resource is born with: those with objects in the Swarm wait until these are gone (invariant I12).
+fn finalizers(kind: Kind) -> Vec<String> {
+    match kind {
+        Kind::Organization | Kind::Environment | Kind::Secret => {
+            vec![finalizer_word(Finalizer::Swarm).to_owned()]
+        }
+        Kind::Plan | Kind::App | Kind::Domain => Vec::new(),
+    }
+}

@@ -1,0 +1,372 @@
+//! What can go wrong, one variant per operation and per broken rule.
+//!
+//! Database constraints protect the rules; this module gives their violations names. Callers decide by variant and by
+//! [`StoreError::is_transient`], never by text.
+
+use std::net::Ipv4Addr;
+
+use skep_planner::release::ReleaseVersion;
+use skep_planner::{InstanceId, ObjectRef};
+use skep_schemas::{Generation, Host, OrgName, ResourceKey, Revision, Uid};
+
+/// Why an operation of the store did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    // Rules that a request broke.
+    /// The resource was written by someone else in the meantime.
+    #[error("{key} is not at revision {expected} any more")]
+    RevisionConflict {
+        /// The resource.
+        key: ResourceKey,
+        /// What the writer had read.
+        expected: Revision,
+        /// What is stored; none when the resource is gone.
+        found: Option<Revision>,
+    },
+    /// The resource was to be new and exists.
+    #[error("{key} already exists")]
+    AlreadyExists {
+        /// The resource.
+        key: ResourceKey,
+    },
+    /// The resource is being deleted and cannot be written until it is gone.
+    #[error("{key} is being deleted")]
+    Deleting {
+        /// The resource; the organisation when that is what is being deleted.
+        key: ResourceKey,
+    },
+    /// The organisation of a resource does not exist.
+    #[error("organisation {org} does not exist")]
+    OrgMissing {
+        /// The organisation.
+        org: OrgName,
+    },
+    /// A new Secret has no value.
+    #[error("{key} is new and has no value")]
+    SecretValueMissing {
+        /// The secret.
+        key: ResourceKey,
+    },
+    /// Another Domain has the host. It is not told whose.
+    #[error("host {host} belongs to another domain")]
+    HostTaken {
+        /// The host.
+        host: Host,
+    },
+    /// A batch names one resource twice.
+    #[error("{key} appears twice in one batch")]
+    DuplicateKey {
+        /// The resource.
+        key: ResourceKey,
+    },
+    /// More than one operation may touch.
+    #[error("{found} {what} are too many, the limit is {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A live token has the name.
+    #[error("a token named {name} exists")]
+    TokenNameTaken {
+        /// The name.
+        name: String,
+    },
+
+    // Rules that protect the controller from itself.
+    /// The lease has another holder, so the write was not made.
+    #[error("lease {name} has moved on from epoch {epoch}")]
+    Fenced {
+        /// The lease.
+        name: String,
+        /// The epoch that the writer held.
+        epoch: i64,
+    },
+    /// The resource is gone.
+    #[error("resource {uid} is gone")]
+    ResourceGone {
+        /// The resource.
+        uid: Uid,
+    },
+    /// The spec changed after the plan was made.
+    #[error("the plan for {key} is for generation {planned}, the spec is at {current}")]
+    PlanStale {
+        /// The resource.
+        key: ResourceKey,
+        /// The plan's generation.
+        planned: Generation,
+        /// The stored generation.
+        current: Generation,
+    },
+    /// The number of the new release was taken in the meantime.
+    #[error("release {version} of {key} exists already")]
+    ReleaseTaken {
+        /// The environment.
+        key: ResourceKey,
+        /// The number.
+        version: ReleaseVersion,
+    },
+    /// Another resource's inventory has the object.
+    #[error("{object} is in the inventory of another resource")]
+    ObjectTaken {
+        /// The object.
+        object: ObjectRef,
+    },
+    /// Another edge task has the address.
+    #[error("address {address} is given to another edge task of {owner}")]
+    AddressTaken {
+        /// The organisation's uid.
+        owner: Uid,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// The resource was to be finalised, and nobody asked for its deletion.
+    #[error("resource {uid} is not being deleted")]
+    NotDeleting {
+        /// The resource.
+        uid: Uid,
+    },
+    /// The resource was to be finalised, and the inventory still has objects of it.
+    #[error("resource {uid} still owns {objects} objects")]
+    StillOwns {
+        /// The resource.
+        uid: Uid,
+        /// How many.
+        objects: i64,
+    },
+    /// The organisation was to be finalised, and still has resources.
+    #[error("organisation {org} still has {resources} resources")]
+    OrgNotEmpty {
+        /// The organisation.
+        org: String,
+        /// How many.
+        resources: i64,
+    },
+    /// No free subnet is left.
+    #[error("no free subnet is left in the network pool")]
+    PoolExhausted,
+    /// Other writers kept creating the same resources.
+    #[error("other writers keep creating the same resources")]
+    Raced,
+    /// No such plan or step, or the step is not in a state in which that can be said of it.
+    #[error("step {index} of plan {plan} cannot become {state}")]
+    StepUnexpected {
+        /// The plan.
+        plan: i64,
+        /// The step.
+        index: usize,
+        /// What it was to become.
+        state: &'static str,
+    },
+
+    // Readers that fell behind, and data that cannot be read.
+    /// Changes after the cursor were removed, or history was rewritten: list again.
+    #[error("the cursor is older than the changes that are kept; list again")]
+    CursorExpired,
+    /// The organisation has no data key.
+    #[error("organisation {org_uid} has no data key")]
+    KeyMissing {
+        /// The organisation's uid.
+        org_uid: Uid,
+    },
+    /// The organisation's data key was wrapped by another master key, or for another organisation.
+    #[error("the data key of organisation {org_uid} cannot be opened")]
+    KeyUnreadable {
+        /// The organisation's uid.
+        org_uid: Uid,
+    },
+    /// A sealed value cannot be opened.
+    #[error("version {version} of secret {uid} cannot be opened: {why}")]
+    SecretUnreadable {
+        /// The secret.
+        uid: Uid,
+        /// The version.
+        version: u32,
+        /// Why, without anything about the value.
+        why: &'static str,
+    },
+    /// Sealing failed, which only a broken crypto library can cause.
+    #[error("sealing failed")]
+    Seal,
+    /// A row holds what this version cannot read.
+    #[error("stored {what} cannot be read: {why}")]
+    Corrupt {
+        /// What it is, with its id.
+        what: String,
+        /// Why it cannot be read.
+        why: String,
+    },
+
+    // The database as a whole.
+    /// The URL is not one of a Postgres database.
+    #[error("the database URL is not valid")]
+    Url(#[source] sqlx::Error),
+    /// No connection.
+    #[error("cannot connect to the database")]
+    Connect(#[source] sqlx::Error),
+    /// The migrations did not run.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The database has a migration that this version does not know.
+    #[error("the database was migrated to {found} by a newer version; this one knows up to {known}")]
+    NewerDatabase {
+        /// The newest migration of the database.
+        found: i64,
+        /// The newest that this version knows.
+        known: i64,
+    },
+    /// The master key is not the one that this database was set up with.
+    #[error("the master key is not the one of instance {instance}")]
+    WrongMasterKey {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// A database operation that failed.
+    #[error("database: cannot {operation}")]
+    Database {
+        /// What was to be done.
+        operation: Operation,
+        /// Why not.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+macro_rules! operations {
+    ($($name:ident => $text:literal,)*) => {
+        /// What was being done when the database failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Operation {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl std::fmt::Display for Operation {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$name => $text,)* })
+            }
+        }
+    };
+}
+
+operations! {
+    Setup => "set up the database",
+    Ping => "reach the database",
+    Apply => "apply manifests",
+    Delete => "delete a resource",
+    Read => "read resources",
+    List => "list resources",
+    Watch => "read changes",
+    Compact => "compact the change log",
+    BeginPlan => "record a plan",
+    Step => "record a step",
+    Forget => "forget objects",
+    Finalize => "finalise a resource",
+    Status => "write a status",
+    Subnet => "allocate a subnet",
+    Event => "record an event",
+    OpenSecret => "read a sealed value",
+    Lease => "change a lease",
+    Token => "read or write tokens",
+    Sweep => "remove what is no longer kept",
+}
+
+impl StoreError {
+    /// May the same call succeed soon without anyone changing anything?
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect(source) | Self::Database { source, .. } => transient(source),
+            Self::Migrate(sqlx::migrate::MigrateError::Execute(source)) => transient(source),
+            Self::Raced => true,
+            _ => false,
+        }
+    }
+
+    /// Did the world move on under the caller, so that reading and planning again will help?
+    pub const fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::RevisionConflict { .. }
+                | Self::PlanStale { .. }
+                | Self::ReleaseTaken { .. }
+                | Self::AddressTaken { .. }
+                | Self::ResourceGone { .. }
+                | Self::StillOwns { .. }
+                | Self::OrgNotEmpty { .. }
+        )
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::Corrupt { what: what.into(), why: why.to_string() }
+    }
+}
+
+/// An error inside an operation: its own, or one of the database that still has to be told what was being done.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Sql(sqlx::Error),
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Sql(source)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Fault {
+    /// The error that callers see.
+    pub(crate) fn during(self, operation: Operation) -> StoreError {
+        match self {
+            Self::Sql(source) => StoreError::Database { operation, source },
+            Self::Store(error) => error,
+        }
+    }
+}
+
+/// The constraint that a statement violated.
+pub(crate) fn violated(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error()?.constraint()
+}
+
+/// Was the transaction ended to resolve a deadlock or a serialisation failure, so that it can simply run again?
+pub(crate) fn must_run_again(error: &sqlx::Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
+}
+
+fn transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(_) => sqlstate(error).is_some_and(|code| {
+            // Connection exceptions, rollbacks, resources, operator intervention (a restart), and locks that took too long.
+            ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+        }),
+        _ => false,
+    }
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_transient_and_a_broken_rule_is_not() {
+        let lost = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(Fault::from(lost).during(Operation::Apply).is_transient());
+        let row = sqlx::Error::RowNotFound;
+        assert!(!Fault::from(row).during(Operation::Apply).is_transient());
+        assert!(!StoreError::PoolExhausted.is_transient());
+    }
+}

@@ -1,0 +1,95 @@
+//! The inventory: intent before effect, and forgotten only after confirmed absence (invariant I3).
+
+use std::net::Ipv4Addr;
+
+use skep_planner::{InventoryEntry, ObjectKind, ObjectRef, Op, ReleaseVersion, Step};
+use skep_schemas::Uid;
+use sqlx::PgConnection;
+
+use crate::error::{Fault, Operation, StoreError, violated};
+use crate::lease::Fence;
+use crate::release::stored_version;
+use crate::store::Store;
+
+impl Store {
+    /// Removes entries whose objects were seen to be absent.
+    pub async fn forget(&self, fence: &Fence, owner: Uid, objects: &[ObjectRef]) -> Result<(), StoreError> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        self.try_forget(fence, owner, objects).await.map_err(|fault| fault.during(Operation::Forget))
+    }
+
+    async fn try_forget(&self, fence: &Fence, owner: Uid, objects: &[ObjectRef]) -> Result<(), Fault> {
+        let mut tx = self.pool().begin().await?;
+        fence.check(&mut tx).await?;
+        let kinds: Vec<_> = objects.iter().map(|object| object.kind.as_str().to_owned()).collect();
+        let names: Vec<_> = objects.iter().map(|object| object.name.clone()).collect();
+        sqlx::query!(
+            "DELETE FROM inventory
+             WHERE owner = $1 AND (kind, name) IN (SELECT * FROM unnest($2::text[], $3::text[]))",
+            owner.uuid(),
+            &kinds,
+            &names
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Notes that Skep answers for the object of a step: one that it is about to bring about, or a service that it changes.
+pub(crate) async fn intend(tx: &mut PgConnection, owner: Uid, step: &Step) -> Result<(), Fault> {
+    if !step.op.creates() && !matches!(step.op, Op::UpdateService { .. }) {
+        return Ok(());
+    }
+    let address = match &step.op {
+        Op::ConnectEdge { address, .. } => Some(*address),
+        _ => None,
+    };
+    let intent = sqlx::query!(
+        "INSERT INTO inventory (owner, kind, name, address) VALUES ($1, $2, $3, $4::text::inet)
+         ON CONFLICT (owner, kind, name) DO UPDATE SET address = excluded.address
+         WHERE inventory.address IS DISTINCT FROM excluded.address",
+        owner.uuid(),
+        step.object.kind.as_str(),
+        step.object.name,
+        address.map(|address| address.to_string())
+    );
+    intent.execute(tx).await.map(drop).map_err(|error| match (violated(&error), address) {
+        (Some("inventory_address"), Some(address)) => StoreError::AddressTaken { owner, address }.into(),
+        (Some("inventory_object"), _) => StoreError::ObjectTaken { object: step.object.clone() }.into(),
+        (Some("inventory_owner_fkey"), _) => StoreError::ResourceGone { uid: owner }.into(),
+        _ => error.into(),
+    })
+}
+
+/// What a resource owns, by kind and name.
+pub(crate) async fn of_owner(tx: &mut PgConnection, owner: Uid) -> Result<Vec<InventoryEntry>, Fault> {
+    let rows = sqlx::query!(
+        "SELECT kind, name, object_id, sent_release, host(address) AS address
+         FROM inventory WHERE owner = $1 ORDER BY kind, name",
+        owner.uuid()
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        let corrupt = |why: &dyn std::fmt::Display| {
+            StoreError::corrupt(format!("inventory of {owner}: {} {}", row.kind, row.name), why)
+        };
+        let kind = ObjectKind::from_word(&row.kind).ok_or_else(|| corrupt(&"unknown kind"))?;
+        let address: Option<Ipv4Addr> =
+            row.address.as_deref().map(str::parse).transpose().map_err(|why| corrupt(&why))?;
+        let sent_release: Option<ReleaseVersion> = row.sent_release.map(stored_version).transpose()?;
+        entries.push(InventoryEntry {
+            owner,
+            object: ObjectRef::new(kind, row.name),
+            id: row.object_id,
+            sent_release,
+            address,
+        });
+    }
+    Ok(entries)
+}

@@ -1,0 +1,61 @@
+//! The store: desired state, status and everything Skep remembers, in Postgres.
+//!
+//! ```text
+//! apply, delete ──> resource ──trigger──> change_log ──commit──> one dense revision, one NOTIFY
+//!                                              └──> changes / Watcher ──> keys to look at again
+//! snapshot      ──> one consistent view for the planner
+//! begin_plan, step_*, write_status, finalize ──> fenced writes of the controller
+//! ```
+//!
+//! Guarantees:
+//! - A batch of manifests is one transaction: all of it or nothing. A batch that changes nothing writes nothing.
+//! - Every transaction that changes resources has one revision, dense and in commit order (invariant I8). A reader that
+//!   follows [`Store::changes`] or a [`Watcher`] misses nothing and sees nothing out of order, or is told to list again.
+//! - Rows go only when their finalizers are gone, and finalizers only when the inventory is empty (invariants I3, I12).
+//! - Writes of the controller carry a [`Fence`] and fail once the lease has another holder (invariant I9).
+//! - Secret values are sealed before they reach the database and leave it only through [`Store::open_secret`] (invariant I13).
+//!
+//! Only this crate knows SQL. The schema and the reasons for it are in `migrations/`.
+
+mod apply;
+mod audit;
+mod delete;
+mod error;
+mod event;
+mod finalize;
+mod inventory;
+mod journal;
+mod lease;
+mod list;
+mod migrate;
+mod options;
+mod release;
+mod row;
+mod seal;
+mod secret;
+mod snapshot;
+mod status;
+mod store;
+mod subnet;
+mod sweep;
+mod time;
+mod token;
+mod watch;
+
+pub use apply::{APPLY_MAX, Applied, ApplyItem, Outcome, Precondition};
+pub use audit::Actor;
+pub use delete::Deletion;
+pub use error::{Operation, StoreError};
+pub use event::{Event, Severity};
+pub use finalize::Finalized;
+pub use journal::{PlanId, PlanRecord, StepOutcome, StepState, UnfinishedPlan, UnfinishedStep};
+pub use lease::Fence;
+pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
+pub use options::StoreOptions;
+pub use seal::{MasterKey, MasterKeyError};
+pub use secret::SecretCurrent;
+pub use snapshot::{DomainClaim, KeyEntry, Snapshot};
+pub use store::Store;
+pub use sweep::{Retention, Swept};
+pub use token::{Principal, TokenInfo};
+pub use watch::{CHANGES_MAX, Change, ChangeOp, Cursor, CursorError, Page, WatchEvent, WatchStats, Watcher};

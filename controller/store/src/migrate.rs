@@ -1,0 +1,52 @@
+//! Bringing a database to this version's schema, and finding out whether it is the one we think it is.
+
+use skep_planner::InstanceId;
+use sqlx::migrate::{MigrateError, Migrator};
+
+use crate::error::{Fault, Operation, StoreError};
+use crate::store::Store;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+impl Store {
+    /// Runs the migrations that are missing, at most once however many processes start, and checks that the database fits:
+    /// it must not be newer than this version, and its master key must be ours. A database that was restored or moved
+    /// gets a new epoch, so that readers which followed the old one list again.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATOR.run(self.pool()).await.map_err(|error| match error {
+            MigrateError::VersionMissing(found) => StoreError::NewerDatabase { found, known: newest_known() },
+            error => StoreError::Migrate(error),
+        })?;
+        self.check().await.map_err(|fault| fault.during(Operation::Setup))
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        let mut tx = self.pool().begin().await?;
+        sqlx::query!(
+            "UPDATE cluster_rev SET epoch = gen_random_uuid(), origin = here.origin
+             FROM (SELECT concat_ws(':', s.system_identifier, c.timeline_id, d.oid) AS origin
+                   FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
+                   WHERE d.datname = current_database()) here
+             WHERE cluster_rev.origin <> here.origin"
+        )
+        .execute(&mut *tx)
+        .await?;
+        let ours = self.master_key().id();
+        let instance = sqlx::query!(
+            r#"UPDATE instance SET master_key_id = coalesce(master_key_id, $1)
+               RETURNING id, master_key_id AS "master_key_id!""#,
+            ours
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if instance.master_key_id != ours {
+            return Err(StoreError::WrongMasterKey { instance: InstanceId::new(instance.id) }.into());
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn newest_known() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
+}

@@ -1,0 +1,47 @@
+//! How a process connects to its database.
+
+use std::time::Duration;
+
+use crate::seal::MasterKey;
+
+/// The most connections of one process: API requests and reconcile workers share them, and each holds one for milliseconds.
+const POOL_SIZE: u32 = 10;
+/// A statement that takes longer is a defect; it must not hold its locks.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Waiting longer for a lock means that its holder hangs.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// A transaction whose process went silent is ended: it may hold what others need.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Waiting longer for a free connection is better answered with an error.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a process connects to its database. Start from [`StoreOptions::new`].
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The most connections.
+    pub pool_size: u32,
+    /// The longest statement.
+    pub statement_timeout: Duration,
+    /// The longest wait for a lock.
+    pub lock_timeout: Duration,
+    /// The longest pause inside a transaction.
+    pub idle_in_transaction_timeout: Duration,
+    /// The longest wait for a connection.
+    pub acquire_timeout: Duration,
+    /// What data keys are wrapped with.
+    pub master_key: MasterKey,
+}
+
+impl StoreOptions {
+    /// The usual limits.
+    pub const fn new(master_key: MasterKey) -> Self {
+        Self {
+            pool_size: POOL_SIZE,
+            statement_timeout: STATEMENT_TIMEOUT,
+            lock_timeout: LOCK_TIMEOUT,
+            idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
+            acquire_timeout: ACQUIRE_TIMEOUT,
+            master_key,
+        }
+    }
+}

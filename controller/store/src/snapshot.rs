@@ -1,0 +1,214 @@
+//! One consistent view of everything, for the planner.
+//!
+//! A snapshot is a read-only transaction at REPEATABLE READ: whatever is read from it belongs to one moment, and to one
+//! [`Cursor`]. Hold it for one plan; it ends when it is dropped. It locks nothing and delays nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skep_planner::{InventoryEntry, OrgSubnet, Release};
+use skep_schemas::{Host, Kind, OrgName, Resource, ResourceKey, ResourceName, Revision, Uid};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::error::{Fault, Operation, StoreError};
+use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
+use crate::secret::{self, SecretCurrent};
+use crate::store::Store;
+use crate::watch::Cursor;
+use crate::{inventory, release, subnet};
+
+/// The most resources of one kind that an organisation may have before its plans are refused: plans read all of them.
+const ORG_KIND_MAX: usize = 5000;
+/// The most resources that may refer to one.
+const REFERRERS_MAX: usize = 5000;
+/// The largest page of keys.
+const KEYS_MAX: u32 = 5000;
+
+/// One moment of the store.
+#[derive(Debug)]
+pub struct Snapshot {
+    tx: Transaction<'static, Postgres>,
+    cursor: Cursor,
+}
+
+/// A host that routes to an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainClaim {
+    /// The host.
+    pub host: Host,
+    /// The Domain's uid.
+    pub uid: Uid,
+    /// The Domain's name.
+    pub name: ResourceName,
+}
+
+/// A resource by its key, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyEntry {
+    /// Its key.
+    pub key: ResourceKey,
+    /// Its identity.
+    pub uid: Uid,
+}
+
+impl Store {
+    /// Opens a view of this moment.
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.open_snapshot().await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    async fn open_snapshot(&self) -> Result<Snapshot, Fault> {
+        let mut tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let cursor = Cursor::now(&mut tx).await?;
+        Ok(Snapshot { tx, cursor })
+    }
+}
+
+impl Snapshot {
+    /// The moment: changes after it are not in the snapshot, changes before it are.
+    pub const fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// The last transaction that the snapshot contains.
+    pub const fn revision(&self) -> Revision {
+        self.cursor.revision()
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// One resource.
+    pub async fn get(&mut self, key: &ResourceKey) -> Result<Option<Resource>, StoreError> {
+        let row = resource_query!(
+            "WHERE r.org = $1 AND r.kind = $2 AND r.name = $3",
+            org_column(key.scope()),
+            key.kind().as_str(),
+            key.name().as_str()
+        );
+        let row = row.fetch_optional(&mut *self.tx).await.map_err(read)?;
+        row.map(ResourceRow::into_resource).transpose()
+    }
+
+    /// All resources of a kind in an organisation, by name.
+    pub async fn list_org(&mut self, org: &OrgName, kind: Kind) -> Result<Vec<Resource>, StoreError> {
+        let rows = resource_query!(
+            "WHERE r.org = $1 AND r.kind = $2 ORDER BY r.name LIMIT $3",
+            org.as_str(),
+            kind.as_str(),
+            one_more_than(ORG_KIND_MAX)
+        );
+        let rows = rows.fetch_all(&mut *self.tx).await.map_err(read)?;
+        resources(rows, "resources of a kind in an organisation", ORG_KIND_MAX)
+    }
+
+    /// All resources whose spec refers to this one, by key.
+    pub async fn referrers(&mut self, key: &ResourceKey) -> Result<Vec<Resource>, StoreError> {
+        let rows = resource_query!(
+            "WHERE r.refs @> ARRAY[$1::text] ORDER BY r.org, r.kind, r.name LIMIT $2",
+            key.to_string(),
+            one_more_than(REFERRERS_MAX)
+        );
+        let rows = rows.fetch_all(&mut *self.tx).await.map_err(read)?;
+        resources(rows, "resources that refer to one", REFERRERS_MAX)
+    }
+
+    /// A page of all keys of a kind, in the order of lists: what a controller looks at after a start. An empty page is the end.
+    pub async fn keys(
+        &mut self,
+        kind: Kind,
+        after: Option<&ResourceKey>,
+    ) -> Result<Vec<KeyEntry>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT uid, org, kind, name FROM resource
+             WHERE kind = $1 AND ($2::text IS NULL OR (org, name) > ($2, $3)) ORDER BY org, name LIMIT $4",
+            kind.as_str(),
+            after.map(|key| org_column(key.scope())),
+            after.map(|key| key.name().as_str()),
+            i64::from(KEYS_MAX)
+        );
+        let rows = rows.fetch_all(&mut *self.tx).await.map_err(read)?;
+        let entry = |org: &str, kind: &str, name: &str, uid| {
+            key_of_columns(org, kind, name).map(|key| KeyEntry { key, uid: Uid::from_uuid(uid) })
+        };
+        rows.iter().map(|row| entry(&row.org, &row.kind, &row.name, row.uid)).collect()
+    }
+
+    /// The releases of an environment, newest first: the newest `keep`, the newest that succeeded, and the pending one.
+    pub async fn releases(&mut self, env: Uid, keep: u32) -> Result<Vec<Release>, StoreError> {
+        release::of_environment(&mut self.tx, env, keep).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// The newest value of every secret of an organisation, by name, without the values.
+    pub async fn secret_current(
+        &mut self,
+        org: &OrgName,
+    ) -> Result<BTreeMap<ResourceName, SecretCurrent>, StoreError> {
+        secret::current(&mut self.tx, org).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// The names of the Swarm secrets that an organisation's environments may still run with: those of the newest release,
+    /// of the newest that succeeded, and of the pending one. They must stay until a roll-out is final.
+    pub async fn secret_versions_in_use(&mut self, org: &OrgName) -> Result<BTreeSet<String>, StoreError> {
+        let objects = sqlx::query_scalar!(
+            r#"SELECT DISTINCT used->>'object' AS "object!"
+               FROM resource r JOIN release l ON l.env_uid = r.uid, jsonb_array_elements(l.content->'secrets') used
+               WHERE r.org = $1 AND r.kind = 'Environment' AND (
+                   l.verdict = 'pending'
+                   OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid)
+                   OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid AND verdict = 'succeeded'))"#,
+            org.as_str()
+        );
+        Ok(objects.fetch_all(&mut *self.tx).await.map_err(read)?.into_iter().collect())
+    }
+
+    /// What a resource owns in the Swarm, or was about to.
+    pub async fn inventory(&mut self, owner: Uid) -> Result<Vec<InventoryEntry>, StoreError> {
+        inventory::of_owner(&mut self.tx, owner).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// The subnet of an organisation's network, if it has one.
+    pub async fn subnet(&mut self, org_uid: Uid) -> Result<Option<OrgSubnet>, StoreError> {
+        subnet::of_org(&mut self.tx, org_uid).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// The hosts that Domains claim for an environment, by host.
+    pub async fn domain_claims_of(&mut self, env: &ResourceKey) -> Result<Vec<DomainClaim>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT c.host, r.uid, r.name FROM resource r JOIN domain_claim c ON c.uid = r.uid
+             WHERE r.refs @> ARRAY[$1::text] AND r.kind = 'Domain' ORDER BY c.host LIMIT $2",
+            env.to_string(),
+            one_more_than(REFERRERS_MAX)
+        );
+        let rows = rows.fetch_all(&mut *self.tx).await.map_err(read)?;
+        check_count("domains of an environment", rows.len(), REFERRERS_MAX)?;
+        let mut claims = Vec::with_capacity(rows.len());
+        for row in rows {
+            let corrupt = |why| StoreError::corrupt(format!("claim of domain {}", row.uid), why);
+            claims.push(DomainClaim {
+                host: row.host.parse().map_err(corrupt)?,
+                uid: Uid::from_uuid(row.uid),
+                name: row.name.parse().map_err(corrupt)?,
+            });
+        }
+        Ok(claims)
+    }
+}
+
+fn resources(rows: Vec<ResourceRow>, what: &'static str, limit: usize) -> Result<Vec<Resource>, StoreError> {
+    check_count(what, rows.len(), limit)?;
+    rows.into_iter().map(ResourceRow::into_resource).collect()
+}
+
+/// A plan from half of what there is would remove the other half, so too many is an error and never a cut.
+const fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), StoreError> {
+    if found > limit { Err(StoreError::TooMany { what, found, limit }) } else { Ok(()) }
+}
+
+fn one_more_than(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+fn read(source: sqlx::Error) -> StoreError {
+    Fault::from(source).during(Operation::Read)
+}

@@ -1,0 +1,121 @@
+//! Retention: what nobody needs any more is removed, a bounded number of rows at a time.
+
+use std::time::Duration;
+
+use crate::error::{Fault, Operation, StoreError};
+use crate::store::Store;
+
+/// The most rows of one table that one sweep removes: a backlog is worked off over several sweeps.
+const SWEEP_MAX: i64 = 10_000;
+
+/// How long a value outlives its successor's arrival: a plan that is being made may still record a release with it.
+const SECRET_GRACE: Duration = Duration::from_secs(3600);
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Releases per environment; the newest that succeeded and the pending one stay in any case.
+    pub releases: u32,
+    /// How long finished plans are kept.
+    pub plans: Duration,
+    /// How long audit rows are kept.
+    pub audit: Duration,
+    /// How many revisions of changes are kept at least.
+    pub changes: u32,
+    /// How long changes are kept at least.
+    pub changes_age: Duration,
+}
+
+impl Retention {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    /// Ten releases to roll back to; a week of plans; a year of audit; a day or 100,000 revisions of changes.
+    pub const USUAL: Self = Self {
+        releases: 10,
+        plans: Self::DAY.saturating_mul(7),
+        audit: Self::DAY.saturating_mul(400),
+        changes: 100_000,
+        changes_age: Self::DAY,
+    };
+}
+
+/// How many rows a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Releases.
+    pub releases: u64,
+    /// Values of secrets that no release names any more.
+    pub secret_versions: u64,
+    /// Plans, with their steps.
+    pub plans: u64,
+    /// Audit rows.
+    pub audit: u64,
+    /// Changes.
+    pub changes: u64,
+}
+
+impl Store {
+    /// Removes what is no longer kept. Safe to run at any time and by several processes.
+    pub async fn sweep(&self, keep: &Retention) -> Result<Swept, StoreError> {
+        let fault = |fault: Fault| fault.during(Operation::Sweep);
+        // Releases before values: a value goes with the last release that names it.
+        let releases = self.sweep_releases(keep.releases).await.map_err(fault)?;
+        let secret_versions = self.sweep_secret_versions().await.map_err(fault)?;
+        let plans = self.sweep_plans(keep.plans).await.map_err(fault)?;
+        let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
+        let changes = self.compact(keep.changes, keep.changes_age).await?;
+        Ok(Swept { releases, secret_versions, plans, audit, changes })
+    }
+
+    /// A release that a service was last sent stays as well: the planner asks what it was.
+    async fn sweep_releases(&self, keep: u32) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM release d USING (
+                 SELECT l.env_uid, l.version, l.verdict,
+                        row_number() OVER (PARTITION BY l.env_uid ORDER BY l.version DESC) AS age,
+                        max(l.version) FILTER (WHERE l.verdict = 'succeeded') OVER (PARTITION BY l.env_uid) AS good
+                 FROM release l
+             ) old
+             WHERE (d.env_uid, d.version) = (old.env_uid, old.version)
+               AND old.age > $1 AND old.verdict <> 'pending' AND old.version IS DISTINCT FROM old.good
+               AND NOT EXISTS (SELECT FROM inventory i WHERE i.owner = d.env_uid AND i.sent_release = d.version)",
+            i64::from(keep)
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    async fn sweep_secret_versions(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM secret_version v USING resource s
+             WHERE s.uid = v.uid
+               AND EXISTS (SELECT FROM secret_version newer WHERE newer.uid = v.uid AND newer.version > v.version
+                           AND newer.created_at < now() - make_interval(secs => $1))
+               AND NOT EXISTS (
+                   SELECT FROM resource e JOIN release l ON l.env_uid = e.uid
+                   WHERE e.org = s.org AND e.kind = 'Environment'
+                     AND l.content->'secrets' @> jsonb_build_array(jsonb_build_object('name', s.name, 'version', v.version)))",
+            SECRET_GRACE.as_secs_f64()
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    async fn sweep_plans(&self, keep: Duration) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM plan WHERE id IN
+             (SELECT id FROM plan WHERE finished_at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
+            keep.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    async fn sweep_audit(&self, keep: Duration) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM audit WHERE id IN
+             (SELECT id FROM audit WHERE at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
+            keep.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+}
