@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
-    ContainerId, ContainerSummary, Network, NetworkCreate, NetworkId, Node, Secret, SecretId, SecretSpec,
-    Service, ServiceId, ServiceSpec, Task, Version,
+    Container, ContainerId, ContainerSummary, Network, NetworkCreate, NetworkId, Node, Secret, SecretId,
+    SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
 };
 
 use crate::auth::RegistryAuth;
@@ -107,6 +107,9 @@ pub trait SwarmApi: Send + Sync {
 
     /// Containers of this engine with these labels, those that ended included.
     async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerSummary>, SwarmError>;
+
+    /// One container of this engine, looked at closely: why it ended, and what its health checks said.
+    async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError>;
 
     /// What an image reference means now: by its registry, or by this engine when the registry cannot be asked. A
     /// registry that was asked and refuses, or does not have it, is believed.

@@ -51,6 +51,8 @@ pub enum Verb {
     RemoveSecret,
     /// List containers.
     ListContainers,
+    /// Inspect a container.
+    InspectContainer,
     /// Resolve an image reference.
     ResolveImage,
     /// Read logs.
@@ -82,6 +84,7 @@ impl Verb {
             | Self::InspectNetwork
             | Self::ListSecrets
             | Self::ListContainers
+            | Self::InspectContainer
             | Self::ResolveImage
             | Self::ReadLogs
             | Self::FollowEvents => false,
@@ -111,6 +114,7 @@ impl fmt::Display for Verb {
             Self::CreateSecret => "create secret",
             Self::RemoveSecret => "remove secret",
             Self::ListContainers => "list containers",
+            Self::InspectContainer => "inspect container",
             Self::ResolveImage => "resolve image",
             Self::ReadLogs => "read logs of",
             Self::FollowEvents => "follow events",

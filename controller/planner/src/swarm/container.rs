@@ -70,6 +70,51 @@ wire_enum! {
 }
 
 wire_struct! {
+    /// A container looked at closely.
+    pub struct Container {
+        @id ContainerId = "Id";
+        /// What became of its process.
+        state: ContainerRun = "State",
+    }
+}
+
+wire_struct! {
+    /// What became of a container's process.
+    pub struct ContainerRun {
+        /// Where it stands.
+        status: Option<ContainerState> = "Status",
+        /// The kernel ended it because its memory limit was reached.
+        oom_killed: bool = "OOMKilled",
+        /// How the process ended.
+        exit_code: i64 = "ExitCode",
+        /// Why it could not be started.
+        error: String = "Error",
+        /// Its health, when it has a health check.
+        health: Option<ContainerHealth> = "Health",
+    }
+}
+
+wire_struct! {
+    /// A container's health.
+    pub struct ContainerHealth {
+        /// `starting`, `healthy` or `unhealthy`.
+        status: String = "Status",
+        /// The last few checks, oldest first.
+        log: Vec<HealthProbe> = "Log",
+    }
+}
+
+wire_struct! {
+    /// One health check that was run.
+    pub struct HealthProbe {
+        /// How it ended; zero is healthy.
+        exit_code: i64 = "ExitCode",
+        /// What it wrote, the first 4 KiB.
+        output: String = "Output",
+    }
+}
+
+wire_struct! {
     /// The networks of a container.
     pub struct ContainerNetworks {
         /// By network name.

@@ -30,7 +30,10 @@ mod service;
 mod task;
 mod task_spec;
 
-pub use container::{AttachedNetwork, ContainerNetworks, ContainerState, ContainerSummary, EndpointIpam};
+pub use container::{
+    AttachedNetwork, Container, ContainerHealth, ContainerNetworks, ContainerRun, ContainerState,
+    ContainerSummary, EndpointIpam, HealthProbe,
+};
 pub use container_spec::{
     AppArmor, ConfigReference, ContainerSpec, CredentialSpec, DnsConfig, FileTarget, Healthcheck, Privileges,
     ProfileMode, Seccomp, SecretReference, SelinuxContext, Ulimit,

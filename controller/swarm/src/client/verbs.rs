@@ -8,8 +8,8 @@ use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skep_planner::swarm::{
-    ContainerId, ContainerSummary, Network, NetworkCreate, NetworkId, Node, NodeId, Secret, SecretId,
-    SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Container, ContainerId, ContainerSummary, Network, NetworkCreate, NetworkId, Node, NodeId, Secret,
+    SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
 };
 
 use super::idle::ended_by_silence;
@@ -274,6 +274,14 @@ impl SwarmApi for EngineClient {
 
     async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerSummary>, SwarmError> {
         self.list(Verb::ListContainers, "/containers/json?all=true", &Filters::labels(filter)).await
+    }
+
+    async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError> {
+        let call = Call::on(Verb::InspectContainer, container);
+        let request = Request::get(format!("/containers/{}/json", escaped(container.as_str())));
+        let answer = found(self.http.send(call, request).await)?;
+        let object: Option<Container> = answer.map(|answer| answer.decode()).transpose()?;
+        Ok(object.filter(|object| object.id == *container))
     }
 
     async fn resolve_image(
