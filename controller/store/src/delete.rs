@@ -3,7 +3,7 @@
 //! A resource without finalizers goes at once. Deleting an organisation marks everything in it in the same transaction; the
 //! organisation's own row goes last, by [`Store::finalize`](crate::Store::finalize).
 
-use skep_schemas::{Kind, Resource, ResourceKey, Revision};
+use skep_schemas::{Kind, Resource, ResourceKey, Revision, Uid};
 use sqlx::PgConnection;
 
 use crate::apply::Precondition;
@@ -41,27 +41,59 @@ impl Store {
         actor: &Actor,
     ) -> Result<Deletion, Fault> {
         let mut tx = self.pool().begin().await?;
-        let row = lock(&mut tx, key).await?;
-        precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
-        let Some(row) = row else { return Ok(Deletion::Absent) };
-        if row.is_deleting() {
-            return Ok(Deletion::Marked(Box::new(row.into_resource()?)));
+        match mark(&mut tx, key, precondition, actor).await? {
+            Mark::Absent => Ok(Deletion::Absent),
+            Mark::There(row) => Ok(Deletion::Marked(Box::new(row.into_resource()?))),
+            Mark::Removed => {
+                tx.commit().await?;
+                Ok(Deletion::Removed)
+            }
+            Mark::New(uid) => {
+                tx.commit().await?;
+                // Its revision is known only now. Gone already: the controller was quick.
+                let row = resource_query!("WHERE r.uid = $1", uid.uuid()).fetch_optional(self.pool()).await?;
+                row.map_or(Ok(Deletion::Removed), |row| Ok(Deletion::Marked(Box::new(row.into_resource()?))))
+            }
         }
-        audit::record(&mut tx, actor, Verb::Delete, key, row.uid(), row.generation).await?;
-        let waits_for_others = key.kind() == Kind::Organization
-            && delete_contents(&mut tx, key.name().as_str(), actor).await? > 0;
-        if row.finalizers.is_empty() && !waits_for_others {
-            sqlx::query!("DELETE FROM resource WHERE uid = $1", row.uid).execute(&mut *tx).await?;
-            tx.commit().await?;
-            return Ok(Deletion::Removed);
-        }
-        sqlx::query!("UPDATE resource SET deletion_requested_at = now() WHERE uid = $1", row.uid)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        let marked = resource_query!("WHERE r.uid = $1", row.uid).fetch_optional(self.pool()).await?;
-        marked.map_or(Ok(Deletion::Removed), |row| Ok(Deletion::Marked(Box::new(row.into_resource()?))))
     }
+}
+
+/// What a transaction did about a deletion.
+pub(crate) enum Mark {
+    /// There is no such resource.
+    Absent,
+    /// It was marked before.
+    There(Box<ResourceRow>),
+    /// It is marked now.
+    New(Uid),
+    /// It had no reason to stay.
+    Removed,
+}
+
+/// Marks a resource in the caller's transaction, or removes it if nothing holds it.
+pub(crate) async fn mark(
+    tx: &mut PgConnection,
+    key: &ResourceKey,
+    precondition: Precondition,
+    actor: &Actor,
+) -> Result<Mark, Fault> {
+    let row = lock(tx, key).await?;
+    precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
+    let Some(row) = row else { return Ok(Mark::Absent) };
+    if row.is_deleting() {
+        return Ok(Mark::There(Box::new(row)));
+    }
+    audit::record(tx, actor, Verb::Delete, key, row.uid(), row.generation).await?;
+    let waits_for_others =
+        key.kind() == Kind::Organization && delete_contents(tx, key.name().as_str(), actor).await? > 0;
+    if row.finalizers.is_empty() && !waits_for_others {
+        sqlx::query!("DELETE FROM resource WHERE uid = $1", row.uid).execute(tx).await?;
+        return Ok(Mark::Removed);
+    }
+    sqlx::query!("UPDATE resource SET deletion_requested_at = now() WHERE uid = $1", row.uid)
+        .execute(tx)
+        .await?;
+    Ok(Mark::New(row.uid()))
 }
 
 async fn lock(tx: &mut PgConnection, key: &ResourceKey) -> Result<Option<ResourceRow>, Fault> {

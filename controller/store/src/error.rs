@@ -29,6 +29,12 @@ pub enum StoreError {
         /// The resource.
         key: ResourceKey,
     },
+    /// There is no such resource.
+    #[error("{key} does not exist")]
+    NotFound {
+        /// The resource.
+        key: ResourceKey,
+    },
     /// The resource is being deleted and cannot be written until it is gone.
     #[error("{key} is being deleted")]
     Deleting {
@@ -147,7 +153,7 @@ pub enum StoreError {
     },
     /// No free subnet is left.
     #[error("no free subnet is left in the network pool")]
-    PoolExhausted,
+    SubnetsExhausted,
     /// Other writers kept creating the same resources.
     #[error("other writers keep creating the same resources")]
     Raced,
@@ -367,6 +373,6 @@ mod tests {
         assert!(Fault::from(lost).during(Operation::Apply).is_transient());
         let row = sqlx::Error::RowNotFound;
         assert!(!Fault::from(row).during(Operation::Apply).is_transient());
-        assert!(!StoreError::PoolExhausted.is_transient());
+        assert!(!StoreError::SubnetsExhausted.is_transient());
     }
 }

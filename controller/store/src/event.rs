@@ -1,15 +1,18 @@
 //! Events: the story of one resource, in few rows.
 
 use jiff::Timestamp;
-use skep_schemas::Uid;
+use skep_schemas::{OrgName, ResourceKey, Uid};
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
+use crate::row::key_of_columns;
 use crate::store::Store;
 use crate::time::Time;
 
 /// The most events that a resource keeps: enough to see what led to its state, not a log.
 const EVENTS_MAX: i64 = 50;
+/// The most events of an organisation that are told at once.
+const ORG_EVENTS_MAX: u32 = 1000;
 /// Longest message; longer ones are cut.
 const MESSAGE_MAX: usize = 1024;
 
@@ -101,27 +104,65 @@ impl Store {
 
     /// The events of a resource, the last one last.
     pub async fn events(&self, uid: Uid) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT severity, reason, message, count, first_at AS "first_at: Time", last_at AS "last_at: Time"
-               FROM event WHERE uid = $1 ORDER BY last_at, id LIMIT $2"#,
+        let rows = sqlx::query_as!(
+            EventRow,
+            r#"SELECT r.org, r.kind, r.name, severity, reason, message, count,
+                      first_at AS "first_at: _", last_at AS "last_at: _"
+               FROM event JOIN resource r USING (uid) WHERE uid = $1 ORDER BY last_at, id LIMIT $2"#,
             uid.uuid(),
             EVENTS_MAX
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(|source| Fault::from(source).during(Operation::Read))?;
-        let events = rows.into_iter().map(|row| Event {
-            severity: if row.severity == Severity::Normal.as_str() {
-                Severity::Normal
-            } else {
-                Severity::Warning
-            },
-            reason: row.reason,
-            message: row.message,
-            count: row.count,
-            first_at: row.first_at.0,
-            last_at: row.last_at.0,
-        });
-        Ok(events.collect())
+        );
+        let rows = rows.fetch_all(self.pool()).await;
+        let rows = rows.map_err(|source| Fault::from(source).during(Operation::Read))?;
+        Ok(rows.into_iter().map(EventRow::into_event).collect())
+    }
+
+    /// The latest events of an organisation and of everything in it, the last one last.
+    pub async fn org_events(
+        &self,
+        org: &OrgName,
+        limit: u32,
+    ) -> Result<Vec<(ResourceKey, Event)>, StoreError> {
+        let rows = sqlx::query_as!(
+            EventRow,
+            r#"SELECT r.org, r.kind, r.name, severity, reason, message, count,
+                      first_at AS "first_at: _", last_at AS "last_at: _"
+               FROM event JOIN resource r USING (uid)
+               WHERE r.org = $1 OR (r.org = '' AND r.kind = 'Organization' AND r.name = $1)
+               ORDER BY last_at DESC, id DESC LIMIT $2"#,
+            org.as_str(),
+            i64::from(limit.min(ORG_EVENTS_MAX))
+        );
+        let rows = rows.fetch_all(self.pool()).await;
+        let rows = rows.map_err(|source| Fault::from(source).during(Operation::Read))?;
+        let keyed = |row: EventRow| Ok((key_of_columns(&row.org, &row.kind, &row.name)?, row.into_event()));
+        rows.into_iter().rev().map(keyed).collect()
+    }
+}
+
+/// An event and whose it is.
+struct EventRow {
+    org: String,
+    kind: String,
+    name: String,
+    severity: String,
+    reason: String,
+    message: String,
+    count: i64,
+    first_at: Time,
+    last_at: Time,
+}
+
+impl EventRow {
+    fn into_event(self) -> Event {
+        let normal = self.severity == Severity::Normal.as_str();
+        Event {
+            severity: if normal { Severity::Normal } else { Severity::Warning },
+            reason: self.reason,
+            message: self.message,
+            count: self.count,
+            first_at: self.first_at.0,
+            last_at: self.last_at.0,
+        }
     }
 }

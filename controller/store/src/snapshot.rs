@@ -1,7 +1,8 @@
 //! One consistent view of everything, for the planner.
 //!
 //! A snapshot is a read-only transaction at REPEATABLE READ: whatever is read from it belongs to one moment, and to one
-//! [`Cursor`]. Hold it for one plan; it ends when it is dropped. It locks nothing and delays nobody.
+//! [`Cursor`]. Hold it for one plan; it ends when it is dropped. It locks nothing and delays nobody, unless it is a rehearsal
+//! ([`Store::rehearse`]): then it shows what the store would be, and holds what was rehearsed until it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,13 +58,23 @@ impl Store {
     }
 
     async fn open_snapshot(&self) -> Result<Snapshot, Fault> {
-        let mut tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let cursor = Cursor::now(&mut tx).await?;
-        Ok(Snapshot { tx, cursor })
+        let tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Snapshot::of(tx).await
     }
 }
 
 impl Snapshot {
+    /// The view from inside a transaction at REPEATABLE READ.
+    pub(crate) async fn of(mut tx: Transaction<'static, Postgres>) -> Result<Self, Fault> {
+        let cursor = Cursor::now(&mut tx).await?;
+        Ok(Self { tx, cursor })
+    }
+
+    /// Ends it now rather than when it is dropped, with everything that was only rehearsed.
+    pub async fn discard(self) -> Result<(), StoreError> {
+        self.tx.rollback().await.map_err(read)
+    }
+
     /// The moment: changes after it are not in the snapshot, changes before it are.
     pub const fn cursor(&self) -> Cursor {
         self.cursor

@@ -43,7 +43,7 @@ impl Store {
         for text in texts.fetch_all(&mut *tx).await? {
             taken.push(parse(&text)?.net());
         }
-        let subnet = lowest_free(pool, &taken).ok_or(StoreError::PoolExhausted)?;
+        let subnet = lowest_free(pool, &taken).ok_or(StoreError::SubnetsExhausted)?;
         sqlx::query!(
             "INSERT INTO subnet_allocation (org_uid, subnet) VALUES ($1, $2::text::cidr)",
             org_uid.uuid(),

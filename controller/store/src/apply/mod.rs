@@ -17,16 +17,18 @@ use skep_schemas::{Manifest, Owner, Resource, ResourceKey, Revision};
 use sqlx::PgConnection;
 
 use crate::audit::Actor;
+use crate::delete;
 use crate::error::{Fault, Operation, StoreError, must_run_again};
 use crate::row::{ResourceRow, resource_query};
+use crate::snapshot::Snapshot;
 use crate::store::Store;
 use lock::Locked;
 
 /// The most items of one batch: all of them are locked at once.
 pub const APPLY_MAX: usize = 1000;
 
-/// Another writer may create the same resource between our look and our write. Each attempt loses only if that happens
-/// again, so more than a few means something else is wrong.
+/// Another writer may create the same resource between our look and our write, or change what a rehearsal looks at. Each
+/// attempt loses only if that happens again, so more than a few means something else is wrong.
 const ATTEMPTS: u32 = 5;
 
 /// What must hold for a write to happen.
@@ -86,76 +88,99 @@ pub struct Applied {
     pub outcome: Outcome,
 }
 
-/// Does the transaction end in a commit?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Commit,
-    Rollback,
-}
-
 impl Store {
     /// Applies a batch. The answers are in the order of the items.
     pub async fn apply(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
-        self.run_batch(items, actor, Ending::Commit).await
-    }
-
-    /// Tells what [`Store::apply`] would answer now, errors included, and changes nothing. New resources have revision 0.
-    pub async fn dry_run(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
-        self.run_batch(items, actor, Ending::Rollback).await
-    }
-
-    async fn run_batch(
-        &self,
-        items: &[ApplyItem],
-        actor: &Actor,
-        ending: Ending,
-    ) -> Result<Vec<Applied>, StoreError> {
         let order = in_key_order(items)?;
-        let mut attempt = 1;
-        loop {
-            match self.try_batch(items, &order, actor, ending).await {
+        for _ in 0..ATTEMPTS {
+            match self.try_apply(items, &order, actor).await {
                 Ok(applied) => return Ok(applied),
-                Err(Failure::Raced) if attempt < ATTEMPTS => {}
-                Err(Failure::Fault(Fault::Sql(error))) if must_run_again(&error) && attempt < ATTEMPTS => {}
-                Err(Failure::Raced) => return Err(StoreError::Raced),
-                Err(Failure::Fault(fault)) => return Err(fault.during(Operation::Apply)),
+                Err(failure) => failure.lost_a_race()?,
             }
-            attempt += 1;
         }
+        Err(StoreError::Raced)
     }
 
-    async fn try_batch(
+    async fn try_apply(
         &self,
         items: &[ApplyItem],
         order: &[usize],
         actor: &Actor,
-        ending: Ending,
     ) -> Result<Vec<Applied>, Failure> {
         let mut tx = self.pool().begin().await?;
-        let mut locked = Locked::take(&mut tx, items, self.master_key()).await?;
-        let mut outcomes = Vec::with_capacity(items.len());
+        let mut applied = self.write_batch(&mut tx, items, order, actor).await?;
+        let stamped = unstamped(&mut tx).await?;
+        tx.commit().await?;
+        if let Some(seq) = stamped {
+            let revision = self.stamp(seq).await?;
+            for changed in applied.iter_mut().filter(|one| one.outcome != Outcome::Unchanged) {
+                changed.resource.meta.revision = revision;
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Tells what [`Store::apply`] would answer now, errors included, and changes nothing. New resources have revision 0.
+    pub async fn dry_run(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
+        let (applied, snapshot) = self.rehearse(items, &[], actor).await?;
+        snapshot.discard().await?;
+        Ok(applied)
+    }
+
+    /// Applies a batch and asks for deletions in a transaction that never commits, and opens a view from inside of it: what
+    /// the store would be. Deletions of what does not exist are ignored. Read what is needed and discard the view: until
+    /// then, writers of the same resources wait.
+    pub async fn rehearse(
+        &self,
+        items: &[ApplyItem],
+        deletions: &[ResourceKey],
+        actor: &Actor,
+    ) -> Result<(Vec<Applied>, Snapshot), StoreError> {
+        let order = in_key_order(items)?;
+        if deletions.len() > APPLY_MAX {
+            return Err(StoreError::TooMany { what: "deletions", found: deletions.len(), limit: APPLY_MAX });
+        }
+        for _ in 0..ATTEMPTS {
+            match self.try_rehearse(items, &order, deletions, actor).await {
+                Ok(rehearsed) => return Ok(rehearsed),
+                Err(failure) => failure.lost_a_race()?,
+            }
+        }
+        Err(StoreError::Raced)
+    }
+
+    async fn try_rehearse(
+        &self,
+        items: &[ApplyItem],
+        order: &[usize],
+        deletions: &[ResourceKey],
+        actor: &Actor,
+    ) -> Result<(Vec<Applied>, Snapshot), Failure> {
+        let mut tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+        let applied = self.write_batch(&mut tx, items, order, actor).await?;
+        for key in deletions {
+            delete::mark(&mut tx, key, Precondition::None, actor).await?;
+        }
+        Ok((applied, Snapshot::of(tx).await?))
+    }
+
+    async fn write_batch(
+        &self,
+        tx: &mut PgConnection,
+        items: &[ApplyItem],
+        order: &[usize],
+        actor: &Actor,
+    ) -> Result<Vec<Applied>, Failure> {
+        let mut locked = Locked::take(tx, items, self.master_key()).await?;
+        let mut written = Vec::with_capacity(items.len());
         let mut claims = claim::Claims::default();
         for &index in order {
             let Some(item) = items.get(index) else { continue };
             let write = write::Write { item, actor, master_key: self.master_key() };
-            outcomes.push((index, write.run(&mut tx, &mut locked, &mut claims).await?));
+            written.push((index, write.run(tx, &mut locked, &mut claims).await?));
         }
-        claims.settle(&mut tx).await?;
-        let stamp_of = unstamped(&mut tx).await?;
-        let mut applied = read_back(&mut tx, outcomes).await?;
-        match ending {
-            Ending::Rollback => tx.rollback().await?,
-            Ending::Commit => {
-                tx.commit().await?;
-                if let Some(seq) = stamp_of {
-                    let revision = self.stamp(seq).await?;
-                    for changed in applied.iter_mut().filter(|one| one.outcome != Outcome::Unchanged) {
-                        changed.resource.meta.revision = revision;
-                    }
-                }
-            }
-        }
-        Ok(applied)
+        claims.settle(tx).await?;
+        Ok(read_back(tx, written).await?)
     }
 
     /// The revision that the commit gave to a transaction, by one row that it logged.
@@ -171,6 +196,17 @@ enum Failure {
     /// Someone else created a resource that was to be created here.
     Raced,
     Fault(Fault),
+}
+
+impl Failure {
+    /// Is the whole transaction worth running again, because it lost against another that writes the same?
+    fn lost_a_race(self) -> Result<(), StoreError> {
+        match self {
+            Self::Raced => Ok(()),
+            Self::Fault(Fault::Sql(error)) if must_run_again(&error) => Ok(()),
+            Self::Fault(fault) => Err(fault.during(Operation::Apply)),
+        }
+    }
 }
 
 impl<E: Into<Fault>> From<E> for Failure {

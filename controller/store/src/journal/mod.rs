@@ -53,7 +53,7 @@ pub enum StepOutcome {
     /// It had its effect.
     Done {
         /// The engine's id of the object, if the step learned it.
-        id: Option<String>,
+        object_id: Option<String>,
     },
     /// The object had changed in the meantime; nothing happened.
     Conflict,
@@ -199,7 +199,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?
         .ok_or_else(|| unexpected(plan, index, outcome.state()))?;
-        if let StepOutcome::Done { id: Some(id) } = outcome {
+        if let StepOutcome::Done { object_id: Some(id) } = outcome {
             sqlx::query!(
                 "UPDATE inventory SET object_id = $4 WHERE owner = $1 AND kind = $2 AND name = $3",
                 row.uid,

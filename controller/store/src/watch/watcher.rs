@@ -27,8 +27,12 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub enum WatchEvent {
     /// Changes, at least one.
     Changes(Page),
-    /// Changes were lost to compaction or a restore: list again, then [`Watcher::resume`] from the list's cursor.
-    Relist,
+    /// List everything now: changes that were not seen may be gone. What happens after the cursor comes next, so a list that
+    /// is made after this event misses nothing.
+    Relist {
+        /// Where the watcher goes on.
+        cursor: Cursor,
+    },
 }
 
 /// Counts since the watcher was made, for metrics.
@@ -46,28 +50,14 @@ pub struct WatchStats {
 #[derive(Debug)]
 pub struct Watcher {
     store: Store,
-    cursor: Cursor,
+    // None until the reader was told to list.
+    cursor: Option<Cursor>,
     listener: Option<PgListener>,
     /// May there be something that was not read yet?
     unread: bool,
     poll_at: Instant,
     listen: Retry,
     stats: WatchStats,
-}
-
-impl Store {
-    /// Follows the changes after a cursor.
-    pub fn watch(&self, after: Cursor) -> Watcher {
-        Watcher {
-            store: self.clone(),
-            cursor: after,
-            listener: None,
-            unread: true,
-            poll_at: next_poll(),
-            listen: Retry::default(),
-            stats: WatchStats::default(),
-        }
-    }
 }
 
 /// What ended a wait.
@@ -78,6 +68,28 @@ enum Woken {
 }
 
 impl Watcher {
+    /// Follows everything: the first event says to list.
+    pub fn new(store: Store) -> Self {
+        Self::starting(store, None)
+    }
+
+    /// Follows the changes after a cursor: that of a list, or of an earlier watch.
+    pub fn after(store: Store, cursor: Cursor) -> Self {
+        Self::starting(store, Some(cursor))
+    }
+
+    fn starting(store: Store, cursor: Option<Cursor>) -> Self {
+        Self {
+            store,
+            cursor,
+            listener: None,
+            unread: true,
+            poll_at: next_poll(),
+            listen: Retry::default(),
+            stats: WatchStats::default(),
+        }
+    }
+
     /// The next changes, as soon as there are any. Failures of the database are waited out. Safe to cancel: what was not
     /// returned is read again.
     pub async fn next(&mut self) -> WatchEvent {
@@ -86,22 +98,12 @@ impl Watcher {
             // Before reading: what is committed after the read must find someone listening.
             self.ensure_listening().await;
             if self.unread {
-                match self.store.changes(self.cursor, CHANGES_MAX).await {
-                    Ok(page) => {
-                        self.cursor = page.cursor;
-                        self.unread = page.more;
-                        if !page.changes.is_empty() {
-                            return WatchEvent::Changes(page);
-                        }
-                    }
-                    Err(StoreError::CursorExpired) => {
-                        self.stats.relists += 1;
-                        return WatchEvent::Relist;
-                    }
+                match self.read().await {
+                    Ok(Some(event)) => return event,
+                    Ok(None) => {}
                     Err(error) => {
                         self.stats.failures += 1;
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "cannot read changes; trying again");
+                        tracing::warn!(%error, "cannot read changes; trying again");
                         sleep(read.pause()).await;
                         continue;
                     }
@@ -111,15 +113,29 @@ impl Watcher {
         }
     }
 
-    /// Goes on after another cursor: that of a fresh list.
-    pub const fn resume(&mut self, cursor: Cursor) {
-        self.cursor = cursor;
-        self.unread = true;
+    /// One look at the log. Nothing is awaited between the answer and the note of it, so that a cancelled look is repeated.
+    async fn read(&mut self) -> Result<Option<WatchEvent>, StoreError> {
+        if let Some(cursor) = self.cursor {
+            match self.store.changes(cursor, CHANGES_MAX).await {
+                Ok(page) => {
+                    self.cursor = Some(page.cursor);
+                    self.unread = page.more;
+                    return Ok((!page.changes.is_empty()).then_some(WatchEvent::Changes(page)));
+                }
+                Err(StoreError::CursorExpired) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let cursor = self.store.cursor().await?;
+        self.cursor = Some(cursor);
+        self.stats.relists += 1;
+        Ok(Some(WatchEvent::Relist { cursor }))
     }
 
-    /// How far it has read.
-    pub const fn cursor(&self) -> Cursor {
-        self.cursor
+    /// Goes on after another cursor: that of a list which was made meanwhile.
+    pub const fn resume(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+        self.unread = true;
     }
 
     /// Counts for metrics.
