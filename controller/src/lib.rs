@@ -1,1 +1,22 @@
-//! Skep.
+//! The controller: planner, swarm, store, executor and runtime, wired into the reconcile loop.
+//!
+//! ```text
+//! wake ──key──> runtime ──> reconciler: desired (store) + observe (swarm) ─> planner ─> executor ─> status
+//!                           control_plane: previews by the same functions, logs and health, for the API
+//! serve: all of it in one process, reconciling while it holds the lease
+//! ```
+
+mod config;
+mod consider;
+mod control_plane;
+mod desired;
+mod error;
+mod events;
+mod logs;
+mod observe;
+mod preview;
+mod reconciler;
+pub mod serve;
+mod wake;
+
+pub use config::{ConfigError, ServeConfig};

@@ -299,7 +299,11 @@ impl Pass<'_> {
 
     /// Entries whose objects are certainly gone.
     fn forget(&mut self) {
-        let Observed::Present(edge) = &self.observed.edge else { return };
+        let edge_tasks = match &self.observed.edge {
+            Observed::Present(edge) => edge.tasks.as_slice(),
+            Observed::Absent => &[],
+            Observed::Unknown { .. } => return,
+        };
         let network_gone = self.observed.network.is_absent();
         let making: BTreeSet<&ObjectRef> =
             self.plan.steps.iter().filter(|step| step.op.creates()).map(|step| &step.object).collect();
@@ -307,7 +311,7 @@ impl Pass<'_> {
             ObjectKind::Network => network_gone,
             ObjectKind::Service => self.observed.anchor.is_absent(),
             ObjectKind::EdgeAttachment => {
-                let task = edge.tasks.iter().find(|task| task.container.as_str() == entry.object.name);
+                let task = edge_tasks.iter().find(|task| task.container.as_str() == entry.object.name);
                 task.is_none_or(|task| task.address.is_none())
             }
             ObjectKind::Secret => false,
@@ -356,4 +360,17 @@ pub fn status(
     };
     let status = Status { observed_generation: meta.generation, conditions: conditions.into_vec(), detail };
     Assessment { status, recheck }
+}
+
+impl OrganizationObservation {
+    /// Nothing could be read.
+    pub fn unknown(why: &str) -> Self {
+        Self {
+            network: Observed::Unknown { why: why.to_owned() },
+            anchor: Observed::Unknown { why: why.to_owned() },
+            anchor_here: false,
+            anchor_tasks: 0,
+            edge: Observed::Unknown { why: why.to_owned() },
+        }
+    }
 }

@@ -1,0 +1,231 @@
+//! The executor: carries a plan out, and makes no choices (invariant I2).
+//!
+//! ```text
+//! record the plan, its release and the intent of every creation     (one transaction, fenced)
+//! for each step:  check the fence and journal "started"
+//!                 one call to the Swarm
+//!                 journal the result
+//! forget objects that were seen to be gone; let the row go when nothing is left
+//! ```
+//!
+//! The order is what makes a crash at any point harmless: whatever may exist has an inventory entry before it exists (I3), and the
+//! next pass finds it by its deterministic name (I4). A call whose effect is unknown is not repeated; the object is read again
+//! first (I6). A change that lost against another writer means a new plan, never a forced write.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretSlice};
+use skep_planner::{Op, Plan, Step};
+use skep_schemas::Uid;
+use skep_store::{Fence, Finalized, PlanId, StepOutcome, Store, StoreError};
+use skep_swarm::{Effect, SwarmApi, SwarmError};
+
+/// Carries plans out.
+#[derive(Clone)]
+pub struct Executor {
+    swarm: Arc<dyn SwarmApi>,
+    store: Store,
+}
+
+/// Why a plan could not be carried out to the end for reasons that are not the Swarm's.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The journal could not be written, so nothing was done after it.
+    #[error("cannot record {what}")]
+    Record {
+        /// What was to be recorded.
+        what: String,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+    /// A secret's value could not be opened.
+    #[error("cannot open version {version} of secret {secret}")]
+    Value {
+        /// The Secret resource.
+        secret: Uid,
+        /// Which of its values.
+        version: u32,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// How far a plan came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Execution {
+    /// Every step was done.
+    Done {
+        /// Is the resource's row gone, because it was to be deleted and nothing was left?
+        row_gone: bool,
+    },
+    /// The world is not as the plan assumed, or what a call did is not known: look again and plan again.
+    LookAgain {
+        /// What happened, in words.
+        why: String,
+    },
+    /// A step failed.
+    Failed {
+        /// The object that it was about.
+        object: String,
+        /// Why, in words.
+        why: String,
+        /// May it pass by itself?
+        retry: bool,
+    },
+}
+
+/// What one step came to.
+enum Called {
+    Done { id: Option<String> },
+    LookAgain { outcome: StepOutcome, why: String },
+    Failed { why: String, retry: bool },
+}
+
+impl Executor {
+    /// An executor for this Swarm, with its journal in this store.
+    pub fn new(swarm: Arc<dyn SwarmApi>, store: Store) -> Self {
+        Self { swarm, store }
+    }
+
+    /// Carries a plan out, step by step, until one does not succeed.
+    pub async fn execute(&self, plan: &Plan, fence: &Fence) -> Result<Execution, ExecuteError> {
+        if plan.is_quiet() {
+            return Ok(Execution::Done { row_gone: false });
+        }
+        let needs_record = plan.release.is_some() || !plan.verdicts.is_empty() || !plan.steps.is_empty();
+        if needs_record {
+            let recorded = self.store.begin_plan(fence, plan).await.map_err(record("the plan"))?;
+            for (index, step) in plan.steps.iter().enumerate() {
+                // A plan with steps is always journaled.
+                let Some(recorded) = &recorded else { break };
+                if let Some(stopped) = self.step(fence, recorded.id, index, step).await? {
+                    return Ok(stopped);
+                }
+            }
+        }
+        self.store.forget(fence, plan.uid, &plan.forget).await.map_err(record("that objects are gone"))?;
+        if !plan.finalized {
+            return Ok(Execution::Done { row_gone: false });
+        }
+        match self.store.finalize(fence, plan.uid).await.map_err(record("that nothing is left"))? {
+            Finalized::Removed | Finalized::Absent => Ok(Execution::Done { row_gone: true }),
+            Finalized::Held => Ok(Execution::Done { row_gone: false }),
+        }
+    }
+
+    /// One step: journal, call, journal. `Some` when the plan ends here.
+    async fn step(
+        &self,
+        fence: &Fence,
+        plan: PlanId,
+        index: usize,
+        step: &Step,
+    ) -> Result<Option<Execution>, ExecuteError> {
+        let object = step.object.to_string();
+        self.store.step_started(fence, plan, index).await.map_err(record(&object))?;
+        let (outcome, stopped) = match self.call(step).await? {
+            Called::Done { id } => {
+                tracing::info!(verb = step.op.verb(), object, why = step.why, "step done");
+                (StepOutcome::Done { object_id: id }, None)
+            }
+            Called::LookAgain { outcome, why } => {
+                tracing::info!(verb = step.op.verb(), object, why, "the plan is out of date");
+                (outcome, Some(Execution::LookAgain { why }))
+            }
+            Called::Failed { why, retry } => {
+                tracing::warn!(verb = step.op.verb(), object, why, retry, "step failed");
+                (
+                    StepOutcome::Failed { why: why.clone() },
+                    Some(Execution::Failed { object: object.clone(), why, retry }),
+                )
+            }
+        };
+        self.store.step_finished(fence, plan, index, &outcome).await.map_err(record(&object))?;
+        Ok(stopped)
+    }
+
+    async fn call(&self, step: &Step) -> Result<Called, ExecuteError> {
+        let answer = match &step.op {
+            Op::CreateNetwork { spec } => {
+                self.swarm.create_network(spec).await.map(|id| Some(id.to_string()))
+            }
+            Op::RemoveNetwork { id } => self.swarm.remove_network(id).await.map(|()| None),
+            Op::CreateSecret { spec, secret, version } => {
+                let value = self.value(*secret, *version).await?;
+                self.swarm.create_secret(spec, &value).await.map(|id| Some(id.to_string()))
+            }
+            Op::RemoveSecret { id } => self.swarm.remove_secret(id).await.map(|()| None),
+            Op::CreateService { spec, .. } => {
+                self.swarm.create_service(spec, None).await.map(|id| Some(id.to_string()))
+            }
+            Op::UpdateService { id, version, spec, .. } => {
+                self.swarm.update_service(id, *version, spec, None).await.map(|()| Some(id.to_string()))
+            }
+            Op::RemoveService { id } => self.swarm.remove_service(id).await.map(|()| None),
+            Op::ConnectEdge { network, container, address } => self
+                .swarm
+                .connect_network(network, container, *address)
+                .await
+                .map(|()| Some(container.to_string())),
+            Op::DisconnectEdge { network, container } => {
+                self.swarm.disconnect_network(network, container, true).await.map(|()| None)
+            }
+        };
+        Ok(match answer {
+            Ok(id) => Called::Done { id },
+            Err(error) => judge(step, &error),
+        })
+    }
+
+    async fn value(&self, secret: Uid, version: u32) -> Result<SecretSlice<u8>, ExecuteError> {
+        let value = self.store.open_secret(secret, version).await.map_err(|source| ExecuteError::Value {
+            secret,
+            version,
+            source,
+        })?;
+        Ok(SecretSlice::from(value.expose_secret().as_bytes().to_vec()))
+    }
+}
+
+/// What an error of the Swarm means for the plan.
+fn judge(step: &Step, error: &SwarmError) -> Called {
+    let why = words(error);
+    let removes = matches!(
+        step.op,
+        Op::RemoveNetwork { .. }
+            | Op::RemoveSecret { .. }
+            | Op::RemoveService { .. }
+            | Op::DisconnectEdge { .. }
+    );
+    match error {
+        // What is to be removed is gone: that is what was wanted.
+        SwarmError::NotFound { .. } if removes => Called::Done { id: None },
+        // Made already, by an earlier attempt whose answer was lost, or by someone else: reading tells.
+        SwarmError::NameTaken { .. } | SwarmError::Conflict { .. } | SwarmError::NotFound { .. } => {
+            Called::LookAgain { outcome: StepOutcome::Conflict, why }
+        }
+        error if error.effect() == Effect::Unknown => {
+            Called::LookAgain { outcome: StepOutcome::Unknown { why: why.clone() }, why }
+        }
+        SwarmError::Invalid { .. } => Called::Failed { why, retry: false },
+        _ => Called::Failed { why, retry: true },
+    }
+}
+
+fn words(error: &SwarmError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+fn record(what: &str) -> impl FnOnce(StoreError) -> ExecuteError {
+    let what = what.to_owned();
+    move |source| ExecuteError::Record { what, source }
+}

@@ -1,0 +1,71 @@
+//! What a server needs to be told, and the checks that it makes before it touches anything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use skep_api::ServeOptions;
+use skep_planner::InstanceId;
+use skep_planner::settings::{EdgeSettings, NetworkPool, Settings};
+use skep_schemas::kind::Resources;
+use skep_schemas::{Bytes, Cpu};
+use skep_store::MasterKey;
+use skep_swarm::{CertificateFiles, EngineAddress, PlainTcp, SwarmError};
+
+/// What one instance gets when neither its process nor a plan says: enough for a small web process, and little enough that a
+/// forgotten limit does not take a node down.
+const DEFAULT_CPU_MILLIS: u32 = 500;
+const DEFAULT_MEMORY: u64 = 512 << 20;
+const DEFAULT_PIDS: u32 = 256;
+
+/// What a server needs to be told.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Where the database is, credentials included.
+    pub database_url: SecretString,
+    /// What secrets are sealed with.
+    pub key: MasterKey,
+    /// The engine, in the form of `DOCKER_HOST`.
+    pub docker_host: String,
+    /// The directory of `ca.pem`, `cert.pem` and `key.pem` for an engine over TCP.
+    pub docker_cert_path: Option<PathBuf>,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// How the API is reached.
+    pub serve: ServeOptions,
+    /// Where organisations' subnets come from.
+    pub pool: NetworkPool,
+    /// How the proxy at the edge is set up.
+    pub edge: EdgeSettings,
+}
+
+/// A configuration that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The engine's address or certificates.
+    #[error("the engine's address cannot be used")]
+    Engine(#[source] SwarmError),
+    /// A built-in default is not a quantity: a fault of ours.
+    #[error("the default resources are not valid")]
+    Defaults,
+}
+
+impl ServeConfig {
+    /// The planner's settings for this instance.
+    pub fn settings(&self, instance: InstanceId) -> Result<Settings, ConfigError> {
+        let cpu = Cpu::from_millis(DEFAULT_CPU_MILLIS).ok_or(ConfigError::Defaults)?;
+        let memory = Bytes::from_bytes(DEFAULT_MEMORY).ok_or(ConfigError::Defaults)?;
+        Ok(Settings {
+            instance,
+            pool: self.pool,
+            default_resources: Resources { cpu, memory, pids: DEFAULT_PIDS },
+            edge: self.edge.clone(),
+        })
+    }
+
+    /// Where the engine is.
+    pub fn engine(&self) -> Result<EngineAddress, ConfigError> {
+        let certificates = self.docker_cert_path.as_deref().map(CertificateFiles::in_directory);
+        EngineAddress::parse(&self.docker_host, certificates, PlainTcp::Refused).map_err(ConfigError::Engine)
+    }
+}

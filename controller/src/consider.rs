@@ -1,0 +1,138 @@
+//! One resource with all that is known about it: what was loaded, what was observed, and the planner's two answers.
+//!
+//! This is where the kinds come together, once, by exhaustive match: a new kind that lives in the Swarm does not compile until it
+//! has a place here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use skep_planner::reconcile::environment::{
+    self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
+};
+use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
+use skep_planner::reconcile::secret::{self, SecretDesired};
+use skep_planner::reconcile::{Assessment, Mode, domain, passive};
+use skep_planner::swarm::Secret;
+use skep_planner::{Observed, Plan, Settings};
+use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
+use skep_schemas::{Generation, Meta, Resource};
+
+use crate::desired::Desired;
+use crate::observe::Observer;
+
+/// One resource, loaded and observed.
+pub(crate) enum Seen {
+    /// An organisation.
+    Organization(Box<OrganizationDesired>, Box<OrganizationObservation>),
+    /// A secret.
+    Secret(Box<SecretDesired>, Observed<Vec<Secret>>),
+    /// An environment.
+    Environment(Box<EnvironmentDesired>, Box<EnvironmentObservation>),
+    /// A domain, and the environment that serves it.
+    Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
+    /// A kind without objects of its own.
+    Passive(Box<Resource>),
+}
+
+/// A status, ready to be written.
+pub(crate) struct Assessed {
+    /// The generation that it speaks of.
+    pub(crate) generation: Generation,
+    /// The status.
+    pub(crate) json: serde_json::Value,
+    /// When to look again, if not only after a change.
+    pub(crate) recheck: Option<Duration>,
+}
+
+impl Seen {
+    /// Looks at everything that planning this resource needs to see.
+    pub(crate) async fn look(observer: &Observer, settings: &Settings, desired: Desired) -> Self {
+        match desired {
+            Desired::Organization(desired) => {
+                let observed = observer.organization(&desired).await;
+                Self::Organization(desired, Box::new(observed))
+            }
+            Desired::Secret(desired) => {
+                let observed = observer.secret(&desired).await;
+                Self::Secret(desired, observed)
+            }
+            Desired::Environment(desired) => {
+                let observed = observer.environment(settings, &desired).await;
+                Self::Environment(desired, Box::new(observed))
+            }
+            Desired::Domain(domain, environment) => Self::Domain(domain, environment),
+            Desired::Passive(resource) => Self::Passive(resource),
+        }
+    }
+
+    /// The resource's bookkeeping.
+    pub(crate) fn meta(&self) -> &Meta {
+        match self {
+            Self::Organization(desired, _) => &desired.organization.meta,
+            Self::Secret(desired, _) => &desired.secret.meta,
+            Self::Environment(desired, _) => &desired.environment.meta,
+            Self::Domain(domain, _) => &domain.meta,
+            Self::Passive(resource) => &resource.meta,
+        }
+    }
+
+    /// The status that is recorded now.
+    pub(crate) fn recorded_status(&self) -> &serde_json::Value {
+        match self {
+            Self::Organization(desired, _) => &desired.organization.status,
+            Self::Secret(desired, _) => &desired.secret.status,
+            Self::Environment(desired, _) => &desired.environment.status,
+            Self::Domain(domain, _) => &domain.status,
+            Self::Passive(resource) => &resource.status,
+        }
+    }
+
+    /// What to do.
+    pub(crate) fn plan(&self, settings: &Settings, mode: Mode, now: Timestamp) -> Plan {
+        match self {
+            Self::Organization(desired, observed) => organization::plan(settings, desired, observed),
+            Self::Secret(desired, observed) => secret::plan(settings, desired, observed),
+            Self::Environment(desired, observed) => {
+                environment::plan(&EnvironmentInput { settings, mode, desired, observed, now })
+            }
+            Self::Domain(..) | Self::Passive(_) => {
+                let meta = self.meta();
+                Plan::empty(meta.key.clone(), meta.uid, meta.generation)
+            }
+        }
+    }
+
+    /// What to say, given that plan.
+    pub(crate) fn assess(
+        &self,
+        settings: &Settings,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<Assessed, serde_json::Error> {
+        match self {
+            Self::Organization(desired, observed) => {
+                encode(organization::status(desired, observed, plan, now))
+            }
+            Self::Secret(desired, _) => encode(secret::status(desired, plan, now)),
+            Self::Environment(desired, observed) => {
+                let input = EnvironmentInput { settings, mode: Mode::Act, desired, observed, now };
+                encode(environment::status(&input, plan))
+            }
+            Self::Domain(domain, environment) => {
+                encode(domain::status(settings, domain, environment.as_deref(), now))
+            }
+            Self::Passive(resource) => {
+                encode(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
+            }
+        }
+    }
+}
+
+fn encode<D: Serialize>(assessment: Assessment<D>) -> Result<Assessed, serde_json::Error> {
+    Ok(Assessed {
+        generation: assessment.status.observed_generation,
+        json: serde_json::to_value(&assessment.status)?,
+        recheck: assessment.recheck,
+    })
+}

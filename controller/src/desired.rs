@@ -1,0 +1,184 @@
+//! Loading what the store knows about one resource and everything it depends on, from one snapshot.
+//!
+//! The same functions serve the reconcile loop (over a read-only snapshot) and previews (over the open transaction in which the
+//! manifests were applied and which is never committed), so a preview plans from exactly what a run would.
+
+use std::collections::BTreeMap;
+
+use skep_planner::naming;
+use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
+use skep_planner::reconcile::organization::OrganizationDesired;
+use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
+use skep_schemas::kind::{
+    AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, PlanSpec, SecretSpec,
+};
+use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
+use skep_store::{Snapshot, StoreError};
+
+/// How many of an environment's newest releases a pass looks at, apart from those that are pending or good.
+const RELEASES_SEEN: u32 = 1;
+
+/// What the store knows about one resource, ready to be planned.
+pub(crate) enum Desired {
+    /// An organisation.
+    Organization(Box<OrganizationDesired>),
+    /// A secret.
+    Secret(Box<SecretDesired>),
+    /// An environment.
+    Environment(Box<EnvironmentDesired>),
+    /// A domain, and the environment that serves it.
+    Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
+    /// A kind without objects of its own.
+    Passive(Box<Resource>),
+}
+
+/// Loads what a pass over `key` needs; `None` when the resource does not exist.
+pub(crate) async fn load(snapshot: &mut Snapshot, key: &ResourceKey) -> Result<Option<Desired>, StoreError> {
+    let Some(resource) = snapshot.get(key).await? else { return Ok(None) };
+    let Resource { meta, spec, status } = resource;
+    Ok(Some(match spec {
+        AnySpec::Organization(spec) => Desired::Organization(Box::new(
+            organization(snapshot, Resource { meta, spec: *spec, status }).await?,
+        )),
+        AnySpec::Secret(spec) => {
+            Desired::Secret(Box::new(secret(snapshot, Resource { meta, spec: *spec, status }).await?))
+        }
+        AnySpec::Environment(spec) => {
+            let environment = Resource { meta, spec: *spec, status };
+            Desired::Environment(Box::new(environment_desired(snapshot, environment).await?))
+        }
+        AnySpec::Domain(spec) => {
+            let environment = match key.sibling(Kind::Environment, spec.environment.clone()) {
+                Some(environment) => typed::<EnvironmentSpec>(snapshot, &environment).await?,
+                None => None,
+            };
+            Desired::Domain(Box::new(Resource { meta, spec: *spec, status }), environment.map(Box::new))
+        }
+        spec @ (AnySpec::App(_) | AnySpec::Plan(_)) => {
+            Desired::Passive(Box::new(Resource { meta, spec, status }))
+        }
+    }))
+}
+
+/// A resource by its kind's own type.
+async fn typed<S: KindSpec + TryFrom<AnySpec>>(
+    snapshot: &mut Snapshot,
+    key: &ResourceKey,
+) -> Result<Option<Resource<S>>, StoreError> {
+    let found = snapshot.get(key).await?;
+    Ok(found.and_then(|Resource { meta, spec, status }| {
+        Some(Resource { meta, spec: S::try_from(spec).ok()?, status })
+    }))
+}
+
+async fn organization(
+    snapshot: &mut Snapshot,
+    organization: Resource<OrganizationSpec>,
+) -> Result<OrganizationDesired, StoreError> {
+    let uid = organization.meta.uid;
+    // The key of an Organization is made from an organisation name only (checked when it was applied).
+    let org = org_name(&organization)?;
+    Ok(OrganizationDesired {
+        subnet: snapshot.subnet(uid).await?,
+        dependents: snapshot.dependents(&org).await?,
+        inventory: snapshot.inventory(uid).await?,
+        org,
+        organization,
+    })
+}
+
+fn org_name(organization: &Resource<OrganizationSpec>) -> Result<OrgName, StoreError> {
+    let key = &organization.meta.key;
+    OrgName::try_from(key.name()).map_err(|_| StoreError::NotFound { key: key.clone() })
+}
+
+async fn secret(snapshot: &mut Snapshot, secret: Resource<SecretSpec>) -> Result<SecretDesired, StoreError> {
+    let key = secret.meta.key.clone();
+    let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
+    let current = secret_facts(snapshot, &org).await?;
+    let referrers = snapshot.referrers(&key).await?;
+    Ok(SecretDesired {
+        current: current.get(key.name()).cloned(),
+        in_use: snapshot.secret_versions_in_use(&org).await?,
+        referrers: referrers.iter().map(|referrer| referrer.meta.key.to_string()).collect(),
+        inventory: snapshot.inventory(secret.meta.uid).await?,
+        secret,
+    })
+}
+
+/// The current value of each secret of an organisation, by name; those being deleted left out.
+async fn secret_facts(
+    snapshot: &mut Snapshot,
+    org: &OrgName,
+) -> Result<BTreeMap<ResourceName, SecretFacts>, StoreError> {
+    let current = snapshot.secret_current(org).await?;
+    let facts = current.into_iter().filter(|(_, current)| !current.deleting).map(|(name, current)| {
+        let object = naming::secret(org, &name, &current.digest);
+        (name, SecretFacts { version: current.version, object })
+    });
+    Ok(facts.collect())
+}
+
+async fn environment_desired(
+    snapshot: &mut Snapshot,
+    environment: Resource<EnvironmentSpec>,
+) -> Result<EnvironmentDesired, StoreError> {
+    let key = environment.meta.key.clone();
+    let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
+    let organization = typed::<OrganizationSpec>(snapshot, &ResourceKey::organization(&org)).await?;
+    let app = match key.sibling(Kind::App, environment.spec.app.clone()) {
+        Some(app) => typed::<AppSpec>(snapshot, &app).await?,
+        None => None,
+    };
+    let plan = plan_choice(snapshot, &environment, organization.as_ref()).await?;
+    let secrets = if environment.spec.secrets.is_empty() {
+        BTreeMap::new()
+    } else {
+        secret_facts(snapshot, &org).await?
+    };
+    Ok(EnvironmentDesired {
+        domains: domains(snapshot, &key).await?,
+        releases: snapshot.releases(environment.meta.uid, RELEASES_SEEN).await?,
+        inventory: snapshot.inventory(environment.meta.uid).await?,
+        environment,
+        org,
+        organization,
+        app,
+        plan,
+        secrets,
+    })
+}
+
+async fn plan_choice(
+    snapshot: &mut Snapshot,
+    environment: &Resource<EnvironmentSpec>,
+    organization: Option<&Resource<OrganizationSpec>>,
+) -> Result<PlanChoice, StoreError> {
+    let inherited = organization.and_then(|organization| organization.spec.plan.clone());
+    let Some(name) = environment.spec.plan.clone().or(inherited) else { return Ok(PlanChoice::None) };
+    let Ok(key) = ResourceKey::new(Scope::Platform, Kind::Plan, name.clone()) else {
+        return Ok(PlanChoice::Missing(name));
+    };
+    Ok(match typed::<PlanSpec>(snapshot, &key).await? {
+        Some(plan) => PlanChoice::Found(Box::new(plan)),
+        None => PlanChoice::Missing(name),
+    })
+}
+
+/// The domains that are routed to an environment, in order of name.
+async fn domains(
+    snapshot: &mut Snapshot,
+    environment: &ResourceKey,
+) -> Result<Vec<Resource<DomainSpec>>, StoreError> {
+    let mut domains = Vec::new();
+    for referrer in snapshot.referrers(environment).await? {
+        let Resource { meta, spec, status } = referrer;
+        if let AnySpec::Domain(spec) = spec
+            && !meta.is_deleting()
+        {
+            domains.push(Resource { meta, spec: *spec, status });
+        }
+    }
+    domains.sort_by(|a, b| a.meta.key.cmp(&b.meta.key));
+    Ok(domains)
+}

@@ -1,0 +1,87 @@
+//! What is worth telling about a resource: releases, verdicts, changes made, and changes of its conditions.
+
+use skep_planner::Plan;
+use skep_planner::reconcile::conditions::ReadConditions;
+use skep_planner::release::Verdict;
+use skep_schemas::kind::AnyStatus;
+use skep_schemas::{ConditionKind, ConditionStatus};
+use skep_store::Severity;
+
+/// An event to be recorded.
+pub(crate) struct NewEvent {
+    /// Is it trouble?
+    pub(crate) severity: Severity,
+    /// One word.
+    pub(crate) reason: String,
+    /// A sentence.
+    pub(crate) message: String,
+}
+
+/// What a plan that was carried out is worth telling.
+pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
+    let normal = |reason: &str, message: String| NewEvent {
+        severity: Severity::Normal,
+        reason: reason.to_owned(),
+        message,
+    };
+    let mut events = Vec::new();
+    for change in &plan.verdicts {
+        let release = change.release;
+        events.push(match &change.verdict {
+            Verdict::Succeeded => normal("ReleaseSucceeded", format!("release {release} runs")),
+            Verdict::Superseded => {
+                normal("ReleaseSuperseded", format!("release {release} was replaced before it was done"))
+            }
+            Verdict::Pending => normal("ReleasePending", format!("release {release} is being rolled out")),
+            Verdict::RolledBack { reason } => NewEvent {
+                severity: Severity::Warning,
+                reason: "ReleaseRolledBack".to_owned(),
+                message: format!("release {release} failed and was rolled back: {reason}"),
+            },
+            Verdict::Failed { reason } => NewEvent {
+                severity: Severity::Warning,
+                reason: "ReleaseFailed".to_owned(),
+                message: format!("release {release} failed: {reason}"),
+            },
+        });
+    }
+    if let Some(release) = &plan.release {
+        let image = release.content.image.pinned();
+        events.push(normal(
+            "ReleaseCreated",
+            format!("release {} of {image}: {}", release.version, release.why),
+        ));
+    }
+    for step in &plan.steps {
+        let message = format!("{} {}: {} ({})", step.op.verb(), step.object, step.why, step.cost);
+        events.push(normal("Changed", message));
+    }
+    events
+}
+
+/// What a change of conditions is worth telling.
+pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec<NewEvent> {
+    let (old, new) = (AnyStatus::deserialize_lenient(old), AnyStatus::deserialize_lenient(new));
+    let mut events = Vec::new();
+    for condition in new {
+        let before = old.iter().find(|before| before.kind == condition.kind);
+        let same = before
+            .is_some_and(|before| before.status == condition.status && before.reason == condition.reason);
+        let tells = match condition.kind {
+            ConditionKind::Ready => condition.is_true() || condition.status == ConditionStatus::Unknown,
+            ConditionKind::Stalled | ConditionKind::Degraded => condition.is_true(),
+            // Said by the steps and the release themselves.
+            ConditionKind::Progressing => false,
+        };
+        if same || !tells {
+            continue;
+        }
+        let good = condition.kind == ConditionKind::Ready && condition.is_true();
+        events.push(NewEvent {
+            severity: if good { Severity::Normal } else { Severity::Warning },
+            reason: if good { "Ready".to_owned() } else { condition.reason.to_string() },
+            message: condition.message,
+        });
+    }
+    events
+}

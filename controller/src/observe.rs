@@ -1,0 +1,284 @@
+//! Looking at the Swarm: from the engine's answers to the planner's observations.
+//!
+//! Every pass reads afresh; nothing here is a cache for decisions. What cannot be read becomes `Unknown` with the reason, never
+//! `Absent` (invariant I6), so one failing call makes a pass say less, not do something wrong. The one thing that is remembered for
+//! a while is what the engine is, because it changes only when the engine is replaced.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use skep_planner::health::ContainerVerdict;
+use skep_planner::naming::{self, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
+use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation};
+use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
+use skep_planner::reconcile::secret::SecretDesired;
+use skep_planner::render::EngineFeatures;
+use skep_planner::swarm::{
+    Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Secret, SecretId, Service,
+    ServiceId, Task, TaskState,
+};
+use skep_planner::{Observed, ResolvedImage, Settings};
+use skep_schemas::ImageRef;
+use skep_swarm::{By, ImageIdentity, LabelFilter, SwarmApi, SwarmError, TaskFilter};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::error::chain;
+
+/// How long what the engine is stays believed.
+const ENGINE_FACTS_FOR: Duration = Duration::from_secs(60);
+/// How many failed tasks are looked at closely in one pass; the newest say enough.
+const FAILED_TASKS_MAX: usize = 4;
+
+/// Looks at the Swarm.
+pub(crate) struct Observer {
+    swarm: Arc<dyn SwarmApi>,
+    engine: Mutex<Option<(Instant, EngineFeatures)>>,
+}
+
+impl Observer {
+    /// An observer of this Swarm.
+    pub(crate) fn new(swarm: Arc<dyn SwarmApi>) -> Self {
+        Self { swarm, engine: Mutex::new(None) }
+    }
+
+    /// Everything that planning an environment needs to see.
+    pub(crate) async fn environment(
+        &self,
+        settings: &Settings,
+        desired: &EnvironmentDesired,
+    ) -> EnvironmentObservation {
+        let names = environment::services_to_observe(settings, desired);
+        let network = naming::network(&desired.org);
+        let (engine, network, secrets, services, nodes, image) = futures::join!(
+            self.engine(),
+            self.swarm.inspect_network(By::Name(&network)),
+            self.secrets(desired),
+            self.services(&names),
+            self.swarm.list_nodes(),
+            self.image(environment::image_to_resolve(settings, desired)),
+        );
+        let ids: Vec<ServiceId> = services
+            .values()
+            .filter_map(|service| service.present().map(|service| service.id.clone()))
+            .collect();
+        let (services, tasks) = match self.tasks(ids).await {
+            Ok(tasks) => (services, tasks),
+            // Without its tasks a service cannot be judged.
+            Err(error) => {
+                (services.into_keys().map(|name| (name, unknown(&error))).collect(), BTreeMap::new())
+            }
+        };
+        let containers = self.failed_containers(&tasks).await;
+        EnvironmentObservation {
+            engine,
+            network: observed(network),
+            secrets,
+            services,
+            tasks,
+            containers,
+            nodes: seen(nodes),
+            image,
+        }
+    }
+
+    /// Everything that planning an organisation needs to see.
+    pub(crate) async fn organization(&self, desired: &OrganizationDesired) -> OrganizationObservation {
+        let (network_name, anchor_name) = (naming::network(&desired.org), naming::anchor(&desired.org));
+        let of_edge = LabelFilter::any().with(LABEL_ROLE, ROLE_EDGE);
+        let (network, anchor, edge_services, info) = futures::join!(
+            self.swarm.inspect_network(By::Name(&network_name)),
+            self.swarm.inspect_service(By::Name(&anchor_name)),
+            self.swarm.list_services(&of_edge),
+            self.swarm.info(),
+        );
+        let network = observed(network);
+        let anchor = observed(anchor);
+        let edge = match edge_services {
+            Ok(services) => self.edge(&services, network.present()).await,
+            Err(error) => unknown(&error),
+        };
+        let mut anchor_tasks = Vec::new();
+        if let Observed::Present(anchor) = &anchor {
+            match self.swarm.list_tasks(&TaskFilter::of_service(anchor.id.clone())).await {
+                Ok(tasks) => anchor_tasks = tasks,
+                Err(error) => return OrganizationObservation::unknown(&chain(&error)),
+            }
+        }
+        let here = info.ok().and_then(|info| info.node_id);
+        let runs = |task: &&Task| task.status.state == Some(TaskState::Running);
+        let anchor_here = here.is_some() && anchor_tasks.iter().filter(runs).any(|task| task.node_id == here);
+        let alive = anchor_tasks
+            .iter()
+            .filter(|task| !task.status.state.as_ref().is_some_and(TaskState::is_terminal));
+        let anchor_tasks = u64::try_from(alive.count()).unwrap_or(u64::MAX);
+        OrganizationObservation { network, anchor, anchor_here, anchor_tasks, edge }
+    }
+
+    /// The objects that carry a secret's labels.
+    pub(crate) async fn secret(&self, desired: &SecretDesired) -> Observed<Vec<Secret>> {
+        let uid = desired.secret.meta.uid.to_string();
+        seen(self.swarm.list_secrets(&LabelFilter::any().with(LABEL_UID, uid)).await)
+    }
+
+    async fn engine(&self) -> Observed<EngineFeatures> {
+        let mut known = self.engine.lock().await;
+        if let Some((since, features)) = *known
+            && since.elapsed() < ENGINE_FACTS_FOR
+        {
+            return Observed::Present(features);
+        }
+        match self.swarm.info().await {
+            Ok(info) => {
+                let features =
+                    EngineFeatures::of_api(info.api_version.major.into(), info.api_version.minor.into());
+                *known = Some((Instant::now(), features));
+                Observed::Present(features)
+            }
+            Err(error) => unknown(&error),
+        }
+    }
+
+    async fn secrets(&self, desired: &EnvironmentDesired) -> BTreeMap<String, Observed<SecretId>> {
+        let names = environment::secrets_to_observe(desired);
+        if names.is_empty() {
+            return BTreeMap::new();
+        }
+        let listed = self.swarm.list_secrets(&LabelFilter::any().with(LABEL_ORG, desired.org.as_str())).await;
+        names
+            .into_iter()
+            .map(|name| {
+                let found = match &listed {
+                    Ok(secrets) => secrets
+                        .iter()
+                        .find(|secret| secret.spec.name == name)
+                        .map(|secret| secret.id.clone())
+                        .into(),
+                    Err(error) => unknown(error),
+                };
+                (name, found)
+            })
+            .collect()
+    }
+
+    async fn services(&self, names: &[String]) -> BTreeMap<String, Observed<Service>> {
+        let inspected = join_all(names.iter().map(|name| self.swarm.inspect_service(By::Name(name)))).await;
+        names.iter().cloned().zip(inspected.into_iter().map(observed)).collect()
+    }
+
+    async fn tasks(&self, services: Vec<ServiceId>) -> Result<BTreeMap<ServiceId, Vec<Task>>, SwarmError> {
+        let mut by_service: BTreeMap<ServiceId, Vec<Task>> = BTreeMap::new();
+        if services.is_empty() {
+            return Ok(by_service);
+        }
+        for task in self.swarm.list_tasks(&TaskFilter { services, ..TaskFilter::default() }).await? {
+            if let Some(service) = task.service_id.clone() {
+                by_service.entry(service).or_default().push(task);
+            }
+        }
+        Ok(by_service)
+    }
+
+    /// What is known about the containers of the newest failed tasks. Those of other nodes cannot be asked about, and then the
+    /// exit code has to do.
+    async fn failed_containers(
+        &self,
+        tasks: &BTreeMap<ServiceId, Vec<Task>>,
+    ) -> BTreeMap<ContainerId, ContainerVerdict> {
+        let mut failed: Vec<&Task> =
+            tasks.values().flatten().filter(|task| !task.status.err.is_empty()).collect();
+        failed.sort_by(|a, b| b.status.timestamp.cmp(&a.status.timestamp));
+        let containers = failed
+            .into_iter()
+            .filter_map(|task| task.status.container_status.as_ref())
+            .map(|status| status.container_id.clone())
+            .filter(|id| !id.is_empty())
+            .take(FAILED_TASKS_MAX);
+        let verdicts = join_all(containers.map(async |id| {
+            let container = self.swarm.inspect_container(&id).await.ok().flatten();
+            (id, container)
+        }))
+        .await;
+        verdicts
+            .into_iter()
+            .filter_map(|(id, container)| container.map(|container| (id, verdict(&container))))
+            .collect()
+    }
+
+    async fn image(&self, wanted: Option<ImageRef>) -> Option<Result<ResolvedImage, String>> {
+        let reference = wanted?;
+        let resolved = self.swarm.resolve_image(&reference.to_string(), None).await;
+        Some(match resolved {
+            Ok(resolved) => identity(&resolved.identity),
+            Err(error) => Err(chain(&error)),
+        })
+    }
+
+    async fn edge(&self, services: &[Service], network: Option<&Network>) -> Observed<Edge> {
+        let Some(first) = services.first() else { return Observed::Absent };
+        let constraints =
+            first.spec.task_template.placement.as_ref().map(|placement| placement.constraints.clone());
+        let mut tasks = Vec::new();
+        for service in services {
+            let of_service = LabelFilter::any().with("com.docker.swarm.service.id", service.id.as_str());
+            match self.swarm.list_containers(&of_service).await {
+                Ok(containers) => tasks.extend(
+                    containers
+                        .iter()
+                        .filter(|container| container.state == Some(ContainerState::Running))
+                        .map(|container| edge_task(container, network.map(|network| &network.id))),
+                ),
+                Err(error) => return unknown(&error),
+            }
+        }
+        tasks.sort_by(|a, b| a.container.cmp(&b.container));
+        Observed::Present(Edge { constraints: constraints.unwrap_or_default(), tasks })
+    }
+}
+
+fn verdict(container: &Container) -> ContainerVerdict {
+    let probes = container.state.health.as_ref().map(|health| health.log.as_slice()).unwrap_or_default();
+    let failed = probes.iter().rev().find(|probe| probe.exit_code != 0);
+    ContainerVerdict {
+        out_of_memory: container.state.oom_killed,
+        health_output: failed.map(|probe| probe.output.clone()),
+    }
+}
+
+fn edge_task(container: &ContainerSummary, network: Option<&NetworkId>) -> EdgeTask {
+    let attached =
+        container.network_settings.networks.values().find(|attached| Some(&attached.network_id) == network);
+    let address = attached.and_then(|attached| attached.ip_address.parse::<Ipv4Addr>().ok());
+    EdgeTask { container: container.id.clone(), address }
+}
+
+fn identity(identity: &ImageIdentity) -> Result<ResolvedImage, String> {
+    let parse = |digest: &str| digest.parse().map_err(|error| format!("the engine says {digest}: {error}"));
+    match identity {
+        ImageIdentity::Registry { digest } | ImageIdentity::EngineDigest { digest } => {
+            Ok(ResolvedImage::Registry { digest: parse(digest)? })
+        }
+        ImageIdentity::EngineOnly { image_id } => Ok(ResolvedImage::Engine { id: parse(image_id)? }),
+    }
+}
+
+fn observed<T>(answer: Result<Option<T>, SwarmError>) -> Observed<T> {
+    match answer {
+        Ok(found) => found.into(),
+        Err(error) => unknown(&error),
+    }
+}
+
+fn seen<T>(answer: Result<T, SwarmError>) -> Observed<T> {
+    match answer {
+        Ok(value) => Observed::Present(value),
+        Err(error) => unknown(&error),
+    }
+}
+
+fn unknown<T>(error: &SwarmError) -> Observed<T> {
+    Observed::Unknown { why: chain(error) }
+}

@@ -1,0 +1,172 @@
+//! Previews: what would happen if some manifests were applied.
+//!
+//! The manifests are applied for real, in a transaction that is never committed; what the affected resources would then depend on
+//! is loaded from inside of it; and the loop's own planner plans them against the Swarm as it is. A preview is therefore never a
+//! second implementation, and it finds every error that an apply would find.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use skep_planner::diff;
+use skep_planner::reconcile::Mode;
+use skep_planner::view::{PlanView, PreviewView, ResourceAction, ResourceChange};
+use skep_planner::{FieldChange, OrgSubnet, Settings};
+use skep_schemas::{Kind, Manifest, Owner, Resource, ResourceKey};
+use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, Snapshot, Store, StoreError};
+
+use crate::consider::Seen;
+use crate::desired::{self, Desired};
+use crate::observe::Observer;
+
+/// How many resources one preview plans at most; each costs a look at the Swarm.
+const PLANNED_MAX: usize = 1000;
+
+/// What would happen if the manifests were applied and the others deleted. Nothing is written.
+pub(crate) async fn preview(
+    store: &Store,
+    observer: &Observer,
+    settings: &Settings,
+    manifests: Vec<Manifest>,
+    deletions: &[ResourceKey],
+) -> Result<PreviewView, StoreError> {
+    let before = current(store, &manifests).await?;
+    let items: Vec<ApplyItem> = manifests
+        .into_iter()
+        .map(|manifest| ApplyItem { manifest, precondition: Precondition::None, managed_by: Owner::Api })
+        .collect();
+    let (applied, mut snapshot) = store.rehearse(&items, deletions, &Actor::new("preview")).await?;
+    let mut view = PreviewView::default();
+    for (one, old) in applied.iter().zip(&before) {
+        view.resources.push(resource_change(one, old.as_ref()));
+    }
+    for key in deletions {
+        view.resources.push(ResourceChange {
+            resource: key.to_string(),
+            action: ResourceAction::Delete,
+            changes: Vec::new(),
+        });
+    }
+    let affected = affected(&mut snapshot, &applied, deletions).await?;
+    // Everything is loaded before the first look at the Swarm, so that the rehearsal's locks are held only for as long as the
+    // database takes.
+    let mut loaded = Vec::new();
+    for key in affected.iter().take(PLANNED_MAX) {
+        if let Some(mut desired) = desired::load(&mut snapshot, key).await? {
+            assume_subnet(&mut desired, settings);
+            loaded.push(desired);
+        }
+    }
+    snapshot.discard().await?;
+    for desired in loaded {
+        let seen = Seen::look(observer, settings, desired).await;
+        let plan = seen.plan(settings, Mode::Preview, Timestamp::now());
+        view.plans.push(PlanView::of(&plan));
+    }
+    Ok(view)
+}
+
+/// The resources of the manifests as they are now.
+async fn current(store: &Store, manifests: &[Manifest]) -> Result<Vec<Option<Resource>>, StoreError> {
+    let mut snapshot = store.snapshot().await?;
+    let mut found = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        found.push(snapshot.get(&manifest.key).await?);
+    }
+    Ok(found)
+}
+
+fn resource_change(applied: &Applied, old: Option<&Resource>) -> ResourceChange {
+    let action = match applied.outcome {
+        Outcome::Created => ResourceAction::Create,
+        Outcome::Configured => ResourceAction::Update,
+        Outcome::Unchanged => ResourceAction::Unchanged,
+    };
+    let changes = match (action, old) {
+        (ResourceAction::Update, Some(old)) => field_changes(old, &applied.resource),
+        _ => Vec::new(),
+    };
+    ResourceChange { resource: applied.resource.meta.key.to_string(), action, changes }
+}
+
+/// What the user would see changing; the bookkeeping is left out.
+fn field_changes(old: &Resource, new: &Resource) -> Vec<FieldChange> {
+    let document = |resource: &Resource| {
+        serde_json::json!({
+            "metadata": { "labels": resource.meta.labels, "annotations": resource.meta.annotations },
+            "spec": resource.spec.to_json().unwrap_or_default(),
+        })
+    };
+    let changes = diff::value_changes(&document(old), &document(new));
+    let is_new_value = changes.is_empty() && old.meta.generation != new.meta.generation;
+    if is_new_value {
+        // A secret's value is not part of its spec: that it changes is all that can be said.
+        return vec![FieldChange {
+            pointer: "/spec/value".to_owned(),
+            from: Some("[REDACTED]".into()),
+            to: Some("[REDACTED, another value]".into()),
+        }];
+    }
+    changes
+}
+
+/// The resources whose plans the changes may touch, in the order in which they depend on each other.
+async fn affected(
+    snapshot: &mut Snapshot,
+    applied: &[Applied],
+    deletions: &[ResourceKey],
+) -> Result<Vec<ResourceKey>, StoreError> {
+    let mut keys = BTreeSet::new();
+    for one in applied {
+        let key = &one.resource.meta.key;
+        keys.insert(key.clone());
+        keys.extend(
+            one.resource
+                .spec
+                .references(key)
+                .into_iter()
+                .filter(|reference| reference.kind() == Kind::Environment),
+        );
+        keys.extend(snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key));
+    }
+    for key in deletions {
+        keys.insert(key.clone());
+        keys.extend(snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key));
+        if key.kind() == Kind::Organization
+            && let Ok(org) = key.name().as_str().parse()
+        {
+            for kind in [Kind::Environment, Kind::Secret] {
+                keys.extend(
+                    snapshot.list_org(&org, kind).await?.into_iter().map(|resource| resource.meta.key),
+                );
+            }
+        }
+    }
+    let mut keys: Vec<ResourceKey> = keys.into_iter().filter(|key| has_objects(key.kind())).collect();
+    keys.sort_by_key(|key| (order(key.kind()), key.clone()));
+    Ok(keys)
+}
+
+const fn has_objects(kind: Kind) -> bool {
+    match kind {
+        Kind::Organization | Kind::Secret | Kind::Environment => true,
+        Kind::Plan | Kind::App | Kind::Domain => false,
+    }
+}
+
+const fn order(kind: Kind) -> u8 {
+    match kind {
+        Kind::Organization | Kind::Plan => 0,
+        Kind::Secret | Kind::App | Kind::Domain => 1,
+        Kind::Environment => 2,
+    }
+}
+
+/// A new organisation has no subnet before it is reconciled; which one it will get does not matter to the plan.
+fn assume_subnet(desired: &mut Desired, settings: &Settings) {
+    if let Desired::Organization(organization) = desired
+        && organization.subnet.is_none()
+    {
+        let first: Option<OrgSubnet> = settings.pool.subnets().next();
+        organization.subnet = first;
+    }
+}

@@ -1,0 +1,159 @@
+//! One pass over one resource: load, look, plan, execute, look again, say what is so.
+//!
+//! A pass never trusts what woke it. It ends when a plan has nothing left to do, and writes the status that goes with that very
+//! plan. When the world moved under a plan, another plan is made at once, a bounded number of times.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use skep_executor::{Execution, Executor};
+use skep_planner::reconcile::Mode;
+use skep_planner::{Blocked, Plan, Settings};
+use skep_runtime::{Outcome, Pass, Reconciler};
+use skep_schemas::ResourceKey;
+use skep_store::{Fence, Store, StoreError};
+use skep_swarm::SwarmApi;
+
+use crate::consider::Seen;
+use crate::desired::{self, Desired};
+use crate::error::{PassError, chain};
+use crate::events;
+use crate::observe::Observer;
+
+/// How many plans one pass makes before it lets others have their turn. Making an organisation takes three (network, anchor,
+/// connection); a conflict costs one more.
+const ROUNDS_MAX: u32 = 6;
+
+/// Brings resources about.
+pub(crate) struct ResourceReconciler {
+    store: Store,
+    observer: Arc<Observer>,
+    executor: Executor,
+    settings: Arc<Settings>,
+    fence: Fence,
+}
+
+/// What one round came to.
+enum Round {
+    /// Nothing is left to do now.
+    Settled(Outcome),
+    /// Something was done, or the world moved: plan again.
+    Again,
+}
+
+impl ResourceReconciler {
+    /// A reconciler that writes under this fence.
+    pub(crate) fn new(
+        store: Store,
+        swarm: Arc<dyn SwarmApi>,
+        observer: Arc<Observer>,
+        settings: Arc<Settings>,
+        fence: Fence,
+    ) -> Self {
+        let executor = Executor::new(swarm, store.clone());
+        Self { store, observer, executor, settings, fence }
+    }
+
+    async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
+        let failed = |source: StoreError| PassError::Load { key: key.clone(), source };
+        let mut snapshot = self.store.snapshot().await.map_err(failed)?;
+        desired::load(&mut snapshot, key).await.map_err(failed)
+    }
+
+    /// An organisation needs a subnet before it can be planned; the store gives each one its own.
+    async fn allocate(&self, desired: &mut Desired) -> Result<(), PassError> {
+        let Desired::Organization(organization) = desired else { return Ok(()) };
+        let meta = &organization.organization.meta;
+        if organization.subnet.is_some() || meta.is_deleting() {
+            return Ok(());
+        }
+        match self.store.allocate_subnet(&self.fence, meta.uid, &self.settings.pool, &[]).await {
+            Ok(subnet) => organization.subnet = Some(subnet),
+            // Said as a blocked plan.
+            Err(StoreError::SubnetsExhausted) => {}
+            Err(source) => return Err(PassError::Load { key: meta.key.clone(), source }),
+        }
+        Ok(())
+    }
+
+    async fn round(&self, mut desired: Desired) -> Result<Round, PassError> {
+        self.allocate(&mut desired).await?;
+        let seen = Seen::look(&self.observer, &self.settings, desired).await;
+        let now = Timestamp::now();
+        let mut plan = seen.plan(&self.settings, Mode::Act, now);
+        if plan.is_quiet() {
+            return self.settle(&seen, &plan, now).await.map(Round::Settled);
+        }
+        let key = plan.key.clone();
+        let executed = self.executor.execute(&plan, &self.fence).await;
+        match executed.map_err(|source| PassError::Execute { key: key.clone(), source })? {
+            Execution::Done { row_gone: true } => Ok(Round::Settled(Outcome::AwaitChange)),
+            Execution::Done { row_gone: false } => {
+                self.tell(&seen, events::of_plan(&plan)).await?;
+                Ok(Round::Again)
+            }
+            Execution::LookAgain { why } => {
+                tracing::debug!(why, "planning again");
+                Ok(Round::Again)
+            }
+            Execution::Failed { object, why, retry } => {
+                plan.blocked.push(Blocked::StepFailed { object, why: why.clone(), retried: retry });
+                plan.steps.clear();
+                self.settle(&seen, &plan, now).await?;
+                if retry {
+                    Err(PassError::StepFailed { key, why })
+                } else {
+                    Ok(Round::Settled(Outcome::AwaitChange))
+                }
+            }
+        }
+    }
+
+    /// Writes the status, and says when to look again.
+    async fn settle(&self, seen: &Seen, plan: &Plan, now: Timestamp) -> Result<Outcome, PassError> {
+        let meta = seen.meta();
+        let key = || meta.key.clone();
+        let assessed = seen
+            .assess(&self.settings, plan, now)
+            .map_err(|source| PassError::Encode { key: key(), source })?;
+        let written =
+            self.store.write_status(&self.fence, meta.uid, assessed.generation, &assessed.json).await;
+        if written.map_err(|source| PassError::Record { key: key(), source })? {
+            self.tell(seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
+        }
+        Ok(assessed.recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
+    }
+
+    async fn tell(&self, seen: &Seen, events: Vec<events::NewEvent>) -> Result<(), PassError> {
+        let meta = seen.meta();
+        for event in events {
+            self.store
+                .record_event(&self.fence, meta.uid, event.severity, &event.reason, &event.message)
+                .await
+                .map_err(|source| PassError::Record { key: meta.key.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+impl Reconciler<ResourceKey> for ResourceReconciler {
+    type Error = PassError;
+
+    async fn reconcile(&self, key: &ResourceKey, pass: &Pass) -> Result<Outcome, PassError> {
+        for _ in 0..ROUNDS_MAX {
+            if pass.is_stopping() {
+                return Ok(Outcome::AwaitChange);
+            }
+            let Some(desired) = self.load(key).await? else { return Ok(Outcome::AwaitChange) };
+            match self.round(desired).await {
+                Ok(Round::Settled(outcome)) => return Ok(outcome),
+                Ok(Round::Again) => {}
+                Err(error) => {
+                    tracing::debug!(error = chain(&error), "pass ends");
+                    return Err(error);
+                }
+            }
+        }
+        Err(PassError::Unsettled { key: key.clone(), rounds: ROUNDS_MAX })
+    }
+}

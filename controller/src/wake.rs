@@ -1,0 +1,181 @@
+//! What wakes keys: changes in the store, events of the engine, and nothing else but the periodic resync.
+//!
+//! A wake-up carries a key and no meaning (invariant I7). All of these are hints: the store's are complete and ordered, the
+//! engine's are known to get lost, and both only decide how soon a resource is looked at, not what is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use skep_planner::naming::{LABEL_KIND, LABEL_NAME, LABEL_ORG, LABEL_ROLE, ROLE_EDGE};
+use skep_runtime::{Priority, Shutdown, WorkQueue};
+use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Scope};
+use skep_store::{Change, ChangeOp, Store, StoreError, WatchEvent, Watcher};
+use skep_swarm::{Hint, HintKind, SwarmApi};
+
+use crate::error::chain;
+
+/// The queue of resources to look at, fair between organisations.
+pub(crate) type Queue = WorkQueue<ResourceKey, Option<OrgName>>;
+
+/// How long to wait before listening to the engine again.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// The organisation that a key competes as; platform resources compete as one more.
+pub(crate) fn fairness_group(key: &ResourceKey) -> Option<OrgName> {
+    match key.kind() {
+        Kind::Organization => OrgName::try_from(key.name()).ok(),
+        _ => key.org().cloned(),
+    }
+}
+
+/// Wakes what the store says has changed, until shutdown.
+pub(crate) async fn follow_store(store: Store, queue: Queue, shutdown: Shutdown) {
+    let mut watcher = Watcher::new(store.clone());
+    loop {
+        let event = tokio::select! {
+            event = watcher.next() => event,
+            () = shutdown.requested() => return,
+        };
+        match event {
+            WatchEvent::Changes(page) => {
+                for change in &page.changes {
+                    if let Err(error) = wake_change(&store, &queue, change).await {
+                        // The resync wakes them too.
+                        tracing::warn!(error = chain(&error), "cannot find who depends on a change");
+                    }
+                }
+            }
+            WatchEvent::Relist { .. } => {
+                if let Err(error) = wake_all(&store, &queue, Priority::Resync).await {
+                    tracing::warn!(error = chain(&error), "cannot list resources");
+                }
+            }
+        }
+    }
+}
+
+async fn wake_change(store: &Store, queue: &Queue, change: &Change) -> Result<(), StoreError> {
+    match change.op {
+        // Our own writes; those who depend on this resource may go on now.
+        ChangeOp::Status => {}
+        ChangeOp::Removed => {
+            if let Some(org) = change.key.org() {
+                queue.wake(ResourceKey::organization(org), Priority::Change, Duration::ZERO);
+            }
+            wake_each(queue, &change.refs);
+        }
+        ChangeOp::Created | ChangeOp::Spec | ChangeOp::Meta | ChangeOp::Deleting => {
+            queue.wake(change.key.clone(), Priority::Change, Duration::ZERO);
+            wake_each(queue, &change.refs);
+        }
+    }
+    for dependent in store.snapshot().await?.referrers(&change.key).await? {
+        queue.wake(dependent.meta.key, Priority::Change, Duration::ZERO);
+    }
+    Ok(())
+}
+
+fn wake_each(queue: &Queue, keys: &[ResourceKey]) {
+    for key in keys {
+        queue.wake(key.clone(), Priority::Change, Duration::ZERO);
+    }
+}
+
+/// Wakes every resource.
+pub(crate) async fn wake_all(store: &Store, queue: &Queue, priority: Priority) -> Result<(), StoreError> {
+    for key in all_keys(store).await? {
+        queue.wake(key, priority, Duration::ZERO);
+    }
+    Ok(())
+}
+
+/// The keys of all resources, what others depend on first.
+pub(crate) async fn all_keys(store: &Store) -> Result<Vec<ResourceKey>, StoreError> {
+    let mut snapshot = store.snapshot().await?;
+    let mut keys = Vec::new();
+    for kind in Kind::ALL {
+        let mut after = None;
+        loop {
+            let page = snapshot.keys(*kind, after.as_ref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            keys.extend(page.into_iter().map(|entry| entry.key));
+        }
+    }
+    Ok(keys)
+}
+
+/// Wakes what the engine says something happened to, until shutdown. After a lost connection everything is looked at, because
+/// nobody knows what was missed.
+pub(crate) async fn follow_engine(swarm: Arc<dyn SwarmApi>, store: Store, queue: Queue, shutdown: Shutdown) {
+    loop {
+        let ended = tokio::select! {
+            ended = listen(&swarm, &store, &queue) => ended,
+            () = shutdown.requested() => return,
+        };
+        tracing::info!(why = ended, "the engine's events ended; listening again");
+        tokio::select! {
+            () = tokio::time::sleep(RECONNECT) => {}
+            () = shutdown.requested() => return,
+        }
+        if let Err(error) = wake_all(&store, &queue, Priority::Resync).await {
+            tracing::warn!(error = chain(&error), "cannot list resources");
+        }
+    }
+}
+
+async fn listen(swarm: &Arc<dyn SwarmApi>, store: &Store, queue: &Queue) -> String {
+    let mut hints = match swarm.events().await {
+        Ok(hints) => hints,
+        Err(error) => return chain(&error),
+    };
+    while let Some(hint) = hints.next().await {
+        match hint {
+            Ok(hint) => wake_hint(store, queue, &hint).await,
+            Err(error) => return chain(&error),
+        }
+    }
+    "the stream ended".to_owned()
+}
+
+async fn wake_hint(store: &Store, queue: &Queue, hint: &Hint) {
+    let is_edge = hint.attributes.get(LABEL_ROLE).is_some_and(|role| role == ROLE_EDGE);
+    if hint.kind == HintKind::Node || is_edge {
+        // A node that comes or goes, or a new task of the edge, concerns everyone.
+        if let Err(error) = wake_all(store, queue, Priority::Hint).await {
+            tracing::warn!(error = chain(&error), "cannot list resources");
+        }
+        return;
+    }
+    if let Some(key) = by_labels(hint).or_else(|| by_name(hint)) {
+        queue.wake(key, Priority::Hint, Duration::ZERO);
+    }
+}
+
+/// Containers carry their owner in their labels.
+fn by_labels(hint: &Hint) -> Option<ResourceKey> {
+    let label = |name: &str| hint.attributes.get(name);
+    let kind: Kind = label(LABEL_KIND)?.parse().ok()?;
+    let name: ResourceName = label(LABEL_NAME)?.parse().ok()?;
+    let org: OrgName = label(LABEL_ORG)?.parse().ok()?;
+    let scope = if kind == Kind::Organization { Scope::Platform } else { Scope::Org(org) };
+    ResourceKey::new(scope, kind, name).ok()
+}
+
+/// Events of the Swarm's objects carry a name only; see `skep_planner::naming` for how it is made.
+fn by_name(hint: &Hint) -> Option<ResourceKey> {
+    let name = hint.name.as_deref()?;
+    if let Some(own) = name.strip_prefix("skep-anchor-").or_else(|| name.strip_prefix("skep-")) {
+        return own.parse().ok().map(|org: OrgName| ResourceKey::organization(&org));
+    }
+    let mut parts = name.split('_');
+    let org: OrgName = parts.next()?.parse().ok()?;
+    let owner: ResourceName = parts.next()?.parse().ok()?;
+    let kind = match hint.kind {
+        HintKind::Service => Kind::Environment,
+        HintKind::Secret => Kind::Secret,
+        HintKind::Node | HintKind::Network | HintKind::Config | HintKind::Container => return None,
+    };
+    ResourceKey::new(Scope::Org(org), kind, owner).ok()
+}
