@@ -1,0 +1,198 @@
+//! Resources as a table: a few columns for every kind, and those that matter for each.
+
+use jiff::Timestamp;
+use skep_api::wire::ResourceView;
+use skep_schemas::Kind;
+use skep_schemas::diagnostic::Style;
+use skep_schemas::kind::{AnyStatus, EnvironmentDetail, Status};
+
+use super::phase::Phase;
+use super::table::{Cell, render};
+use super::text::age;
+
+/// How a list is laid out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    /// With more columns.
+    pub(crate) wide: bool,
+    /// With the organisation.
+    pub(crate) with_org: bool,
+    /// The time to count ages from.
+    pub(crate) now: Timestamp,
+    /// With colours.
+    pub(crate) style: Style,
+}
+
+/// The table of resources of one kind.
+pub(crate) fn table(kind: Kind, views: &[ResourceView], layout: &Layout) -> String {
+    let mut headings = vec!["NAME", "STATUS"];
+    if layout.with_org {
+        headings.insert(0, "ORG");
+    }
+    headings.extend(own_headings(kind, layout.wide));
+    headings.push("AGE");
+    if layout.wide {
+        headings.extend(["GENERATION", "MESSAGE"]);
+    }
+    let rows: Vec<Vec<Cell>> = views.iter().map(|view| row(view, layout)).collect();
+    render(&headings, &rows, layout.style)
+}
+
+/// The same without headings, for lines that are appended to a table.
+pub(crate) fn line(kind: Kind, view: &ResourceView, layout: &Layout) -> String {
+    let table = table(kind, std::slice::from_ref(view), layout);
+    table.split_once('\n').map(|(_, line)| line.to_owned()).unwrap_or_default()
+}
+
+fn row(view: &ResourceView, layout: &Layout) -> Vec<Cell> {
+    let phase = Phase::of(view);
+    let mut cells =
+        vec![Cell::from(view.metadata.name.as_str()), Cell::toned(&phase.short(), phase.word.tone())];
+    if layout.with_org {
+        cells.insert(0, view.metadata.org.as_ref().map_or("-", |org| org.as_str()).into());
+    }
+    cells.extend(own_cells(view, layout.wide));
+    cells.push(age(view.metadata.created_at, layout.now).into());
+    if layout.wide {
+        cells.push(view.metadata.generation.to_string().into());
+        cells.push(phase.message.into());
+    }
+    cells
+}
+
+fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
+    match (kind, wide) {
+        (Kind::Environment, false) => &["RELEASE", "INSTANCES"],
+        (Kind::Environment, true) => &["RELEASE", "INSTANCES", "IMAGE", "URL"],
+        (Kind::Domain, _) => &["HOST", "ENVIRONMENT"],
+        (Kind::Plan, _) => &["CPU", "MEMORY", "MAX"],
+        (Kind::App, _) => &["IMAGE"],
+        (Kind::Secret, _) => &["VERSION"],
+        (Kind::Organization, _) => &["NETWORK"],
+    }
+}
+
+/// One cell for each of the kind's own headings.
+fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
+    let spec = |pointer: &str| at(&view.spec, pointer);
+    let status =
+        |pointer: &str| view.status.as_ref().map_or_else(|| "-".to_owned(), |status| at(status, pointer));
+    match view.kind {
+        Kind::Environment => {
+            let detail = environment(view).unwrap_or_default();
+            let (ready, wanted) = detail
+                .processes
+                .values()
+                .fold((0, 0), |(ready, wanted), process| (ready + process.updated, wanted + process.desired));
+            let release =
+                detail.release.as_ref().map_or_else(|| "-".to_owned(), |r| format!("v{}", r.version));
+            let mut cells = vec![Cell::from(release), Cell::from(format!("{ready}/{wanted}"))];
+            if wide {
+                cells.push(detail.release.map_or_else(|| "-".to_owned(), |release| release.image).into());
+                cells.push(detail.urls.into_iter().next().unwrap_or_else(|| "-".to_owned()).into());
+            }
+            cells
+        }
+        Kind::Domain => vec![spec("/host").into(), spec("/environment").into()],
+        Kind::Plan => {
+            vec![spec("/instance/cpu").into(), spec("/instance/memory").into(), spec("/maxInstances").into()]
+        }
+        Kind::App => vec![spec("/source/image").into()],
+        Kind::Secret => vec![status("/version").into()],
+        Kind::Organization => vec![status("/network/subnet").into()],
+    }
+}
+
+/// The scalar at a JSON pointer, `-` when there is none.
+fn at(value: &serde_json::Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Number(number)) => number.to_string(),
+        _ => "-".to_owned(),
+    }
+}
+
+/// What an environment's status says beyond its conditions; `None` when it says nothing yet or cannot be read.
+pub(crate) fn environment(view: &ResourceView) -> Option<EnvironmentDetail> {
+    if view.kind != Kind::Environment {
+        return None;
+    }
+    let status: Status<EnvironmentDetail> = serde_json::from_value(view.status.clone()?).ok()?;
+    Some(status.detail)
+}
+
+/// Why instances of the resource failed last, one sentence for each process that has such a reason.
+pub(crate) fn last_errors(view: &ResourceView) -> Vec<String> {
+    let processes = environment(view).unwrap_or_default().processes;
+    let told = processes.iter().filter_map(|(name, process)| {
+        process.last_error.as_ref().map(|error| format!("{name}: {}", error.message))
+    });
+    told.collect()
+}
+
+/// The revision up to which the controller had read what the status rests on, if it says so.
+pub(crate) fn observed_revision(status: &AnyStatus) -> Option<skep_schemas::Revision> {
+    status.detail.get("observedRevision")?.as_i64().map(skep_schemas::Revision::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{NOW, condition, ready, resource, stalled};
+
+    fn layout(wide: bool, with_org: bool) -> Layout {
+        Layout { wide, with_org, now: NOW.parse().unwrap(), style: Style::Plain }
+    }
+
+    #[test]
+    fn environments_in_a_table() {
+        insta::assert_snapshot!(table(Kind::Environment, &[ready(2), stalled(3)], &layout(false, false)));
+    }
+
+    #[test]
+    fn environments_in_a_wide_table_of_all_organisations() {
+        insta::assert_snapshot!(table(Kind::Environment, &[ready(2), stalled(3)], &layout(true, true)));
+    }
+
+    #[test]
+    fn every_kind_has_as_many_cells_as_headings() {
+        for kind in Kind::ALL {
+            for wide in [false, true] {
+                let view = resource(*kind, "shop", 1, &json!({}), &Value::Null);
+                assert_eq!(own_cells(&view, wide).len(), own_headings(*kind, wide).len(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_kinds_in_tables() {
+        let status = json!({"observedGeneration": 1, "version": 4, "network": {"name": "n", "subnet": "10.128.4.0/22"},
+            "conditions": [condition("Ready", "True", "Converged", "", 1)]});
+        let all = [
+            resource(Kind::Organization, "acme", 1, &json!({}), &status),
+            resource(
+                Kind::Plan,
+                "small",
+                1,
+                &json!({"instance": {"cpu": "500m", "memory": "256Mi"}, "maxInstances": 4}),
+                &status,
+            ),
+            resource(Kind::Secret, "db", 1, &json!({}), &status),
+            resource(Kind::App, "shop", 1, &json!({"source": {"image": "shop:1"}}), &Value::Null),
+            resource(
+                Kind::Domain,
+                "shop",
+                1,
+                &json!({"host": "shop.example.com", "environment": "shop"}),
+                &status,
+            ),
+        ];
+        let tables: Vec<String> = all
+            .iter()
+            .map(|view| table(view.kind, std::slice::from_ref(view), &layout(false, false)))
+            .collect();
+        insta::assert_snapshot!(tables.join("\n"));
+    }
+}
