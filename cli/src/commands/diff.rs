@@ -1,0 +1,25 @@
+//! `skep diff`: what an apply would change, as an exit code.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Outcome, Session, plan};
+use crate::args::Sources;
+use crate::output::{PlanFormat, print};
+
+/// `skep diff`
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    sources: Sources,
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: PlanFormat,
+}
+
+/// Carries it out.
+pub(super) async fn run(session: &Session, args: DiffArgs) -> Result<Outcome> {
+    let preview = plan::preview(session, &args.sources).await?;
+    print(&plan::shown(&preview, args.output)?)?;
+    Ok(if preview.is_quiet() { Outcome::Done } else { Outcome::Negative })
+}

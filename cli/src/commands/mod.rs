@@ -1,0 +1,112 @@
+//! The commands, one file each: what they are given, what they do, and how they end.
+
+use anyhow::{Result, bail};
+use skep_api::wire::{ListQuery, ResourceList, ResourceView};
+use skep_schemas::OrgName;
+use skep_schemas::manifest::SourcedManifest;
+
+use crate::args::{Command, Global, Sources};
+use crate::client::{Client, with_query};
+use crate::config::ConfigFile;
+use crate::{context, source};
+
+pub(crate) mod apply;
+pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod dev;
+pub(crate) mod diff;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod get;
+pub(crate) mod logs;
+pub(crate) mod migrate;
+pub(crate) mod plan;
+pub(crate) mod serve;
+pub(crate) mod version;
+pub(crate) mod wait;
+
+/// The most pages of one list: half a million resources.
+const PAGES_MAX: usize = 1000;
+
+/// How a command ended, if nothing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As wished: exit code 0.
+    Done,
+    /// The answer is no: different, failed, not reached in time. Exit code 1.
+    Negative,
+}
+
+/// The server that a client command talks to, and the organisation of what names none.
+pub(crate) struct Session {
+    /// The server.
+    pub(crate) client: Client,
+    /// The organisation.
+    pub(crate) org: Option<OrgName>,
+}
+
+/// A variable of the environment; one that is not text counts as absent.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Session {
+    fn open(global: Global) -> Result<Self> {
+        let config = match crate::config::path(variable) {
+            Some(path) => ConfigFile::load(&path).map_err(context::ContextError::from)?,
+            None => ConfigFile::default(),
+        };
+        let context = context::resolve(global.into_flags(), variable, &config)?;
+        Ok(Self { client: Client::new(&context)?, org: context.org })
+    }
+
+    /// Reads and checks manifests.
+    pub(crate) fn read(&self, sources: &Sources) -> Result<Vec<SourcedManifest>> {
+        Ok(source::read(&sources.files, self.org.clone())?)
+    }
+
+    /// All pages of a list, and where a watch of it begins.
+    pub(crate) async fn list(
+        &self,
+        path: &str,
+        selector: Option<&str>,
+    ) -> Result<(Vec<ResourceView>, String)> {
+        let mut query = ListQuery { label_selector: selector.map(str::to_owned), ..ListQuery::default() };
+        let mut all = Vec::new();
+        let mut begin = None;
+        for _ in 0..PAGES_MAX {
+            let page: ResourceList = self.client.get(&with_query(path, &query)?).await?;
+            all.extend(page.items);
+            let begin = begin.get_or_insert(page.watch_from);
+            match page.next {
+                Some(next) => query.cursor = Some(next),
+                None => return Ok((all, begin.clone())),
+            }
+        }
+        bail!("the list has more than {PAGES_MAX} pages")
+    }
+}
+
+/// Carries a command out.
+pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
+    match command {
+        Command::Apply(args) => apply::run(&Session::open(global)?, args).await,
+        Command::Diff(args) => diff::run(&Session::open(global)?, args).await,
+        Command::Plan(args) => plan::run(&Session::open(global)?, args).await,
+        Command::Get(args) => get::run(&Session::open(global)?, args).await,
+        Command::Describe(args) => describe::run(&Session::open(global)?, args).await,
+        Command::Delete(args) => delete::run(&Session::open(global)?, args).await,
+        Command::Wait(args) => wait::run(&Session::open(global)?, args).await,
+        Command::Events(args) => events::run(&Session::open(global)?, args).await,
+        Command::Logs(args) => logs::run(&Session::open(global)?, args).await,
+        Command::Version(args) => version::run(global, &args).await,
+        Command::Explain(args) => explain::run(&args),
+        Command::Completion(args) => completion::run(&args),
+        Command::Config(args) => config::run(args),
+        Command::Serve(args) => serve::run(*args).await,
+        Command::Dev(args) => dev::run(*args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+    }
+}
