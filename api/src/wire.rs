@@ -19,8 +19,8 @@ use skep_schemas::{
 mod operation;
 
 pub use operation::{
-    ComponentHealth, EventList, EventQuery, EventSeverity, EventView, LogLine, LogQuery, LogStream,
-    Readiness, ReleaseItem, ReleaseList, VersionView,
+    ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
+    Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,
 };
 pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
@@ -190,7 +190,10 @@ pub struct Batch {
 /// Documents may hold the values of secrets, so only their number is shown.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("documents", &self.documents.len()).field("delete", &self.delete).finish()
+        f.debug_struct("Batch")
+            .field("documents", &self.documents.len())
+            .field("delete", &self.delete)
+            .finish()
     }
 }
 

@@ -22,7 +22,7 @@ pub struct EventView {
     /// For people.
     pub message: String,
     /// How often it happened in a row.
-    pub count: u32,
+    pub count: i64,
     /// When it first did.
     pub first_seen: Timestamp,
     /// When it last did.
@@ -68,13 +68,29 @@ pub struct ReleaseItem {
     pub digest: String,
     /// Its processes.
     pub processes: BTreeSet<ProcessName>,
-    /// How it went: pending, succeeded, rolledBack, failed or superseded.
-    pub verdict: String,
+    /// How it went.
+    pub verdict: ReleaseVerdict,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// How a release went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ReleaseVerdict {
+    /// Being rolled out.
+    Pending,
+    /// Every process ran it as it should.
+    Succeeded,
+    /// It failed, and the one before runs again.
+    RolledBack,
+    /// It failed, and there was nothing to go back to.
+    Failed,
+    /// A newer one took its place before it was done.
+    Superseded,
 }
 
 /// Releases, newest first.
@@ -127,6 +143,14 @@ pub enum LogStream {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+/// Does the process live? It does if it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// Always true.
+    pub alive: bool,
 }
 
 /// Can the server do its work?
