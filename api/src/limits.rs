@@ -1,0 +1,80 @@
+//! Every bound of the API, with its reason (invariant I14).
+
+use std::time::Duration;
+
+/// The largest request body: a repository of eight hundred ten-kilobyte manifests in one batch. The reader's own limit per
+/// manifest is lower.
+pub const BODY_MAX: usize = 8 * 1024 * 1024;
+
+/// Requests with a body that are worked on at once. Each may hold [`BODY_MAX`] and its parsed form, so this bounds memory to a
+/// few hundred megabytes in the worst case. Others wait, within [`REQUEST_TIMEOUT`].
+pub const WRITES_MAX: usize = 8;
+
+/// Requests that are worked on at once. More than the database pool has connections, so that the pool is the bottleneck and not
+/// this, and few enough that those waiting for it time out before their clients give up.
+pub const REQUESTS_MAX: usize = 256;
+
+/// How long a request may take as a whole, streams excepted. Longer than the largest batch takes; shorter than the patience of
+/// proxies, which commonly give up after 60 s.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Open streams. Each holds a connection and up to [`SNAPSHOT_MAX`] names; 500 watchers are what the latency goal speaks of.
+pub const STREAMS_MAX: usize = 512;
+
+/// How long a stream may live. Then the client resumes with the last event id; so a token that was revoked stops working within
+/// this time, and streams spread over servers again after one was restarted.
+pub const STREAM_LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// How often a silent stream says that it is there. Proxies commonly cut connections that are silent for 30 to 60 s.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What a client is told to wait before it resumes a stream that broke.
+pub const RESUME_AFTER: Duration = Duration::from_secs(1);
+
+/// The largest page of a list, and its size when none is asked for. At 10 kB a resource a page is 5 MB.
+pub const PAGE_MAX: u32 = 500;
+
+/// Resources that a watch may begin with. Their identities are kept while it lasts, to tell what left a selection.
+pub const SNAPSHOT_MAX: usize = 50_000;
+
+/// Events of resources in one answer, when no number is asked for.
+pub const EVENTS_DEFAULT: u32 = 100;
+
+/// Log lines of each process that are sent before new ones, when no number is asked for.
+pub const TAIL_DEFAULT: u32 = 100;
+
+/// Log lines of each process that may be asked for: the engine reads them all before it sends the first.
+pub const TAIL_MAX: u32 = 10_000;
+
+/// Releases in one answer: a year of several deploys a day, at a few hundred bytes each.
+pub const RELEASES_MAX: u32 = 1_000;
+
+/// Deletions in one plan request, as many as a batch may have documents.
+pub const DELETIONS_MAX: usize = 1_000;
+
+/// The longest URL. The longest that makes sense is a list with a selector of 16 labels, about 2.5 kB.
+pub const URI_MAX: usize = 8 * 1024;
+
+/// The longest token that is looked up; ours are 50 characters.
+pub const TOKEN_MAX: usize = 256;
+
+/// Bytes of a request's head. A token, a cursor and what proxies add is under 4 kB.
+pub const HEAD_MAX: usize = 32 * 1024;
+
+/// Header fields of a request; browsers and proxies send about 20.
+pub const HEADERS_MAX: usize = 64;
+
+/// How long a client may take to send a request's head, so that silent connections do not pile up.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that are open at once: all streams, all requests, and as many idle ones.
+pub const CONNECTIONS_MAX: usize = 1_536;
+
+/// How long open requests may take to end after the server was told to stop.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// How often the certificate's files are looked at. Certificates are renewed days before they end.
+pub const CERTIFICATE_CHECK: Duration = Duration::from_secs(30);

@@ -1,0 +1,78 @@
+//! What the API needs from the controller: previews, logs, health and a nudge.
+//!
+//! The API never talks to the Swarm. What only the controller can answer goes through [`ControlPlane`]; everything else is
+//! in the store.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use skep_schemas::diagnostic::Diagnostics;
+use skep_schemas::{Manifest, ResourceKey};
+
+use crate::wire::{ComponentHealth, LogLine, LogQuery, PreviewView};
+
+/// A set of changes whose outcome is asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PreviewRequest {
+    /// Would be applied. Whatever is not here stays as it is.
+    pub manifests: Vec<Manifest>,
+    /// Would be deleted.
+    pub deletions: Vec<ResourceKey>,
+}
+
+/// Lines of output as they come. It ends by itself unless lines are followed.
+pub type LogLines = BoxStream<'static, Result<LogLine, PortError>>;
+
+/// The controller, as the API sees it.
+#[async_trait]
+pub trait ControlPlane: Send + Sync + 'static {
+    /// What would happen, by the planner that the reconcile loop uses. Writes nothing.
+    async fn preview(&self, request: PreviewRequest) -> Result<PreviewView, PortError>;
+
+    /// The output of an environment's processes. `tail` is always set in the query, and within its limit.
+    async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError>;
+
+    /// The components that must work for the server to be of use, apart from the database. Must not block: it is asked by
+    /// anyone, without a token.
+    fn readiness(&self) -> Vec<ComponentHealth>;
+
+    /// These were written just now. A hint that saves the time until the store tells it; nothing depends on it.
+    fn wake(&self, keys: &[ResourceKey]);
+}
+
+/// Why the controller could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The Docker engine does not answer.
+    #[error("the Docker engine does not answer")]
+    EngineUnavailable {
+        /// What it said instead; logged, not sent.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no such resource.
+    #[error("{key} does not exist")]
+    NotFound {
+        /// Which.
+        key: ResourceKey,
+    },
+    /// The manifests cannot be planned.
+    #[error("the manifests cannot be planned")]
+    Invalid {
+        /// Why not, one by one.
+        diagnostics: Diagnostics,
+    },
+    /// The store refuses the manifests, or does not answer.
+    #[error("the store refuses")]
+    Store {
+        /// What it said.
+        #[source]
+        source: skep_store::StoreError,
+    },
+    /// A fault of ours.
+    #[error("the controller failed")]
+    Internal {
+        /// What happened; logged, not sent.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
