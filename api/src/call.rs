@@ -1,0 +1,214 @@
+//! One request as a handler sees it: who asks, what for, with which parameters and body; all of it checked.
+
+use std::borrow::Cow;
+
+use axum::body::Bytes;
+use axum::extract::Query;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Uri};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use skep_schemas::{Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope};
+
+use crate::access::{Principal, Target};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::wire::YAML;
+
+/// One request.
+pub(crate) struct Call<Q = NoQuery, B = NoBody> {
+    /// What the server is made of.
+    pub(crate) app: App,
+    /// Who asks.
+    pub(crate) principal: Principal,
+    /// What the path names.
+    pub(crate) address: Address,
+    /// The query's parameters.
+    pub(crate) query: Q,
+    /// The body.
+    pub(crate) body: B,
+    /// The header fields.
+    pub(crate) headers: HeaderMap,
+    /// The request's id, for problems that are told in a stream.
+    pub(crate) request_id: String,
+}
+
+/// A request without parameters.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoQuery {}
+
+/// The parameters of a query.
+pub(crate) fn query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, ApiError> {
+    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|rejection| {
+        let inner =
+            std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
+        ApiError::invalid(
+            format!("the query cannot be read: {inner}"),
+            "GET /openapi.json describes the parameters of each path",
+        )
+    })
+}
+
+/// What a path names. Names were checked; whether such a resource exists was not.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Address {
+    org: Option<OrgName>,
+    kind: Option<Kind>,
+    name: Option<ResourceName>,
+}
+
+impl Address {
+    /// Reads the path's variables by their names in the route table.
+    pub(crate) fn read<'a>(
+        path: &str,
+        variables: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ApiError> {
+        let mut address = Self::default();
+        for (variable, text) in variables {
+            match variable {
+                "org" => address.org = Some(text.parse().map_err(invalid_name)?),
+                "name" => address.name = Some(text.parse().map_err(invalid_name)?),
+                "kind" => {
+                    // URLs know the plural alone: one address per resource.
+                    let kind = Kind::ALL.iter().find(|kind| kind.plural() == text);
+                    let kind = kind.ok_or_else(|| ApiError::UnknownPath { path: path.to_owned() })?;
+                    address.kind = Some(*kind);
+                }
+                _ => {
+                    return Err(ApiError::internal(format!(
+                        "the route's variable {variable} has no meaning"
+                    )));
+                }
+            }
+        }
+        Ok(address)
+    }
+
+    /// What permissions are exercised on.
+    pub(crate) fn target(&self) -> Target {
+        self.org.clone().map_or(Target::Platform, Target::Org)
+    }
+
+    /// The organisation of the path.
+    pub(crate) const fn org(&self) -> Option<&OrgName> {
+        self.org.as_ref()
+    }
+
+    /// The scope of the path.
+    pub(crate) fn scope(&self) -> Scope {
+        self.org.clone().map_or(Scope::Platform, Scope::Org)
+    }
+
+    /// The kind of the path. A kind of the platform has no resources in an organisation.
+    pub(crate) fn kind(&self) -> Result<Kind, ApiError> {
+        let kind = self.kind.ok_or_else(|| ApiError::internal("the route has no kind"))?;
+        if kind.scope() == KindScope::Platform && self.org.is_some() {
+            return Err(ApiError::invalid(
+                format!("{kind} is a platform resource and takes no organisation"),
+                format!("use /v1/{}", kind.plural()),
+            ));
+        }
+        Ok(kind)
+    }
+
+    /// The resource of the path.
+    pub(crate) fn key(&self) -> Result<ResourceKey, ApiError> {
+        self.key_of(self.kind()?)
+    }
+
+    /// The resource of the path, which says the kind by itself.
+    pub(crate) fn key_of(&self, kind: Kind) -> Result<ResourceKey, ApiError> {
+        let name = self.name.clone().ok_or_else(|| ApiError::internal("the route has no name"))?;
+        ResourceKey::new(self.scope(), kind, name).map_err(|error| {
+            ApiError::invalid(error.to_string(), format!("use /v1/orgs/{{org}}/{}/{{name}}", kind.plural()))
+        })
+    }
+}
+
+fn invalid_name(error: skep_schemas::ScalarError) -> ApiError {
+    ApiError::InvalidRequest { problem: error.problem, help: error.help }
+}
+
+/// How a body is read, and how it is described.
+pub(crate) trait Payload: Sized + Send {
+    /// Is a body expected at all?
+    const EXPECTED: bool;
+    /// Reads it.
+    fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError>;
+    /// Its schema.
+    fn describe(schemas: &mut SchemaGenerator) -> Option<Schema>;
+}
+
+/// A request without a body. One that comes all the same is not read.
+pub(crate) struct NoBody;
+
+impl Payload for NoBody {
+    const EXPECTED: bool = false;
+
+    fn read(_: &HeaderMap, _: Bytes) -> Result<Self, ApiError> {
+        Ok(Self)
+    }
+
+    fn describe(_: &mut SchemaGenerator) -> Option<Schema> {
+        None
+    }
+}
+
+/// A text in one of the two forms of manifests. It has no `Debug`: it may hold secret values.
+pub(crate) enum Text {
+    /// A stream of YAML documents.
+    Yaml(String),
+    /// JSON.
+    Json(String),
+}
+
+impl Text {
+    pub(crate) fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError> {
+        let given = headers
+            .get(CONTENT_TYPE)
+            .map_or(Cow::Borrowed("missing"), |value| String::from_utf8_lossy(value.as_bytes()));
+        let media = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let form = match media.as_str() {
+            YAML | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Self::Yaml,
+            "application/json" => Self::Json,
+            _ => {
+                let given = given.chars().take(80).filter(|c| !c.is_control()).collect();
+                return Err(ApiError::UnsupportedMedia { given });
+            }
+        };
+        String::from_utf8(bytes.into())
+            .map(form)
+            .map_err(|_| ApiError::invalid("the body is not UTF-8 text", "send it as UTF-8"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{ListQuery, LogQuery};
+
+    #[test]
+    fn parameters_are_read_strictly() {
+        let uri = Uri::from_static("/v1/apps?labelSelector=a%3Db&limit=10&watch=true&since=7");
+        let read: ListQuery = query(&uri).unwrap();
+        assert_eq!((read.label_selector.as_deref(), read.limit, read.watch), (Some("a=b"), Some(10), true));
+        assert_eq!(read.since.as_deref(), Some("7"));
+        for wrong in ["/?limt=10", "/?limit=x", "/?watch", "/?limit=1&limit=2"] {
+            let refused = query::<ListQuery>(&wrong.parse().unwrap());
+            assert!(matches!(refused, Err(ApiError::InvalidRequest { .. })), "{wrong}");
+        }
+        let logs: LogQuery = query(&"/?since=2026-01-02T03:04:05Z&process=web".parse().unwrap()).unwrap();
+        assert!(logs.since.is_some() && logs.process.is_some() && !logs.follow);
+    }
+
+    #[test]
+    fn a_kind_has_one_spelling_in_urls() {
+        let of = |kind| Address::read("/v1/x", [("kind", kind)].into_iter()).map(|address| address.kind);
+        assert_eq!(of("apps").ok().flatten(), Some(Kind::App));
+        for wrong in ["App", "app", "Apps", "env", "nothing"] {
+            assert!(matches!(of(wrong), Err(ApiError::UnknownPath { .. })), "{wrong}");
+        }
+    }
+}

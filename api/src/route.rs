@@ -1,0 +1,199 @@
+//! A route: one row that says everything about a path and method, and the runner that holds requests to it.
+//!
+//! The router, the permissions and the OpenAPI document are all made from the same rows ([`crate::routes`]). A row is made from
+//! a handler's own types, so a handler cannot take a parameter or give an answer that is not described, and there is no way to
+//! serve a path without declaring its [`Access`].
+//!
+//! The order of a request: a place among those that are worked on, the token, the permission, a place among those with a
+//! body, the body, the handler. What is refused early has cost little.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{RequestPartsExt, body};
+use futures::future::{BoxFuture, Future, FutureExt};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::access::{self, Access, Principal, Target};
+use crate::answer::{Answer, AnswerDoc};
+use crate::app::App;
+use crate::call::{self, Address, Call, Payload};
+use crate::error::ApiError;
+use crate::limits::{BODY_MAX, REQUEST_TIMEOUT};
+use crate::request::{Answered, RequestId};
+
+/// The methods that the API uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+impl Verb {
+    /// The key of an operation in the OpenAPI document.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Post => "post",
+            Self::Delete => "delete",
+        }
+    }
+
+    const fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Put => MethodFilter::PUT,
+            Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+type Handler = Arc<dyn Fn(Admitted) -> BoxFuture<'static, Result<Response, ApiError>> + Send + Sync>;
+
+/// One path and method.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    /// The name of the operation, for generated clients.
+    pub(crate) id: &'static str,
+    /// What it does, in a sentence.
+    pub(crate) about: &'static str,
+    /// Does it read a body?
+    has_body: bool,
+    pub(crate) query: fn(&mut SchemaGenerator) -> Schema,
+    pub(crate) body: fn(&mut SchemaGenerator) -> Option<Schema>,
+    pub(crate) answers: fn(&mut SchemaGenerator) -> Vec<AnswerDoc>,
+    handler: Handler,
+}
+
+/// A request that may be worked on.
+struct Admitted {
+    app: App,
+    principal: Principal,
+    address: Address,
+    request: Request,
+    request_id: String,
+}
+
+impl Route {
+    /// A row, from a handler.
+    pub(crate) fn new<Q, B, A, F>(
+        verb: Verb,
+        path: &'static str,
+        access: Access,
+        id: &'static str,
+        about: &'static str,
+        handler: fn(Call<Q, B>) -> F,
+    ) -> Self
+    where
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        B: Payload + 'static,
+        A: Answer + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |admitted| {
+            async move {
+                let Admitted { app, principal, address, request, request_id } = admitted;
+                let (parts, bytes) = request.into_parts();
+                let query = call::query(&parts.uri)?;
+                // Held until the handler is done: the parsed body is as large as the bytes.
+                let _place = if B::EXPECTED { Some(app.take_write().await?) } else { None };
+                let bytes = if B::EXPECTED { read(bytes).await? } else { body::Bytes::new() };
+                let body = B::read(&parts.headers, bytes)?;
+                let headers = parts.headers;
+                handler(Call { app, principal, address, query, body, headers, request_id }).await?.respond()
+            }
+            .boxed()
+        });
+        Self {
+            verb,
+            path,
+            access,
+            id,
+            about,
+            has_body: B::EXPECTED,
+            query: |schemas| Q::json_schema(schemas),
+            body: |schemas| B::describe(schemas),
+            answers: |schemas| A::describe(schemas),
+            handler,
+        }
+    }
+
+    /// As the router needs it.
+    pub(crate) fn method_router(&self) -> MethodRouter<App> {
+        let route = self.clone();
+        on(self.verb.filter(), move |State(app): State<App>, request: Request| run(app, route, request))
+    }
+}
+
+/// Admits a request, works on it within its time, and survives what the handler does.
+async fn run(app: App, route: Route, request: Request) -> Response {
+    let mut name = Principal::nobody().name;
+    let work = AssertUnwindSafe(attempt(app, &route, request, &mut name)).catch_unwind();
+    let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(error))) => error.into_response(),
+        // The panic's own message went to the log when it happened.
+        Ok(Err(_)) => ApiError::internal(format!("the handler of {} panicked", route.id)).into_response(),
+        Err(_) => ApiError::TimedOut.into_response(),
+    };
+    response.extensions_mut().insert(Answered { route: route.path, principal: name });
+    response
+}
+
+async fn attempt(app: App, route: &Route, request: Request, name: &mut String) -> Result<Response, ApiError> {
+    // Whether the server lives must be told even when it is busy.
+    let place = match route.access {
+        Access::Open => None,
+        Access::Needs(_) => Some(app.take_request().await?),
+    };
+    let (mut parts, body) = request.into_parts();
+    let principal = match route.access {
+        Access::Open => Principal::nobody(),
+        Access::Needs(_) => authenticate(&app, &parts.headers).await?,
+    };
+    name.clone_from(&principal.name);
+    let variables: RawPathParams =
+        parts.extract().await.map_err(|_| ApiError::UnknownPath { path: parts.uri.path().to_owned() })?;
+    let address = Address::read(parts.uri.path(), variables.iter())?;
+    if let Access::Needs(permission) = route.access {
+        let target = if route.batches() { Target::Documents } else { address.target() };
+        principal.require(permission, &target)?;
+    }
+    // Those with a body have places of their own; waiting for one must not keep others from reading.
+    let _place = place.filter(|_| !route.has_body);
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let request = Request::from_parts(parts, body);
+    (route.handler)(Admitted { app, principal, address, request, request_id }).await
+}
+
+impl Route {
+    /// Does the body say what it is about?
+    fn batches(&self) -> bool {
+        self.verb == Verb::Post
+    }
+}
+
+async fn authenticate(app: &App, headers: &http::HeaderMap) -> Result<Principal, ApiError> {
+    let token = access::bearer(headers)?;
+    let known = app.store.authenticate(&token).await?.ok_or(ApiError::Unauthorized)?;
+    Ok(Principal::from(known))
+}
+
+async fn read(body: body::Body) -> Result<body::Bytes, ApiError> {
+    body::to_bytes(body, BODY_MAX).await.map_err(|error| {
+        // Either the limit, or a client that broke off and reads no answer anyway.
+        tracing::debug!(%error, "a body was not read to its end");
+        ApiError::BodyTooLarge
+    })
+}
