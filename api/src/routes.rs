@@ -1,0 +1,136 @@
+//! The route table: every path and method that the server knows, with what it needs and what it does.
+//!
+//! Adding a route is adding a row; router, permissions, OpenAPI and the test that walks all routes follow.
+
+mod batch;
+mod event;
+mod log;
+mod release;
+mod resource;
+mod selection;
+mod server;
+mod watch;
+
+use crate::access::{Access, Permission};
+use crate::route::Route;
+use crate::route::Verb::{Delete, Get, Post, Put};
+
+/// Every route.
+pub(crate) fn table() -> Vec<Route> {
+    const READ: Access = Access::Needs(Permission::Read);
+    const WRITE: Access = Access::Needs(Permission::Write);
+    const DELETE: Access = Access::Needs(Permission::Delete);
+    const LOGS: Access = Access::Needs(Permission::ReadLogs);
+    const METRICS: Access = Access::Needs(Permission::ReadMetrics);
+    const DESCRIBE: Access = Access::Needs(Permission::Describe);
+    const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
+    const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
+    const ALL: &str = "/v1/{kind}";
+    const ONE: &str = "/v1/{kind}/{name}";
+    vec![
+        Route::new(
+            Get,
+            IN_ORG,
+            READ,
+            "listOrgResources",
+            "List or watch one kind in an organisation.",
+            resource::list,
+        ),
+        Route::new(
+            Get,
+            ONE_IN_ORG,
+            READ,
+            "getOrgResource",
+            "Read a resource of an organisation.",
+            resource::get,
+        ),
+        Route::new(
+            Put,
+            ONE_IN_ORG,
+            WRITE,
+            "putOrgResource",
+            "Create or change a resource of an organisation.",
+            resource::put,
+        ),
+        Route::new(
+            Delete,
+            ONE_IN_ORG,
+            DELETE,
+            "deleteOrgResource",
+            "Delete a resource of an organisation.",
+            resource::delete,
+        ),
+        Route::new(
+            Get,
+            ALL,
+            READ,
+            "listResources",
+            "List or watch one kind, over all organisations.",
+            resource::list,
+        ),
+        Route::new(Get, ONE, READ, "getResource", "Read a platform resource.", resource::get),
+        Route::new(Put, ONE, WRITE, "putResource", "Create or change a platform resource.", resource::put),
+        Route::new(Delete, ONE, DELETE, "deleteResource", "Delete a platform resource.", resource::delete),
+        Route::new(Post, "/v1/apply", WRITE, "apply", "Apply manifests, all of them or none.", batch::apply),
+        Route::new(
+            Post,
+            "/v1/plan",
+            READ,
+            "plan",
+            "Tell what manifests would change, and write nothing.",
+            batch::plan,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/events",
+            READ,
+            "listOrgEvents",
+            "What happened in an organisation.",
+            event::of_org,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/{kind}/{name}/events",
+            READ,
+            "listOrgResourceEvents",
+            "What happened to a resource of an organisation.",
+            event::of_resource,
+        ),
+        Route::new(
+            Get,
+            "/v1/{kind}/{name}/events",
+            READ,
+            "listResourceEvents",
+            "What happened to a platform resource.",
+            event::of_resource,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/environments/{name}/logs",
+            LOGS,
+            "readLogs",
+            "What an environment's processes print.",
+            log::read,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/environments/{name}/releases",
+            READ,
+            "listReleases",
+            "The releases of an environment.",
+            release::list,
+        ),
+        Route::new(Get, "/v1/version", DESCRIBE, "getVersion", "Which server this is.", server::version),
+        Route::new(Get, "/openapi.json", DESCRIBE, "getDescription", "This document.", server::openapi),
+        Route::new(Get, "/metrics", METRICS, "getMetrics", "What the server counts.", server::metrics),
+        Route::new(Get, "/healthz", Access::Open, "getHealth", "Does the process live?", server::healthz),
+        Route::new(
+            Get,
+            "/readyz",
+            Access::Open,
+            "getReadiness",
+            "Can the server do its work, and what is missing?",
+            server::readyz,
+        ),
+    ]
+}
