@@ -1,0 +1,11 @@
+//! The API against a real database, called as a service or over real connections. Only the controller is stood in for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod access;
+mod batch;
+mod operation;
+mod problem;
+mod resource;
+mod served;
+mod support;
+mod watch;

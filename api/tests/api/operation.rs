@@ -1,0 +1,173 @@
+//! What is told about running things and about the server.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::body::Body;
+use http::Request;
+use skep_api::wire::{
+    EventList, LogLine, LogQuery, Readiness, ReleaseList, ReleaseVerdict, ResourceView, VersionView,
+};
+use skep_planner::{NewRelease, Plan, ReleaseVersion, Verdict, VerdictChange};
+use skep_schemas::{Kind, ResourceKey, Scope};
+use skep_store::Severity;
+
+use crate::support::{Server, manifest};
+
+const LIVE: &str = "/v1/orgs/acme/environments/live";
+
+async fn with_environment() -> Result<Server> {
+    let server = Server::with_org("acme").await?;
+    let text = manifest("Environment", "live", "{app: shop, image: example.com/shop}");
+    assert_eq!(server.put(LIVE, &text).await?.status, 201);
+    Ok(server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_told_to_anyone_and_readiness_says_what_is_missing() -> Result<()> {
+    let server = Server::start().await?;
+    let ask = async |path: &str| server.send(Request::get(path).body(Body::empty())?).await;
+    assert_eq!(ask("/healthz").await?.json()["alive"], true);
+    // The change log is found in the background.
+    let mut ready: Readiness = ask("/readyz").await?.read();
+    while !ready.ready {
+        tokio::task::yield_now().await;
+        ready = ask("/readyz").await?.read();
+    }
+    let names: Vec<_> = ready.components.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["database", "watch", "engine"]);
+    server.control.engine_is_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    let answer = ask("/readyz").await?;
+    let down: Readiness = answer.read();
+    assert_eq!((answer.status, down.ready), (503, false));
+    assert!(down.components.iter().all(|one| one.ready == (one.name != "engine")));
+    assert_eq!(ask("/healthz").await?.status, 200, "the process lives all the same");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_names_a_database_that_is_gone() -> Result<()> {
+    let server = Server::start().await?;
+    server.store.close().await;
+    let answer = server.get("/readyz").await?;
+    let down: Readiness = answer.read();
+    assert_eq!(answer.status, 503);
+    assert!(down.components.iter().any(|one| one.name == "database" && !one.ready));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_requests_by_route() -> Result<()> {
+    let server = Server::with_org("acme").await?;
+    server.get("/v1/orgs/acme/apps/nothing").await?;
+    server.get("/v1/nowhere/at/all/and/further").await?;
+    let text = server.get("/metrics").await?.text();
+    for line in [
+        r#"skep_http_requests_total{method="GET",route="/v1/orgs/{org}/{kind}/{name}",status="404"} 1"#,
+        r#"skep_http_requests_total{method="PUT",route="/v1/{kind}/{name}",status="201"} 1"#,
+        r#"skep_http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        "skep_http_open_streams 0",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(text.contains("skep_http_request_duration_seconds_bucket") && !text.contains("nothing"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_tells_its_version_and_its_description() -> Result<()> {
+    let server = Server::start().await?;
+    let version: VersionView = server.get("/v1/version").await?.read();
+    assert_eq!(version.api_version, "skep.dev/v1");
+    assert_eq!(server.get("/openapi.json").await?.text(), skep_api::openapi::document()?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_resource_and_of_an_organisation_are_told() -> Result<()> {
+    let server = with_environment().await?;
+    let lease = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?;
+    let uid = server.get(LIVE).await?.read::<ResourceView>().metadata.uid;
+    let fence = lease.unwrap();
+    for _ in 0..2 {
+        server.store.record_event(&fence, uid, Severity::Warning, "CrashLoop", "exited with 1").await?;
+    }
+    let of_one: EventList = server.get(&format!("{LIVE}/events")).await?.read();
+    assert_eq!(of_one.items.len(), 1);
+    assert_eq!((of_one.items[0].reason.as_str(), of_one.items[0].count), ("CrashLoop", 2));
+    let of_org: EventList = server.get("/v1/orgs/acme/events?limit=10").await?.read();
+    assert_eq!(of_org, of_one);
+    assert_eq!(server.get("/v1/organizations/acme/events").await?.read::<EventList>().items, []);
+    assert_eq!(server.get("/v1/orgs/nobody/events").await?.code(), "SK0601");
+    assert_eq!(server.get("/v1/orgs/acme/apps/none/events").await?.code(), "SK0601");
+    assert_eq!(server.get("/v1/orgs/acme/events?limit=0").await?.code(), "SK0602");
+    Ok(())
+}
+
+/// A plan that makes a release, and with it judges the one before.
+fn releasing(resource: &ResourceView, version: u32, before: Option<Verdict>) -> Result<Plan> {
+    let content = serde_json::from_value(serde_json::json!({
+        "image": {
+            "reference": "example.com/shop:1",
+            "resolved": { "from": "registry", "digest": format!("sha256:{}", "a".repeat(64)) }
+        },
+        "processes": {},
+        "secrets": [],
+        "region": null,
+        "restart": {},
+        "security": {}
+    }))?;
+    let name = resource.metadata.name.clone();
+    let key = ResourceKey::new(Scope::Org("acme".parse()?), Kind::Environment, name)?;
+    let judged = |verdict| VerdictChange { release: ReleaseVersion::new(version - 1), verdict };
+    Ok(Plan {
+        release: Some(NewRelease { version: ReleaseVersion::new(version), content, why: "test".to_owned() }),
+        verdicts: before.map(judged).into_iter().collect(),
+        ..Plan::empty(key, resource.metadata.uid, resource.metadata.generation)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn releases_of_an_environment_are_told_with_how_they_went() -> Result<()> {
+    let server = with_environment().await?;
+    assert_eq!(server.get(&format!("{LIVE}/releases")).await?.read::<ReleaseList>().items, []);
+    let resource = server.get(LIVE).await?.read();
+    let fence = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    server.store.begin_plan(&fence, &releasing(&resource, 1, None)?).await?;
+    let failed = Verdict::Failed { reason: "port 8080 refused".to_owned() };
+    server.store.begin_plan(&fence, &releasing(&resource, 2, Some(failed))?).await?;
+    let told: ReleaseList = server.get(&format!("{LIVE}/releases")).await?.read();
+    let short: Vec<_> =
+        told.items.iter().map(|one| (one.version, one.verdict, one.reason.as_deref())).collect();
+    let expected =
+        [(2, ReleaseVerdict::Pending, None), (1, ReleaseVerdict::Failed, Some("port 8080 refused"))];
+    assert_eq!(short, expected);
+    assert_eq!(
+        (told.items[0].image.as_str(), &told.items[0].digest[..8]),
+        ("example.com/shop:1", "sha256:a")
+    );
+    assert_eq!(server.get("/v1/orgs/acme/environments/none/releases").await?.code(), "SK0601");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_a_stream_with_an_end_unless_they_are_followed() -> Result<()> {
+    let server = with_environment().await?;
+    let mut logs =
+        server.stream(&format!("{LIVE}/logs?process=web&since=2026-01-01T00:00:00Z"), None).await?;
+    let line = logs.expect().await?;
+    assert_eq!(line.name, "log");
+    assert_eq!(serde_json::from_value::<LogLine>(line.data)?.text, "hello from live\n  two");
+    assert_eq!(logs.expect().await?.name, "end");
+    assert_eq!(logs.next().await?, None);
+    let asked: LogQuery = server.control.asked.lock().unwrap()[0].clone();
+    assert_eq!((asked.tail, asked.follow, asked.process.unwrap().as_str()), (Some(100), false, "web"));
+
+    let mut followed = server.stream(&format!("{LIVE}/logs?follow=true&tail=5"), None).await?;
+    assert_eq!(followed.expect().await?.name, "log");
+    server.shutdown.cancel();
+    assert_eq!(followed.next().await?, None, "a stream that was cut has no end");
+    assert_eq!(server.get(&format!("{LIVE}/logs?tail=10001")).await?.code(), "SK0602");
+    assert_eq!(server.get("/v1/orgs/acme/environments/none/logs").await?.code(), "SK0601");
+    Ok(())
+}
