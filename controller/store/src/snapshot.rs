@@ -113,6 +113,14 @@ impl Snapshot {
         resources(rows, "resources of a kind in an organisation", ORG_KIND_MAX)
     }
 
+    /// How many resources an organisation still has.
+    pub async fn dependents(&mut self, org: &OrgName) -> Result<u64, StoreError> {
+        let count =
+            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM resource WHERE org = $1"#, org.as_str());
+        let count = count.fetch_one(&mut *self.tx).await.map_err(read)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// All resources whose spec refers to this one, by key.
     pub async fn referrers(&mut self, key: &ResourceKey) -> Result<Vec<Resource>, StoreError> {
         let rows = resource_query!(

@@ -122,8 +122,25 @@ impl Store {
 
     /// Tells what [`Store::apply`] would answer now, errors included, and changes nothing. New resources have revision 0.
     pub async fn dry_run(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
-        let (applied, snapshot) = self.rehearse(items, &[], actor).await?;
-        snapshot.discard().await?;
+        let order = in_key_order(items)?;
+        for _ in 0..ATTEMPTS {
+            match self.try_dry_run(items, &order, actor).await {
+                Ok(applied) => return Ok(applied),
+                Err(failure) => failure.lost_a_race()?,
+            }
+        }
+        Err(StoreError::Raced)
+    }
+
+    async fn try_dry_run(
+        &self,
+        items: &[ApplyItem],
+        order: &[usize],
+        actor: &Actor,
+    ) -> Result<Vec<Applied>, Failure> {
+        let mut tx = self.pool().begin().await?;
+        let applied = self.write_batch(&mut tx, items, order, actor).await?;
+        tx.rollback().await?;
         Ok(applied)
     }
 
