@@ -1,0 +1,15 @@
+//! The store against a real PostgreSQL: what it promises to those who write, to those who watch, and to the controller.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod apply;
+mod compaction;
+mod convergence;
+mod delete;
+mod journal;
+mod lease;
+mod list;
+mod migrate;
+mod records;
+mod secret;
+mod support;
+mod watch;
