@@ -5,7 +5,7 @@ use skep_planner::{NetworkPool, OrgSubnet};
 use skep_schemas::Uid;
 use sqlx::PgConnection;
 
-use crate::error::{Fault, Operation, StoreError, violated};
+use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
 use crate::store::Store;
 
@@ -33,6 +33,11 @@ impl Store {
     ) -> Result<OrgSubnet, Fault> {
         let mut tx = self.pool().begin().await?;
         fence.check(&mut tx).await?;
+        // Before the table: whoever removes the organisation locks its row first, too.
+        sqlx::query_scalar!("SELECT 1 FROM resource WHERE uid = $1 FOR KEY SHARE", org_uid.uuid())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(StoreError::ResourceGone { uid: org_uid })?;
         // One at a time: two who look at once would choose the same. Rare, and over in a millisecond.
         sqlx::query!("LOCK TABLE subnet_allocation IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await?;
         if let Some(subnet) = of_org(&mut tx, org_uid).await? {
@@ -50,11 +55,7 @@ impl Store {
             subnet.to_string()
         )
         .execute(&mut *tx)
-        .await
-        .map_err(|error| match violated(&error) {
-            Some("subnet_allocation_org_uid_fkey") => Fault::from(StoreError::ResourceGone { uid: org_uid }),
-            _ => error.into(),
-        })?;
+        .await?;
         tx.commit().await?;
         Ok(subnet)
     }

@@ -70,31 +70,35 @@ impl Store {
     /// A release that a service was last sent stays as well: the planner asks what it was.
     async fn sweep_releases(&self, keep: u32) -> Result<u64, Fault> {
         let swept = sqlx::query!(
-            "DELETE FROM release d USING (
-                 SELECT l.env_uid, l.version, l.verdict,
-                        row_number() OVER (PARTITION BY l.env_uid ORDER BY l.version DESC) AS age,
-                        max(l.version) FILTER (WHERE l.verdict = 'succeeded') OVER (PARTITION BY l.env_uid) AS good
-                 FROM release l
-             ) old
-             WHERE (d.env_uid, d.version) = (old.env_uid, old.version)
-               AND old.age > $1 AND old.verdict <> 'pending' AND old.version IS DISTINCT FROM old.good
-               AND NOT EXISTS (SELECT FROM inventory i WHERE i.owner = d.env_uid AND i.sent_release = d.version)",
-            i64::from(keep)
+            "DELETE FROM release WHERE (env_uid, version) IN (
+                 SELECT l.env_uid, l.version FROM (
+                     SELECT env_uid, version, verdict,
+                            row_number() OVER (PARTITION BY env_uid ORDER BY version DESC) AS age,
+                            max(version) FILTER (WHERE verdict = 'succeeded') OVER (PARTITION BY env_uid) AS good
+                     FROM release
+                 ) l
+                 WHERE l.age > $1 AND l.verdict <> 'pending' AND l.version IS DISTINCT FROM l.good
+                   AND NOT EXISTS (SELECT FROM inventory i WHERE i.owner = l.env_uid AND i.sent_release = l.version)
+                 LIMIT $2)",
+            i64::from(keep),
+            SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())
     }
 
     async fn sweep_secret_versions(&self) -> Result<u64, Fault> {
         let swept = sqlx::query!(
-            "DELETE FROM secret_version v USING resource s
-             WHERE s.uid = v.uid
-               AND EXISTS (SELECT FROM secret_version newer WHERE newer.uid = v.uid AND newer.version > v.version
-                           AND newer.created_at < now() - make_interval(secs => $1))
-               AND NOT EXISTS (
-                   SELECT FROM resource e JOIN release l ON l.env_uid = e.uid
-                   WHERE e.org = s.org AND e.kind = 'Environment'
-                     AND l.content->'secrets' @> jsonb_build_array(jsonb_build_object('name', s.name, 'version', v.version)))",
-            SECRET_GRACE.as_secs_f64()
+            "DELETE FROM secret_version WHERE (uid, version) IN (
+                 SELECT v.uid, v.version FROM secret_version v JOIN resource s ON s.uid = v.uid
+                 WHERE EXISTS (SELECT FROM secret_version newer WHERE newer.uid = v.uid AND newer.version > v.version
+                               AND newer.created_at < now() - make_interval(secs => $1))
+                   AND NOT EXISTS (
+                       SELECT FROM resource e JOIN release l ON l.env_uid = e.uid
+                       WHERE e.org = s.org AND e.kind = 'Environment'
+                         AND l.content->'secrets' @> jsonb_build_array(jsonb_build_object('name', s.name, 'version', v.version)))
+                 LIMIT $2)",
+            SECRET_GRACE.as_secs_f64(),
+            SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())
     }

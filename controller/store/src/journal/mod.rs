@@ -10,11 +10,12 @@
 mod unfinished;
 
 use skep_planner::Plan;
-use skep_schemas::Generation;
+use skep_schemas::{Finalizer, Generation};
 use sqlx::PgConnection;
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
+use crate::row::finalizer_word;
 use crate::store::Store;
 use crate::{inventory, release};
 
@@ -116,6 +117,9 @@ impl Store {
         }
         if let Some(new) = &plan.release {
             release::record(&mut tx, &plan.key, plan.uid, new).await?;
+        }
+        if plan.steps.iter().any(|step| step.op.creates()) {
+            hold(&mut tx, plan).await?;
         }
         for step in &plan.steps {
             inventory::intend(&mut tx, plan.uid, step).await?;
@@ -235,16 +239,31 @@ impl Store {
 
 /// Fails if the resource is gone or its spec has changed since the plan was made. Holds the row, so that it stays so.
 async fn check_current(tx: &mut PgConnection, plan: &Plan) -> Result<(), Fault> {
-    let generation =
-        sqlx::query_scalar!("SELECT generation FROM resource WHERE uid = $1 FOR SHARE", plan.uid.uuid())
-            .fetch_optional(tx)
-            .await?
-            .ok_or(StoreError::ResourceGone { uid: plan.uid })?;
+    let generation = sqlx::query_scalar!(
+        "SELECT generation FROM resource WHERE uid = $1 FOR NO KEY UPDATE",
+        plan.uid.uuid()
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or(StoreError::ResourceGone { uid: plan.uid })?;
     let current = Generation::new(generation);
     if current != plan.generation {
         let key = plan.key.clone();
         return Err(StoreError::PlanStale { key, planned: plan.generation, current }.into());
     }
+    Ok(())
+}
+
+/// Sees to it that the row stays while objects of it may exist (invariant I12). A row that was applied has its finalizer from
+/// birth; one that was written by hand gets it here, before the first effect.
+async fn hold(tx: &mut PgConnection, plan: &Plan) -> Result<(), Fault> {
+    sqlx::query!(
+        "UPDATE resource SET finalizers = array_append(finalizers, $2) WHERE uid = $1 AND NOT finalizers @> ARRAY[$2]",
+        plan.uid.uuid(),
+        finalizer_word(Finalizer::Swarm)
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! The journal: intent before effect, and what is known afterwards.
 
 use skep_planner::{InventoryEntry, Plan, ReleaseVersion};
-use skep_store::{PlanId, StepOutcome, StepState, StoreError};
+use skep_schemas::Kind;
+use skep_store::{Deletion, PlanId, Precondition, StepOutcome, StepState, StoreError};
 
 use crate::convergence::{connect_edge, create_network, create_service, plan_of, releasing, update_service};
-use crate::support::{Bed, environment, org};
+use crate::support::{Bed, actor, environment, key, org};
 
 async fn inventory(bed: &Bed, resource: &skep_schemas::Resource) -> Vec<InventoryEntry> {
     bed.store.snapshot().await.unwrap().inventory(resource.meta.uid).await.unwrap()
@@ -141,4 +142,22 @@ async fn a_plan_that_does_nothing_writes_nothing() {
     assert_eq!(bed.store.begin_plan(&fence, &plan_of(&acme, Vec::new())).await.unwrap(), None);
     bed.store.forget(&fence, acme.meta.uid, &[]).await.unwrap();
     assert_eq!(bed.dump(), before);
+}
+
+#[tokio::test]
+async fn a_row_written_by_hand_is_held_before_the_first_effect() {
+    let bed = Bed::new("held_by_hand").await;
+    let fence = bed.fence().await;
+    bed.applied(org("acme")).await;
+    bed.sql("INSERT INTO resource (uid, org, kind, name, api_version, spec)
+             VALUES (gen_random_uuid(), 'acme', 'Environment', 'byhand', 'skep.dev/v1', '{\"app\": \"shop\"}')");
+    let key = key("acme", Kind::Environment, "byhand");
+    let env = bed.store.get(&key).await.unwrap().unwrap();
+    assert!(env.meta.finalizers.is_empty());
+    bed.store.begin_plan(&fence, &plan_of(&env, vec![create_service("web", 1)])).await.unwrap();
+    assert!(matches!(
+        bed.store.delete(&key, Precondition::None, &actor()).await.unwrap(),
+        Deletion::Marked(_)
+    ));
+    assert_eq!(inventory(&bed, &env).await.len(), 1);
 }
