@@ -74,10 +74,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| io(cause) == Some(ErrorKind::BrokenPipe))
 }
 
-/// Diagnostics come with their own headings; everything else gets one.
+/// Diagnostics come with their own headings, the server's as well as those of the reader; everything else gets one.
 fn report(error: &anyhow::Error) {
-    match error.downcast_ref::<Diagnostics>() {
-        Some(diagnostics) => eprint!("{}", diagnostics.render(output::stderr_style())),
-        None => eprintln!("error: {error:#}"),
+    let style = output::stderr_style();
+    match (error.downcast_ref::<Diagnostics>(), error.downcast_ref::<client::ClientError>()) {
+        (Some(diagnostics), _) => eprint!("{}", diagnostics.render(style)),
+        (None, Some(refused)) if refused.diagnostics().is_some() => {
+            eprint!("{}", refused.diagnostics().unwrap_or_default().render(style));
+        }
+        (None, _) => eprintln!("error: {error:#}"),
     }
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use skep_api::wire::Problem;
 use skep_schemas::codes::Code;
 use skep_schemas::diagnostic::{Diagnostics, Style};
+use skep_schemas::manifest::SourcedManifest;
 
 use crate::output::text::harmless;
 
@@ -33,13 +34,13 @@ pub(crate) enum ClientError {
     },
     /// The answer has another form than this program knows.
     #[error(
-        "{server} answered in a form that this version does not know: {source}\nhelp: compare `skep version` with the server's"
+        "{server} answered in a form that this version does not know: {why}\nhelp: compare `skep version` with the server's"
     )]
     Answer {
         /// Who.
         server: String,
         /// What is wrong with it.
-        source: serde_json::Error,
+        why: String,
     },
     /// No connection, or it broke.
     #[error(
@@ -117,6 +118,35 @@ impl ClientError {
     }
 }
 
+impl ClientError {
+    /// What the server found wrong with manifests, if that is the problem.
+    pub(crate) fn diagnostics(&self) -> Option<Diagnostics> {
+        match self {
+            Self::Problem(problem) if !problem.diagnostics.is_empty() => {
+                Some(problem.diagnostics.iter().cloned().collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The same with the places of manifests in the files that they were read from. The server knows them by their number in
+    /// the batch.
+    pub(crate) fn placed(mut self, manifests: &[SourcedManifest]) -> Self {
+        if let Self::Problem(problem) = &mut self {
+            for diagnostic in &mut problem.diagnostics {
+                let number =
+                    diagnostic.source.as_deref().and_then(|source| source.strip_prefix("documents/"));
+                let number = number.and_then(|number| number.parse::<usize>().ok());
+                let Some(manifest) = number.and_then(|number| manifests.get(number)) else { continue };
+                diagnostic.source = Some(manifest.source.clone());
+                diagnostic.line = manifest.line;
+                diagnostic.column = manifest.line.map(|_| 1);
+            }
+        }
+        self
+    }
+}
+
 /// A problem as text: like the reader's own errors, and for manifests one paragraph for each.
 fn said(problem: &Problem) -> String {
     if !problem.diagnostics.is_empty() {
@@ -124,7 +154,10 @@ fn said(problem: &Problem) -> String {
         return all.render(Style::Plain).trim_end().to_owned();
     }
     let mut text = format!("[{}] {}", problem.code, harmless(&problem.detail));
-    if let Some(help) = &problem.help {
+    if problem.code == Code::Unauthorized {
+        // The server speaks of headers; here a token comes from elsewhere.
+        text.push_str("\nhelp: set SKEP_TOKEN, or `token` in a context of the configuration file");
+    } else if let Some(help) = &problem.help {
         text.push_str(&format!("\nhelp: {}", harmless(help)));
     }
     if let (500.., Some(id)) = (problem.status, &problem.request_id) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use serde::de::DeserializeOwned;
 use skep_api::wire::{ApplyAnswer, Batch, BatchQuery, ResourceView};
 use skep_schemas::manifest::SourcedManifest;
 use skep_schemas::{ResourceKey, Revision};
@@ -41,7 +42,7 @@ pub(crate) struct ApplyArgs {
 pub(super) async fn run(session: &Session, args: ApplyArgs) -> Result<Outcome> {
     let manifests = session.read(&args.sources)?;
     let path = with_query("/v1/apply", &BatchQuery { org: None, dry_run: args.dry_run })?;
-    let answer: ApplyAnswer = session.client.post(&path, &batch(&manifests)?).await?;
+    let answer: ApplyAnswer = send(session, &path, &manifests).await?;
     print(&shown(&answer, args.output)?)?;
     if !args.wait {
         return Ok(Outcome::Done);
@@ -53,8 +54,18 @@ pub(super) async fn run(session: &Session, args: ApplyArgs) -> Result<Outcome> {
     Ok(conclude(&end, args.timeout))
 }
 
+/// Sends manifests to a path. What the server finds wrong with them is told with the places that they were read from.
+pub(super) async fn send<A: DeserializeOwned>(
+    session: &Session,
+    path: &str,
+    manifests: &[SourcedManifest],
+) -> Result<A> {
+    let answer = session.client.post(path, &batch(manifests)?).await;
+    Ok(answer.map_err(|error| error.placed(manifests))?)
+}
+
 /// The body of the request, with the values of secrets: this is where they go to the server.
-pub(super) fn batch(manifests: &[SourcedManifest]) -> Result<Batch> {
+fn batch(manifests: &[SourcedManifest]) -> Result<Batch> {
     let documents = manifests.iter().map(|sourced| sourced.manifest.to_json_with_secret_values());
     Ok(Batch { documents: documents.collect::<Result<_, _>>()?, delete: Vec::new() })
 }
@@ -162,6 +173,23 @@ spec: {value: canary-4711}
         assert_eq!(tracker.standing(), Standing::Open);
         tracker.see(environment(40));
         assert_eq!(tracker.standing(), Standing::Reached);
+    }
+
+    #[tokio::test]
+    async fn what_the_server_finds_wrong_is_told_with_the_place_in_the_file() {
+        let url = crate::loopback::server(|_| {
+            let problem = json!({"type": "x", "title": "t", "status": 409, "code": "SK0304", "detail": "d", "diagnostics": [
+                {"code": "SK0304", "message": "acme/Secret/db is being deleted", "source": "documents/2"}]});
+            crate::loopback::answer(409, skep_api::wire::PROBLEM_JSON, &problem.to_string())
+        })
+        .await;
+        let session = Session { client: crate::loopback::client(&url), org: None };
+        let manifests = read_str("m.yaml", MANIFESTS, &ReadOptions::default()).unwrap();
+        let error = send::<Value>(&session, "/v1/apply", &manifests).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("error[SK0304]: acme/Secret/db is being deleted\n  --> m.yaml:12:1\n"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) async fn run(session: &Session, args: PlanArgs) -> Result<Outcome> {
 /// Asks the server. The values of secrets go with it: whether they changed is part of the plan.
 pub(super) async fn preview(session: &Session, sources: &Sources) -> Result<PreviewView> {
     let manifests = session.read(sources)?;
-    Ok(session.client.post("/v1/plan", &apply::batch(&manifests)?).await?)
+    apply::send(session, "/v1/plan", &manifests).await
 }
 
 /// The preview in a format.
