@@ -59,12 +59,13 @@ pub(super) async fn run(session: &Session, args: DeleteArgs) -> Result<Outcome> 
             continue;
         }
         match delete(session, &key, lenient).await? {
-            Some(view) => {
+            Deletion::Done => print(&format!("{key} deleted\n"))?,
+            Deletion::Begun(view) => {
                 print(&format!("{key} deletion requested\n"))?;
                 let target = Target { uid: Some(view.metadata.uid), ..Target::named(Goal::Deleted) };
-                tracker.add(key, target, Seen::Present(Box::new(view)));
+                tracker.add(key, target, Seen::Present(view));
             }
-            None => print(&format!("{key} does not exist\n"))?,
+            Deletion::Absent => print(&format!("{key} does not exist\n"))?,
         }
     }
     if !args.wait {
@@ -74,10 +75,21 @@ pub(super) async fn run(session: &Session, args: DeleteArgs) -> Result<Outcome> 
     Ok(apply::conclude(&end, args.timeout))
 }
 
-async fn delete(session: &Session, key: &ResourceKey, lenient: bool) -> Result<Option<ResourceView>> {
-    match session.client.delete::<ResourceView>(&resource_path(key)).await {
-        Ok(view) => Ok(Some(view)),
-        Err(error) if lenient && is_absent(&error) => Ok(None),
+/// What became of a request to delete.
+enum Deletion {
+    /// The resource had nothing in the world and is gone.
+    Done,
+    /// It goes when the world is clean.
+    Begun(Box<ResourceView>),
+    /// There was none.
+    Absent,
+}
+
+async fn delete(session: &Session, key: &ResourceKey, lenient: bool) -> Result<Deletion> {
+    match session.client.delete::<Option<ResourceView>>(&resource_path(key)).await {
+        Ok(Some(view)) => Ok(Deletion::Begun(Box::new(view))),
+        Ok(None) => Ok(Deletion::Done),
+        Err(error) if lenient && is_absent(&error) => Ok(Deletion::Absent),
         Err(error) => Err(error).with_context(|| format!("cannot delete {key}")),
     }
 }

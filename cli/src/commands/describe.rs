@@ -3,18 +3,17 @@
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
-use skep_api::wire::{EventList, EventQuery, ReleaseList, ResourceView};
+use skep_api::wire::{EventList, ReleaseList, ResourceView};
 use skep_schemas::Kind;
 
 use super::{Outcome, Session};
 use crate::address::resource_path;
 use crate::args::OneResource;
-use crate::client::with_query;
 use crate::output::describe::Described;
 use crate::output::{print, stdout_style};
 
 /// How many of the newest events are shown.
-const EVENTS_SHOWN: u32 = 20;
+const EVENTS_SHOWN: usize = 20;
 
 /// `skep describe`
 #[derive(Debug, Args)]
@@ -28,13 +27,17 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     let key = args.what.address()?.key(session.org.as_ref())?;
     let path = resource_path(&key);
     let view: ResourceView = session.client.get(&path).await?;
-    let query = EventQuery { limit: Some(EVENTS_SHOWN) };
-    let events: EventList = session.client.get(&with_query(&format!("{path}/events"), &query)?).await?;
+    let events: EventList = session.client.get(&format!("{path}/events")).await?;
+    let newest = events.items.len().saturating_sub(EVENTS_SHOWN);
     let releases = match key.kind() {
         Kind::Environment => session.client.get::<ReleaseList>(&format!("{path}/releases")).await?.items,
         Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain => Vec::new(),
     };
-    let described = Described { view: &view, releases: &releases, events: &events.items };
+    let described = Described {
+        view: &view,
+        releases: &releases,
+        events: events.items.get(newest..).unwrap_or_default(),
+    };
     print(&described.render(Timestamp::now(), stdout_style())?)?;
     Ok(Outcome::Done)
 }

@@ -32,8 +32,13 @@ pub(crate) struct EventsArgs {
     /// Go on showing new events.
     #[arg(long, short)]
     watch: bool,
-    /// How many of the newest.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX)))]
+    /// How many of the newest; only for a whole organisation.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        conflicts_with = "address",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX))
+    )]
     limit: Option<u32>,
     /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
