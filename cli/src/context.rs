@@ -71,10 +71,10 @@ pub(crate) enum ContextError {
         known: String,
     },
     /// `SKEP_ORG` is not a name.
-    #[error("SKEP_ORG: {source}\nhelp: {}", source.help)]
+    #[error("SKEP_ORG: {}\nhelp: {}", why.problem, why.help)]
     Org {
         /// What is wrong.
-        source: skep_schemas::ScalarError,
+        why: skep_schemas::ScalarError,
     },
     /// A token would travel in the clear.
     #[error(
@@ -88,7 +88,7 @@ pub(crate) enum ContextError {
     #[error("the token holds characters that no token has\nhelp: check SKEP_TOKEN for line ends and quotes")]
     Token,
     /// The file that holds the token cannot be read.
-    #[error("cannot read the token file {path}: {source}")]
+    #[error("cannot read the token file {path}")]
     TokenFile {
         /// Which.
         path: PathBuf,
@@ -183,7 +183,7 @@ pub(crate) fn resolve(
     let org = match flags.org {
         Some(org) => Some(org),
         None => match env("SKEP_ORG") {
-            Some(org) => Some(org.parse().map_err(|source| ContextError::Org { source })?),
+            Some(org) => Some(org.parse().map_err(|why| ContextError::Org { why })?),
             None => entry.and_then(|entry| entry.org.clone()),
         },
     };

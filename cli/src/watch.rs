@@ -173,8 +173,9 @@ enum Progress {
 impl Progress {
     /// Takes an event of the stream.
     fn take(&mut self, event: Event) -> Result<Option<Update>, Fault> {
-        let unreadable =
-            |source| Fault::Final(ClientError::Answer { server: "the server".to_owned(), source });
+        let unreadable = |error: serde_json::Error| {
+            Fault::Final(ClientError::Answer { server: "the server".to_owned(), why: error.to_string() })
+        };
         if event.name == "problem" {
             let problem: Problem = serde_json::from_str(&event.data).map_err(unreadable)?;
             return Err(classify(ClientError::Problem(Box::new(problem))));

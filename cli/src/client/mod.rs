@@ -139,7 +139,7 @@ impl Client {
         // An answer without a body is JSON's null, which is what `()` and `Option` read.
         let json: &[u8] = if body.is_empty() { b"null" } else { &body };
         serde_json::from_slice(json)
-            .map_err(|source| ClientError::Answer { server: self.server.to_string(), source })
+            .map_err(|error| ClientError::Answer { server: self.server.to_string(), why: error.to_string() })
     }
 
     fn request(
