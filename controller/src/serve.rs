@@ -88,12 +88,13 @@ pub async fn migrate(config: &ServeConfig) -> Result<(), ServeError> {
     connect(config).await.map(drop)
 }
 
-/// Runs a server until shutdown is requested.
+/// Runs a server until `stop` completes; then requests and running passes end within a bound.
 pub async fn run(
     config: ServeConfig,
-    shutdown: Shutdown,
+    stop: impl Future<Output = ()> + Send + 'static,
     started: impl FnOnce(Started),
 ) -> Result<(), ServeError> {
+    let shutdown = Shutdown::new();
     let store = connect(&config).await?;
     let instance = store.instance_id().await.map_err(during("reading the instance's id"))?;
     let settings = Arc::new(config.settings(instance)?);
@@ -132,6 +133,13 @@ pub async fn run(
     let bootstrap_token = store.bootstrap_token().await.map_err(during("making the first token"))?;
     started(Started { address, bootstrap_token });
 
+    let asked = shutdown.clone();
+    shutdown.spawn(async move {
+        tokio::select! {
+            () = stop => asked.begin(),
+            () = asked.requested() => {}
+        }
+    });
     shutdown.spawn(control.watch_engine(shutdown.clone()));
     shutdown.spawn(sweep(store.clone(), shutdown.clone()));
     shutdown.spawn(leader.run(shutdown.clone()));

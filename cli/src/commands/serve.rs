@@ -15,7 +15,6 @@ use skep_controller::ServeConfig;
 use skep_controller::serve::Started;
 use skep_planner::NetworkPool;
 use skep_planner::settings::{AnchorImage, EdgeSettings};
-use skep_runtime::Shutdown;
 use skep_store::MasterKey;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,7 +73,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "SKEP_CERTIFICATE_RESOLVER", value_name = "NAME")]
     certificate_resolver: Option<String>,
     /// Image of the tasks that make an organisation's network exist on edge nodes; any image whose program waits.
-    #[arg(long, env = "SKEP_ANCHOR_IMAGE", value_name = "IMAGE", default_value = "registry.k8s.io/pause:3.10")]
+    #[arg(
+        long,
+        env = "SKEP_ANCHOR_IMAGE",
+        value_name = "IMAGE",
+        default_value = "registry.k8s.io/pause:3.10"
+    )]
     anchor_image: String,
     /// Argument of that image's program; may be given several times.
     #[arg(long = "anchor-arg", value_name = "ARG", allow_hyphen_values = true)]
@@ -165,19 +169,14 @@ pub(super) async fn run(args: ServeArgs) -> Result<Outcome> {
 
 /// Runs API and controller until the process is told to stop.
 pub(super) async fn serve(config: ServeConfig) -> Result<()> {
-    let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let stop = shutdown.clone();
-    let signals = tokio::spawn(async move {
+    let stop = async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("asked to stop by SIGTERM"),
             _ = tokio::signal::ctrl_c() => tracing::info!("asked to stop from the terminal"),
         }
-        stop.begin();
-    });
-    let served = skep_controller::serve::run(config, shutdown, announce).await;
-    signals.abort();
-    served.map_err(anyhow::Error::from)
+    };
+    skep_controller::serve::run(config, stop, announce).await.map_err(anyhow::Error::from)
 }
 
 /// What the operator has to know, on standard output: the log is for what happens later.
@@ -224,7 +223,7 @@ mod tests {
         let open = format!("{url} --listen 0.0.0.0:7700");
         assert!(config(&open, Some(KEY)).unwrap_err().contains("unencrypted"));
         assert!(config(&format!("{open} --allow-plain-remote"), Some(KEY)).is_ok());
-        assert!(config(&format!("{open} --tls-cert a --tls-key b"), Some(KEY)).unwrap().tls.is_some());
+        assert!(config(&format!("{open} --tls-cert a --tls-key b"), Some(KEY)).unwrap().serve.tls.is_some());
         assert!(
             config(&format!("{url} --network-prefix 8"), Some(KEY)).unwrap_err().contains("--network-pool")
         );

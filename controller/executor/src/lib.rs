@@ -127,7 +127,8 @@ impl Executor {
         self.store.step_started(fence, plan, index).await.map_err(record(&object))?;
         let (outcome, stopped) = match self.call(step).await? {
             Called::Done { id } => {
-                tracing::info!(verb = step.op.verb(), object, why = step.why, "step done");
+                let changed: Vec<&str> = step.changes.iter().map(|change| change.pointer.as_str()).collect();
+                tracing::info!(verb = step.op.verb(), object, why = step.why, cost = %step.cost, ?changed, "step done");
                 (StepOutcome::Done { object_id: id }, None)
             }
             Called::LookAgain { outcome, why } => {

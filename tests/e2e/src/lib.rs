@@ -1,1 +1,12 @@
-//! Skep.
+//! An installation of Skep as a user has it, for tests: an engine in Swarm mode, Traefik from `manifests/`, a database, `skep
+//! serve`, and the `skep` command.
+//!
+//! Everything is real and is driven from outside only: through the command line, the engine's own client and HTTP requests to the
+//! edge. The tests are in `tests/`.
+
+pub mod binary;
+pub mod cli;
+pub mod installation;
+
+pub use cli::{Answer, Cli};
+pub use installation::Installation;

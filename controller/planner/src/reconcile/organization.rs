@@ -13,7 +13,7 @@ use skep_schemas::kind::{EdgeStatus, NetworkStatus, OrganizationDetail, Organiza
 use skep_schemas::{OrgName, Reason, Resource};
 
 use super::conditions::Conditions;
-use super::{Assessment, RECHECK_WAITING};
+use super::{Assessment, Mode, RECHECK_WAITING};
 use crate::inventory::{InventoryEntry, ObjectKind, ObjectRef};
 use crate::observed::Observed;
 use crate::settings::{OrgSubnet, Settings};
@@ -71,9 +71,28 @@ pub struct EdgeTask {
 
 /// What to do for an organisation.
 pub fn plan(settings: &Settings, desired: &OrganizationDesired, observed: &OrganizationObservation) -> Plan {
+    plan_in(Mode::Act, settings, desired, observed)
+}
+
+/// What would be done for an organisation until nothing is left to do: what an earlier step makes is taken for granted by the
+/// later ones, and is named instead of identified. `desired.subnet` is the subnet that it would get.
+pub fn preview(
+    settings: &Settings,
+    desired: &OrganizationDesired,
+    observed: &OrganizationObservation,
+) -> Plan {
+    plan_in(Mode::Preview, settings, desired, observed)
+}
+
+fn plan_in(
+    mode: Mode,
+    settings: &Settings,
+    desired: &OrganizationDesired,
+    observed: &OrganizationObservation,
+) -> Plan {
     let meta = &desired.organization.meta;
     let plan = Plan::empty(meta.key.clone(), meta.uid, meta.generation);
-    let mut pass = Pass { settings, desired, observed, plan };
+    let mut pass = Pass { mode, settings, desired, observed, plan };
     if meta.is_deleting() {
         pass.remove()
     } else {
@@ -84,6 +103,7 @@ pub fn plan(settings: &Settings, desired: &OrganizationDesired, observed: &Organ
 }
 
 struct Pass<'a> {
+    mode: Mode,
     settings: &'a Settings,
     desired: &'a OrganizationDesired,
     observed: &'a OrganizationObservation,
@@ -120,21 +140,21 @@ impl Pass<'_> {
             Observed::Unknown { why } => self.unobserved("the organisation's network", &why.clone()),
             Observed::Absent => match self.desired.subnet {
                 None => self.plan.blocked.push(Blocked::NetworkPoolExhausted),
-                Some(subnet) => self.plan.steps.push(Step {
-                    object: ObjectRef::new(ObjectKind::Network, naming::network(org)),
-                    op: Op::CreateNetwork {
-                        spec: Box::new(render::network_spec(
-                            &self.settings.instance,
-                            org,
-                            &meta.key,
-                            meta.uid,
-                            subnet,
-                        )),
-                    },
-                    why: format!("the organisation has no network yet; it gets {subnet}"),
-                    changes: Vec::new(),
-                    cost: Cost::Create,
-                }),
+                Some(subnet) => {
+                    let spec =
+                        render::network_spec(&self.settings.instance, org, &meta.key, meta.uid, subnet);
+                    self.plan.steps.push(Step {
+                        object: ObjectRef::new(ObjectKind::Network, naming::network(org)),
+                        op: Op::CreateNetwork { spec: Box::new(spec) },
+                        why: format!("the organisation has no network yet; it gets {subnet}"),
+                        changes: Vec::new(),
+                        cost: Cost::Create,
+                    });
+                    return match self.mode {
+                        Mode::Act => None,
+                        Mode::Preview => Some(NetworkId::new(naming::network(org))),
+                    };
+                }
             },
         }
         None
@@ -193,7 +213,7 @@ impl Pass<'_> {
             return;
         }
         // A network that is not on the node cannot be connected to (404 from the engine).
-        if !self.observed.anchor_here {
+        if self.mode == Mode::Act && !self.observed.anchor_here {
             self.plan.blocked.push(Blocked::DependencyNotReady {
                 resource: format!("service {}", naming::anchor(&self.desired.org)),
                 why: "its task has to bring the network to the edge's node".to_owned(),
@@ -299,20 +319,32 @@ impl Pass<'_> {
 
     /// Entries whose objects are certainly gone.
     fn forget(&mut self) {
+        let uid = self.desired.organization.meta.uid;
+        let ours = |labels| naming::is_owned_by(labels, &self.settings.instance, uid);
         let edge_tasks = match &self.observed.edge {
             Observed::Present(edge) => edge.tasks.as_slice(),
             Observed::Absent => &[],
             Observed::Unknown { .. } => return,
         };
-        let network_gone = self.observed.network.is_absent();
+        // Absent, or of that name and not ours: either way ours is gone.
+        let network_gone = match &self.observed.network {
+            Observed::Present(network) => !ours(&network.labels),
+            Observed::Absent => true,
+            Observed::Unknown { .. } => false,
+        };
+        let anchor_gone = match &self.observed.anchor {
+            Observed::Present(anchor) => !ours(&anchor.spec.labels),
+            Observed::Absent => true,
+            Observed::Unknown { .. } => false,
+        };
         let making: BTreeSet<&ObjectRef> =
             self.plan.steps.iter().filter(|step| step.op.creates()).map(|step| &step.object).collect();
         let gone = |entry: &&InventoryEntry| match entry.object.kind {
             ObjectKind::Network => network_gone,
-            ObjectKind::Service => self.observed.anchor.is_absent(),
+            ObjectKind::Service => anchor_gone,
             ObjectKind::EdgeAttachment => {
                 let task = edge_tasks.iter().find(|task| task.container.as_str() == entry.object.name);
-                task.is_none_or(|task| task.address.is_none())
+                network_gone || task.is_none_or(|task| task.address.is_none())
             }
             ObjectKind::Secret => false,
         };
