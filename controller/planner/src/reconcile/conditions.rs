@@ -72,14 +72,14 @@ impl Conditions {
         self.state(ConditionKind::Ready, ConditionStatus::Unknown, reason, message);
     }
 
-    /// What stands in the way of a plan. `false` when nothing does.
+    /// What stands in the way of a plan. `false` when nothing does. A domain that cannot be routed says so itself and stands in
+    /// nobody's way.
     pub fn blocked(&mut self, plan: &Plan) -> bool {
-        let Some(first) =
-            plan.blocked.iter().find(|b| !b.passes_by_itself()).or_else(|| plan.blocked.first())
-        else {
-            return false;
-        };
-        let texts: Vec<String> = plan.blocked.iter().map(ToString::to_string).collect();
+        let of_domain = |blocked: &&Blocked| matches!(blocked, Blocked::RouteInvalid { .. });
+        let blocked: Vec<&Blocked> = plan.blocked.iter().filter(|blocked| !of_domain(blocked)).collect();
+        let lasting = blocked.iter().find(|blocked| !blocked.passes_by_itself());
+        let Some(first) = lasting.or_else(|| blocked.first()) else { return false };
+        let texts: Vec<String> = blocked.iter().map(ToString::to_string).collect();
         let message = texts.join("; ");
         match first {
             Blocked::Unobserved { .. } => self.unknown(first.reason(), message),

@@ -27,7 +27,10 @@ pub fn status(
             Reason::ReferenceMissing,
             format!("environment {} does not exist", domain.spec.environment),
         ),
-        (Some(environment), Some(url)) if is_ready(&environment.status, environment.meta.generation) => {
+        (Some(environment), Some(url))
+            if is_ready(&environment.status, environment.meta.generation)
+                || seen.as_ref().is_some_and(|status| serves(&status.detail, domain)) =>
+        {
             let plain = domain.spec.tls == TlsMode::Automatic && settings.edge.certificate_resolver.is_none();
             let note =
                 if plain { ", over plain HTTP because the platform has no certificate resolver" } else { "" };
@@ -57,6 +60,13 @@ pub fn status(
 /// The URL under which the environment says that it serves the domain.
 fn routed_url(environment: &EnvironmentDetail, domain: &Resource<DomainSpec>) -> Option<String> {
     environment.urls.iter().find(|url| host_of(url) == domain.spec.host.as_str()).cloned()
+}
+
+/// Does an instance run that the domain is routed to? It serves even while its environment has other troubles, such as a newer
+/// release that was rolled back.
+fn serves(environment: &EnvironmentDetail, domain: &Resource<DomainSpec>) -> bool {
+    let routed = |name: &str| name == domain.spec.process_name();
+    environment.processes.iter().any(|(name, process)| routed(name.as_str()) && process.running > 0)
 }
 
 /// Why the environment says that it cannot serve the domain.

@@ -32,6 +32,11 @@ pub enum RouteTls {
 }
 
 impl Route {
+    /// The rule by which the proxy knows it.
+    pub fn rule(&self) -> String {
+        format!("Host(`{}`)", self.host)
+    }
+
     /// Where it can be reached.
     pub fn url(&self, edge: &EdgeSettings) -> String {
         let (scheme, port, usual) = match self.tls {
@@ -60,7 +65,7 @@ pub fn route_labels(edge: &EdgeSettings, network: &str, routes: &[Route]) -> Lab
     set("traefik.swarm.lbswarm".to_owned(), "false");
     for route in routes {
         let router = format!("traefik.http.routers.{}", route.name);
-        set(format!("{router}.rule"), &format!("Host(`{}`)", route.host));
+        set(format!("{router}.rule"), &route.rule());
         set(format!("{router}.service"), &route.name);
         set(
             format!("traefik.http.services.{}.loadbalancer.server.port", route.name),
@@ -76,7 +81,7 @@ pub fn route_labels(edge: &EdgeSettings, network: &str, routes: &[Route]) -> Lab
                 set(format!("{router}.tls.certresolver"), resolver);
                 let redirect = format!("{}-redirect", route.name);
                 let plain = format!("traefik.http.routers.{redirect}");
-                set(format!("{plain}.rule"), &format!("Host(`{}`)", route.host));
+                set(format!("{plain}.rule"), &route.rule());
                 set(format!("{plain}.entrypoints"), &edge.http_entrypoint);
                 set(format!("{plain}.middlewares"), &redirect);
                 set(format!("{plain}.service"), &route.name);
