@@ -65,6 +65,14 @@ pub fn formation(
     }
 }
 
+/// How many instances of a process app and environment ask for; `None` when neither has it.
+pub fn instances(app: Option<&AppSpec>, environment: &EnvironmentSpec, name: &ProcessName) -> Option<u32> {
+    let (app, own) = (app.and_then(|app| app.processes.get(name)), environment.processes.get(name));
+    app.or(own)?;
+    let asked = own.and_then(|own| own.instances).or_else(|| app.and_then(|app| app.instances));
+    Some(asked.unwrap_or(1))
+}
+
 fn process(
     name: &ProcessName,
     app: Option<&ProcessSpec>,

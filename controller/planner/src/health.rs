@@ -17,6 +17,8 @@ use crate::swarm::{
 pub struct ContainerVerdict {
     /// The kernel ended it for using more memory than its limit.
     pub out_of_memory: bool,
+    /// It was ended because its health check failed.
+    pub unhealthy: bool,
     /// The output of its last failed health check.
     pub health_output: Option<String>,
 }
@@ -26,7 +28,7 @@ pub struct ContainerVerdict {
 pub struct ServiceHealth {
     /// Tasks that run and are healthy.
     pub running: u32,
-    /// Those of them that run the service's current template.
+    /// Those of them that run the service's current template where they may.
     pub updated: u32,
     /// When the youngest of those began to run.
     pub updated_since: Option<Timestamp>,
@@ -54,6 +56,8 @@ pub enum Rollout {
 pub struct Expectations<'a> {
     /// Where its tasks may run.
     pub region: Option<&'a Region>,
+    /// The nodes of the cluster, as far as they are known.
+    pub nodes: &'a [Node],
     /// Its memory limit, as shown to people.
     pub memory: &'a str,
     /// For how long failures count.
@@ -69,7 +73,8 @@ pub fn service_health(
 ) -> ServiceHealth {
     let template = comparable(&service.spec.task_template);
     let running: Vec<&Task> = tasks.iter().filter(|task| is_running(task)).collect();
-    let updated: Vec<&&Task> = running.iter().filter(|task| comparable(&task.spec) == template).collect();
+    let is_updated = |task: &&&Task| comparable(&task.spec) == template && !is_misplaced(task, expected);
+    let updated: Vec<&&Task> = running.iter().filter(is_updated).collect();
     ServiceHealth {
         running: count(running.len()),
         updated: count(updated.len()),
@@ -86,6 +91,12 @@ fn comparable(template: &TaskSpec) -> TaskSpec {
     template
 }
 
+/// Does the task run on a node that its region forbids? Swarm will replace it, although its template is current otherwise.
+fn is_misplaced(task: &Task, expected: Expectations<'_>) -> bool {
+    let node = expected.nodes.iter().find(|node| task.node_id.as_ref() == Some(&node.id));
+    node.is_some_and(|node| !fits_region(node, expected.region))
+}
+
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -93,6 +104,12 @@ fn count(length: usize) -> u32 {
 /// Does the task run, and is it meant to? With a health check, the engine says `running` only once it is healthy.
 pub fn is_running(task: &Task) -> bool {
     task.status.state == Some(TaskState::Running) && task.desired_state == Some(TaskState::Running)
+}
+
+/// Is the task meant to run, and has it not ended? Such a task is replaced when its template changes, even while it starts.
+pub fn is_alive(task: &Task) -> bool {
+    task.desired_state == Some(TaskState::Running)
+        && !task.status.state.as_ref().is_some_and(TaskState::is_terminal)
 }
 
 fn rollout(service: &Service) -> Rollout {
@@ -131,6 +148,14 @@ fn last_error(
     Some(TaskError { message, at: time(&newest.status.timestamp)? })
 }
 
+/// Did the task end, or not begin, without anyone having asked for it?
+///
+/// A process that ends with status 0 is `complete` and has no error, and so is one that was ended for being unhealthy and handled
+/// its signal well (tried on 20.10): for a process that is meant to go on, that is a failure too.
+pub fn ended_by_itself(task: &Task) -> bool {
+    !task.status.err.is_empty() || task.status.state == Some(TaskState::Complete)
+}
+
 /// The engine's error in words that say what to do about it. What is not recognised is passed on as it is.
 fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expectations<'_>) -> String {
     let error = task.status.err.as_str();
@@ -141,7 +166,7 @@ fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expecta
     if let Some(image) = after(error, "No such image: ") {
         return format!("image not found on any node: {image}");
     }
-    if error.contains("unhealthy container") {
+    if error.contains("unhealthy container") || container.is_some_and(|verdict| verdict.unhealthy) {
         let output = container
             .and_then(|verdict| verdict.health_output.as_deref())
             .map(str::trim)
@@ -160,7 +185,7 @@ fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expecta
             expected.memory
         );
     }
-    if error.starts_with("task: non-zero exit") {
+    if error.starts_with("task: non-zero exit") || error.is_empty() {
         return format!("the process ended with exit code {exit}");
     }
     if error.contains("executable file not found")

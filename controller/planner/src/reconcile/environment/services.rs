@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skep_schemas::ProcessName;
 
-use super::target::Target;
+use super::target::{Target, last_good};
 use super::{EnvironmentInput, routes, unroutable};
 use crate::health::{self, Expectations, ServiceHealth, service_health};
 use crate::inventory::{ObjectKind, ObjectRef};
@@ -13,8 +13,8 @@ use crate::reconcile::Mode;
 use crate::release::ReleaseContent;
 use crate::render::{EngineFeatures, ServiceInput, monitor, service_spec};
 use crate::step::{Blocked, Cost, Op, Plan, Step};
-use crate::swarm::{SecretId, Service, ServiceMode, ServiceSpec, Task};
-use crate::{diff, naming, normalize};
+use crate::swarm::{Node, SecretId, Service, ServiceMode, ServiceSpec, Task};
+use crate::{diff, formation, naming, normalize};
 
 /// The largest spec that the engine can still update: a service holds its spec and the previous one, and a raft entry is limited
 /// to 1.5 MiB (tried: 1.0 MB can be created and never changed again).
@@ -32,7 +32,21 @@ pub(super) fn converge(input: &EnvironmentInput<'_>, target: &Target, plan: &mut
             plan.steps.push(step);
         }
     }
+    wanted.extend(kept(input, target));
     remove_except(input, &wanted, "the process is not part of the environment any more", plan);
+}
+
+/// The services of the last good release stay as they are until the one that replaces it has succeeded: it may be returned to. In
+/// a preview that is assumed.
+fn kept(input: &EnvironmentInput<'_>, target: &Target) -> Vec<String> {
+    let environment = input.desired.environment.meta.key.name();
+    let service = |name: &ProcessName| naming::service(&input.desired.org, environment, name);
+    match (input.mode, last_good(input.desired)) {
+        (Mode::Act, Some(good)) if good.version != target.version => {
+            good.content.processes.keys().map(service).collect()
+        }
+        (Mode::Act | Mode::Preview, _) => Vec::new(),
+    }
 }
 
 /// Steps that remove every service of the environment.
@@ -176,8 +190,7 @@ fn render(
         process,
         content: &target.content,
         release: target.version,
-        // A process that only the release to return to has is kept as it was: one instance at least says so.
-        instances: target.instances.get(name).copied().unwrap_or(1),
+        instances: wanted_instances(input, name),
         rollout: &environment.spec.rollout,
         network: &ground.network,
         secrets: &ground.secrets,
@@ -223,18 +236,26 @@ fn update(
     input: &EnvironmentInput<'_>,
     target: &Target,
     live: &Service,
-    spec: ServiceSpec,
+    mut spec: ServiceSpec,
     object: ObjectRef,
 ) -> Option<Step> {
+    let live_release = live.spec.labels.get(naming::LABEL_RELEASE);
+    let other_release = live_release.filter(|label| **label != target.version.to_string());
+    // Swarm has returned it to what ran before. Sending what failed once more would only make it do so once more, for ever.
+    if target.given_up && other_release.is_some() {
+        return None;
+    }
+    // Someone restarted its tasks (`docker service update --force`). The counter says nothing else, and setting it back would
+    // restart them again.
+    spec.task_template.force_update = live.spec.task_template.force_update;
     let changes = diff::changes(&normalize::service(&live.spec), &normalize::service(&spec));
     if changes.is_empty() {
         return None;
     }
-    let running: Vec<&Task> = tasks(input, live).iter().filter(|task| health::is_running(task)).collect();
+    let alive: Vec<&Task> = tasks(input, live).iter().filter(|task| health::is_alive(task)).collect();
     let region = target.content.region.as_ref();
     let forbidden = |task: &&&Task| {
-        let nodes = input.observed.nodes.present().map_or(&[][..], Vec::as_slice);
-        let node = nodes.iter().find(|node| task.node_id.as_ref() == Some(&node.id));
+        let node = nodes(input).iter().find(|node| task.node_id.as_ref() == Some(&node.id));
         node.is_some_and(|node| !health::fits_region(node, region))
     };
     let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -242,15 +263,12 @@ fn update(
         &changes,
         replicas(&live.spec),
         replicas(&spec),
-        length(running.len()),
-        length(running.iter().filter(forbidden).count()),
+        length(alive.len()),
+        length(alive.iter().filter(forbidden).count()),
     );
-    let live_release = live.spec.labels.get(naming::LABEL_RELEASE);
-    let why = match live_release {
-        Some(label) if *label != target.version.to_string() => {
-            format!("release {label} -> {}", target.version)
-        }
-        _ => "it is not as it should be".to_owned(),
+    let why = match other_release {
+        Some(label) => format!("release {label} -> {}", target.version),
+        None => "it is not as it should be".to_owned(),
     };
     Some(Step {
         object,
@@ -264,6 +282,23 @@ fn update(
         changes,
         cost,
     })
+}
+
+fn nodes<'a>(input: &EnvironmentInput<'a>) -> &'a [Node] {
+    input.observed.nodes.present().map_or(&[], Vec::as_slice)
+}
+
+/// How many instances of a process are wanted now: what the manifests say. A process that only the release to return to has
+/// keeps the number that it runs with.
+pub(super) fn wanted_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
+    let desired = input.desired;
+    let app = desired.app.as_ref().map(|app| &app.spec);
+    let service = naming::service(&desired.org, desired.environment.meta.key.name(), name);
+    let live = || {
+        let live = input.observed.services.get(&service)?.present()?;
+        u32::try_from(replicas(&live.spec)).ok()
+    };
+    formation::instances(app, &desired.environment.spec, name).or_else(live).unwrap_or(1)
 }
 
 fn replicas(spec: &ServiceSpec) -> u64 {
@@ -288,7 +323,11 @@ pub(super) fn health<'a>(
         input.observed.services.get(&service_name)?.present().filter(|service| is_ours(input, service))?;
     let process = content.processes.get(name)?;
     let memory = process.resources.memory.to_string();
-    let expected =
-        Expectations { region: content.region.as_ref(), memory: &memory, monitor: monitor(process) };
+    let expected = Expectations {
+        region: content.region.as_ref(),
+        nodes: nodes(input),
+        memory: &memory,
+        monitor: monitor(process),
+    };
     Some((service, service_health(service, tasks(input, service), &input.observed.containers, expected)))
 }

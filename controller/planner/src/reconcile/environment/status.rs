@@ -8,22 +8,17 @@ use std::collections::BTreeMap;
 use skep_schemas::kind::{EnvironmentDetail, ProcessStatus, ReleaseStatus, Status, UnroutedDomain};
 use skep_schemas::{ProcessName, Reason};
 
-use super::target::{self, last_good};
+use super::services::wanted_instances;
+use super::target::last_good;
 use super::{EnvironmentInput, routes, services};
 use crate::health::Rollout;
 use crate::naming;
+use crate::observed::Observed;
 use crate::reconcile::conditions::Conditions;
 use crate::reconcile::{Assessment, RECHECK_DEGRADED, RECHECK_PROGRESSING, RECHECK_WAITING};
 use crate::release::{Release, Verdict};
+use crate::render::Route;
 use crate::step::{Blocked, Plan};
-
-/// How many instances of a process are wanted now.
-pub(super) fn wanted_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
-    let formation = target::formation(input.settings, input.desired).ok();
-    formation
-        .and_then(|formation| formation.processes.get(name).map(|process| process.instances))
-        .unwrap_or(1)
-}
 
 /// What to say about an environment. `plan` is the plan for the same input.
 pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<EnvironmentDetail> {
@@ -31,7 +26,12 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
     let meta = &environment.meta;
     let mut conditions = Conditions::new(&environment.status, meta.generation, input.now);
     let running = running_release(input);
-    let processes = running.map(|release| processes(input, release)).unwrap_or_default();
+    let mut processes = running.map(|release| processes(input, release)).unwrap_or_default();
+    let mut urls = running.map(|release| urls(input, release)).unwrap_or_default();
+    if let Some(last) = last_seen(input) {
+        // What cannot be read is not said to have stopped: it stays as it was last seen, and Ready is unknown.
+        (processes, urls) = (last.processes, last.urls);
+    }
     let recheck = conclude(input, plan, &processes, &mut conditions);
     let detail = EnvironmentDetail {
         release: running.map(|release| ReleaseStatus {
@@ -40,7 +40,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
             created_at: release.created_at,
         }),
         processes,
-        urls: running.map(|release| urls(input, release)).unwrap_or_default(),
+        urls,
         unrouted: plan.blocked.iter().filter_map(unrouted).collect(),
         security_not_enforced: input
             .observed
@@ -51,6 +51,17 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
     };
     let status = Status { observed_generation: meta.generation, conditions: conditions.into_vec(), detail };
     Assessment { status, recheck }
+}
+
+/// What was last reported, when a service cannot be read now.
+fn last_seen(input: &EnvironmentInput<'_>) -> Option<EnvironmentDetail> {
+    let unseen = |service: &Observed<_>| matches!(service, Observed::Unknown { .. });
+    if !input.observed.services.values().any(unseen) {
+        return None;
+    }
+    let last: Status<EnvironmentDetail> =
+        serde_json::from_value(input.desired.environment.status.clone()).ok()?;
+    Some(last.detail)
 }
 
 fn unrouted(blocked: &Blocked) -> Option<UnroutedDomain> {
@@ -110,6 +121,10 @@ fn conclude(
     {
         conditions.degraded(missing_reason(processes), missing.clone());
     }
+    if let Some(why) = waits_too_long(input, plan) {
+        conditions.stalled(Reason::DeadlineExceeded, why);
+        return Some(RECHECK_WAITING);
+    }
     if conditions.blocked(plan) {
         let waits = plan.blocked.iter().any(Blocked::passes_by_itself);
         return if waits { Some(RECHECK_WAITING) } else { missing.map(|_| RECHECK_DEGRADED) };
@@ -143,6 +158,18 @@ fn conclude(
             }
         },
     }
+}
+
+/// What a release waits for that could not even be sent within its deadline. It goes on when that passes, but nobody should be
+/// told for ever that it soon will.
+fn waits_too_long(input: &EnvironmentInput<'_>, plan: &Plan) -> Option<String> {
+    let newest = input.desired.releases.first().filter(|newest| !newest.verdict.is_final())?;
+    let deadline = input.desired.environment.spec.rollout.deadline;
+    let waited = input.now.duration_since(newest.created_at);
+    let too_long =
+        u128::try_from(waited.as_millis()).is_ok_and(|millis| millis > u128::from(deadline.millis()));
+    let waiting = plan.blocked.iter().find(|b| matches!(b, Blocked::DependencyNotReady { .. }))?;
+    too_long.then(|| format!("{waiting}; release {} could not be sent for {deadline}", newest.version))
 }
 
 fn rolling_out(release: &Release, processes: &BTreeMap<ProcessName, ProcessStatus>) -> String {
@@ -181,11 +208,11 @@ fn urls(input: &EnvironmentInput<'_>, release: &Release) -> Vec<String> {
     for (name, process) in &release.content.processes {
         let Some((live, _)) = services::health(input, name, &release.content) else { continue };
         let (routes, _) = routes(input.settings, input.desired, name, process);
-        let live_rule =
-            |name: &str| live.spec.labels.contains_key(&format!("traefik.http.routers.{name}.rule"));
-        urls.extend(
-            routes.iter().filter(|route| live_rule(&route.name)).map(|route| route.url(&input.settings.edge)),
-        );
+        let is_live = |route: &&Route| {
+            let rule = live.spec.labels.get(&format!("traefik.http.routers.{}.rule", route.name));
+            rule.is_some_and(|rule| *rule == route.rule())
+        };
+        urls.extend(routes.iter().filter(is_live).map(|route| route.url(&input.settings.edge)));
     }
     urls
 }

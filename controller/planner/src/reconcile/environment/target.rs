@@ -1,9 +1,5 @@
 //! Which release should run?
 
-use std::collections::BTreeMap;
-
-use skep_schemas::ProcessName;
-
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, PlanChoice};
 use crate::formation::{self, Formation};
@@ -11,15 +7,15 @@ use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, Relea
 use crate::settings::Settings;
 use crate::step::{Blocked, NewRelease, Plan, VerdictChange};
 
-/// The release that should run, and how much of it.
+/// The release that should run.
 #[derive(Debug)]
 pub(super) struct Target {
     /// Its number.
     pub(super) version: ReleaseVersion,
     /// What it runs.
     pub(super) content: ReleaseContent,
-    /// How many instances of each process.
-    pub(super) instances: BTreeMap<ProcessName, u32>,
+    /// It failed, and there is no release to return to.
+    pub(super) given_up: bool,
 }
 
 /// The formation that the manifests ask for now.
@@ -51,8 +47,6 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
             return None;
         }
     };
-    let instances =
-        formation.processes.iter().map(|(name, process)| (name.clone(), process.instances)).collect();
     let content = match candidate(input, formation) {
         Ok(content) => content,
         Err(blocked) => {
@@ -61,25 +55,25 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
         }
     };
     let newest = input.desired.releases.first();
-    let (version, content) = match newest {
-        Some(newest) if newest.content == content => existing(input, newest, plan),
+    match newest {
+        Some(newest) if newest.content == content => Some(existing(input, newest, plan)),
         newest => {
             let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
             let why = newest
                 .map_or_else(|| "first release".to_owned(), |newest| differences(&newest.content, &content));
             plan.release = Some(NewRelease { version, content: content.clone(), why });
-            (version, content)
+            Some(Target { version, content, given_up: false })
         }
-    };
-    Some(Target { version, content, instances })
+    }
 }
 
 /// The newest release is what the manifests ask for: it should run, unless it failed.
-fn existing(
-    input: &EnvironmentInput<'_>,
-    newest: &Release,
-    plan: &mut Plan,
-) -> (ReleaseVersion, ReleaseContent) {
+fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> Target {
+    let run = |release: &Release, given_up| Target {
+        version: release.version,
+        content: release.content.clone(),
+        given_up,
+    };
     let verdict = match &newest.verdict {
         Verdict::Pending => verdict::verdict(input, newest),
         known => known.clone(),
@@ -88,7 +82,7 @@ fn existing(
         plan.verdicts.push(VerdictChange { release: newest.version, verdict: verdict.clone() });
     }
     let Some(why) = verdict.failure() else {
-        return (newest.version, newest.content.clone());
+        return run(newest, false);
     };
     let good = last_good(input.desired);
     plan.blocked.push(Blocked::ReleaseFailed {
@@ -97,7 +91,7 @@ fn existing(
         why: why.to_owned(),
     });
     // Without a release to go back to, the failed one stays as it is: taking it away would not help anyone find out why.
-    good.map_or_else(|| (newest.version, newest.content.clone()), |good| (good.version, good.content.clone()))
+    good.map_or_else(|| run(newest, true), |good| run(good, false))
 }
 
 /// The newest release that worked.

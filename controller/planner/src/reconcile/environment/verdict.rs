@@ -2,8 +2,10 @@
 //!
 //! Swarm's own word is not enough. It says `completed` for the last update of one service only, has no deadline for tasks that
 //! never start, and forgets a rolled-back spec altogether. A verdict therefore looks at every process and at the clock, and is
-//! recorded once.
+//! recorded once. Nothing is decided while a part of it cannot be seen, and the time before a release was sent does not count
+//! against it: a controller that was away for an hour must not find that everything has failed meanwhile.
 
+use jiff::Timestamp;
 use skep_schemas::{Duration, ProcessName};
 
 use super::target::last_good;
@@ -11,13 +13,16 @@ use super::{EnvironmentInput, ReleaseProcess};
 use crate::health::{Rollout, ServiceHealth, update_started_at};
 use crate::inventory::ObjectKind;
 use crate::naming;
+use crate::observed::Observed;
 use crate::release::{Release, Verdict};
 use crate::render::monitor;
 use crate::swarm::Service;
 
 /// How far the engine's clock and the database's may be apart. Only used to tell a roll-back of this release from one of an
-/// earlier release that is still shown on the service.
-const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+/// earlier release that is still shown on the service. It is small, because the two mistakes differ: to believe of a release what
+/// was said of an earlier one fails it without a trial, while not to believe it sends it once more, at most until the difference
+/// of the clocks has passed since the release was made.
+const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// The verdict on a pending release as of now; `Pending` while nothing is certain.
 pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdict {
@@ -25,8 +30,12 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         Some(_) => Verdict::RolledBack { reason },
         None => Verdict::Failed { reason },
     };
+    if !is_seen(input, release) {
+        return Verdict::Pending;
+    }
+    let deadline = input.desired.environment.spec.rollout.deadline;
     let mut all_done = true;
-    let mut last_error = None;
+    let mut overdue = None;
     for (name, process) in &release.content.processes {
         let Some((service, health)) = super::services::health(input, name, &release.content) else {
             all_done = false;
@@ -52,19 +61,47 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         }
         if !is_done(input, release, name, process, service, &health) {
             all_done = false;
-            last_error = last_error
-                .or_else(|| health.last_error.map(|error| format!("process {name}: {}", error.message)));
+            let late = |begun: Timestamp| input.now.duration_since(begun) > signed(deadline);
+            if overdue.is_none() && begun_at(release, service).is_some_and(late) {
+                let why = health.last_error.map(|error| error.message);
+                let why = why.unwrap_or_else(|| "its instances did not start".to_owned());
+                overdue = Some(format!("not done after {deadline}: process {name}: {why}"));
+            }
         }
     }
-    if all_done {
-        return Verdict::Succeeded;
+    match overdue {
+        _ if all_done => Verdict::Succeeded,
+        Some(why) => failed(why),
+        None => Verdict::Pending,
     }
-    let deadline = input.desired.environment.spec.rollout.deadline;
-    if input.now.duration_since(release.created_at) > signed(deadline) {
-        let why = last_error.unwrap_or_else(|| "its instances did not start".to_owned());
-        return failed(format!("not done after {deadline}: {why}"));
+}
+
+/// Could everything be read that the verdict depends on?
+fn is_seen(input: &EnvironmentInput<'_>, release: &Release) -> bool {
+    let environment = input.desired.environment.meta.key.name();
+    let unknown = |name: &ProcessName| {
+        let service = naming::service(&input.desired.org, environment, name);
+        matches!(input.observed.services.get(&service), Some(Observed::Unknown { .. }))
+    };
+    let nodes_matter = release.content.region.is_some();
+    let nodes_seen = !matches!(input.observed.nodes, Observed::Unknown { .. });
+    !release.content.processes.keys().any(unknown) && (nodes_seen || !nodes_matter)
+}
+
+/// Since when the service has been running, or trying to run, this release; `None` while it was not given to it.
+fn begun_at(release: &Release, service: &Service) -> Option<Timestamp> {
+    if !runs(release, service) {
+        return None;
     }
-    Verdict::Pending
+    let written = || service.updated_at.parse().or_else(|_| service.created_at.parse()).ok();
+    let begun = update_started_at(service).or_else(written).unwrap_or(release.created_at);
+    Some(begun.max(release.created_at))
+}
+
+/// Is the service's spec that of the release?
+fn runs(release: &Release, service: &Service) -> bool {
+    let label = service.spec.labels.get(naming::LABEL_RELEASE);
+    label.is_some_and(|label| *label == release.version.to_string())
 }
 
 /// Was this release the last that Skep sent to the service?
@@ -96,18 +133,13 @@ fn is_done(
     service: &Service,
     health: &ServiceHealth,
 ) -> bool {
-    let of_this_release = service
-        .spec
-        .labels
-        .get(naming::LABEL_RELEASE)
-        .is_some_and(|label| *label == release.version.to_string());
-    let wanted = super::status::wanted_instances(input, name);
-    if !of_this_release || health.rollout != Rollout::Settled || health.updated < wanted {
+    let wanted = super::services::wanted_instances(input, name);
+    if !runs(release, service) || health.rollout != Rollout::Settled || health.updated < wanted {
         return false;
     }
     // A health check has spoken, or Swarm has watched the update for as long as its monitor says. Otherwise wait as long.
     let watched = process.health_check.is_some() || service.update_status.is_some() || wanted == 0;
-    let long_enough = |since: jiff::Timestamp| input.now.duration_since(since) >= signed(monitor(process));
+    let long_enough = |since: Timestamp| input.now.duration_since(since) >= signed(monitor(process));
     watched || health.updated_since.is_some_and(long_enough)
 }
 
