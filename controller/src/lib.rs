@@ -17,6 +17,7 @@ mod observe;
 mod preview;
 mod reconciler;
 pub mod serve;
+mod unkept;
 mod wake;
 
 pub use config::{ConfigError, ServeConfig};

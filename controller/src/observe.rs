@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use skep_planner::health::ContainerVerdict;
+use skep_planner::health::{ContainerVerdict, ended_by_itself};
 use skep_planner::naming::{self, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
@@ -189,7 +189,7 @@ impl Observer {
         tasks: &BTreeMap<ServiceId, Vec<Task>>,
     ) -> BTreeMap<ContainerId, ContainerVerdict> {
         let mut failed: Vec<&Task> =
-            tasks.values().flatten().filter(|task| !task.status.err.is_empty()).collect();
+            tasks.values().flatten().filter(|task| ended_by_itself(task)).collect();
         failed.sort_by(|a, b| b.status.timestamp.cmp(&a.status.timestamp));
         let containers = failed
             .into_iter()
@@ -244,6 +244,7 @@ fn verdict(container: &Container) -> ContainerVerdict {
     let failed = probes.iter().rev().find(|probe| probe.exit_code != 0);
     ContainerVerdict {
         out_of_memory: container.state.oom_killed,
+        unhealthy: container.state.health.as_ref().is_some_and(|health| health.status == "unhealthy"),
         health_output: failed.map(|probe| probe.output.clone()),
     }
 }

@@ -19,6 +19,7 @@ use crate::desired::{self, Desired};
 use crate::error::{PassError, chain};
 use crate::events;
 use crate::observe::Observer;
+use crate::unkept::Unkept;
 
 /// How many plans one pass makes before it lets others have their turn. Making an organisation takes three (network, anchor,
 /// connection); a conflict costs one more.
@@ -31,6 +32,7 @@ pub(crate) struct ResourceReconciler {
     executor: Executor,
     settings: Arc<Settings>,
     fence: Fence,
+    unkept: Unkept,
 }
 
 /// What one round came to.
@@ -51,7 +53,7 @@ impl ResourceReconciler {
         fence: Fence,
     ) -> Self {
         let executor = Executor::new(swarm, store.clone());
-        Self { store, observer, executor, settings, fence }
+        Self { store, observer, executor, settings, fence, unkept: Unkept::default() }
     }
 
     async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
@@ -81,7 +83,9 @@ impl ResourceReconciler {
         let seen = Seen::look(&self.observer, &self.settings, desired).await;
         let now = Timestamp::now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
+        self.unkept.hold_back(&mut plan);
         if plan.is_quiet() {
+            self.unkept.kept(&plan.key);
             return self.settle(&seen, &plan, now).await.map(Round::Settled);
         }
         let key = plan.key.clone();
@@ -89,6 +93,7 @@ impl ResourceReconciler {
         match executed.map_err(|source| PassError::Execute { key: key.clone(), source })? {
             Execution::Done { row_gone: true } => Ok(Round::Settled(Outcome::AwaitChange)),
             Execution::Done { row_gone: false } => {
+                self.unkept.done(&plan);
                 self.tell(&seen, events::of_plan(&plan)).await?;
                 Ok(Round::Again)
             }

@@ -107,6 +107,8 @@ reasons! {
     SecretUnreadable,
     /// A step failed and will be tried again.
     StepFailed,
+    /// The engine accepts part of what it is asked for and does not keep it.
+    NotKept,
 }
 
 impl fmt::Display for Reason {

@@ -56,6 +56,11 @@ pub fn task(spec: &TaskSpec) -> TaskSpec {
             }
         }
     }
+    // Named by the engine as soon as there is a policy (a pointer in Go that it always sets).
+    if let Some(policy) = &mut spec.restart_policy {
+        policy.extra = Extra::new();
+        policy.max_attempts.get_or_insert(0);
+    }
     // An empty placement constrains nothing. The engine adds nothing to it, but other writers do.
     if spec.placement.as_ref().is_some_and(|placement| {
         placement.constraints.is_empty() && placement.preferences.is_empty() && placement.max_replicas == 0

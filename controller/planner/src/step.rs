@@ -282,6 +282,13 @@ pub enum Blocked {
         /// Will it be tried again by itself?
         retried: bool,
     },
+    /// The engine accepted a change and does not keep it; asking again would restart tasks for nothing.
+    NotKept {
+        /// The object.
+        object: String,
+        /// The fields, as JSON pointers.
+        pointers: Vec<String>,
+    },
     /// The rendered spec is larger than the engine can store and still update.
     SpecTooLarge {
         /// The object.
@@ -306,6 +313,7 @@ impl Blocked {
             Self::ForeignObject { .. } => Reason::ForeignObject,
             Self::NetworkPoolExhausted | Self::EdgeAddressesExhausted { .. } => Reason::NetworkPoolExhausted,
             Self::StepFailed { .. } => Reason::StepFailed,
+            Self::NotKept { .. } => Reason::NotKept,
             Self::Unobserved { .. } => Reason::EngineUnavailable,
             Self::WaitingForDependents { .. } | Self::StillInUse { .. } => Reason::WaitingForDependents,
         }
@@ -330,6 +338,7 @@ impl Blocked {
             | Self::EdgeAddressesExhausted { .. }
             | Self::RouteInvalid { .. }
             | Self::StepFailed { retried: false, .. }
+            | Self::NotKept { .. }
             | Self::SpecTooLarge { .. } => false,
         }
     }
@@ -363,6 +372,13 @@ impl fmt::Display for Blocked {
             Self::RouteInvalid { domain, why } => write!(f, "domain {domain} cannot be routed: {why}"),
             Self::StepFailed { why, retried: true, .. } => write!(f, "{why}; it will be tried again"),
             Self::StepFailed { why, retried: false, .. } => f.write_str(why),
+            Self::NotKept { object, pointers } => {
+                write!(
+                    f,
+                    "the engine does not keep {} of {object}; it is not asked again",
+                    pointers.join(", ")
+                )
+            }
             Self::SpecTooLarge { object, bytes } => {
                 write!(
                     f,

@@ -84,6 +84,15 @@ impl Installation {
         binary::workspace().join("examples").join(name).to_string_lossy().into_owned()
     }
 
+    /// What a person would look at first when something is wrong: tasks, containers, and the server's log.
+    pub fn report(&self) -> String {
+        let ask = |args: &[&str]| self.docker(args).unwrap_or_else(|error| format!("{error:#}"));
+        let services = ask(&["service", "ls", "--quiet"]);
+        let mut tasks = vec!["service", "ps", "--no-trunc"];
+        tasks.extend(services.lines());
+        format!("{}\n{}\n{}", ask(&tasks), ask(&["ps", "--all", "--no-trunc"]), self.skep.logs())
+    }
+
     /// The output of the engine's client.
     pub fn docker(&self, args: &[&str]) -> Result<String> {
         self.engine.docker_ok(args)

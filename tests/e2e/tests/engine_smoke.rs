@@ -11,7 +11,7 @@ fn the_example_is_served(version: EngineVersion) -> Result<()> {
     let examples = installation.examples("hello");
 
     let applied = installation.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "120s"])?;
-    assert_eq!(applied.code, 0, "{}{}\n{}", applied.out, applied.err, installation.skep.logs());
+    assert_eq!(applied.code, 0, "{}{}\n{}", applied.out, applied.err, installation.report());
 
     let page = installation.wait_for_status("hello.localhost", 200, Duration::from_secs(30))?;
     assert!(page.body.contains("v1"), "{}", page.body);

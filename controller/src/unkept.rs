@@ -1,0 +1,69 @@
+//! Changes that the engine accepts and does not keep.
+//!
+//! Engines drop fields that they do not know and rewrite others. The normaliser knows all of these that are known to us; for one
+//! that is not, a plan would find the same difference again right after it was carried out, and every further attempt would
+//! restart tasks for nothing. So what a plan changes is remembered, and when the very next plan wants the same change again, it
+//! is held back and named instead of repeated. It is tried again when the difference becomes another one, for example because the
+//! manifest changed, and after a restart of the controller.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use skep_planner::{Blocked, FieldChange, ObjectRef, Op, Plan, Step};
+use skep_schemas::ResourceKey;
+
+/// How many objects are remembered. The oldest names go first; forgetting one costs one more attempt.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// What was changed last, by object, and whether it came back.
+#[derive(Default)]
+pub(crate) struct Unkept {
+    known: Mutex<BTreeMap<(ResourceKey, ObjectRef), Attempt>>,
+}
+
+struct Attempt {
+    changes: Vec<FieldChange>,
+    came_back: bool,
+}
+
+impl Unkept {
+    /// Notes what a plan that was carried out changed.
+    pub(crate) fn done(&self, plan: &Plan) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for step in updates(plan) {
+            let attempt = Attempt { changes: step.changes.clone(), came_back: false };
+            known.insert((plan.key.clone(), step.object.clone()), attempt);
+        }
+        while known.len() > REMEMBERED_MAX {
+            known.pop_first();
+        }
+    }
+
+    /// Nothing differs any more: whatever was changed was kept.
+    pub(crate) fn kept(&self, key: &ResourceKey) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(owner, _), attempt| owner != key || attempt.came_back);
+    }
+
+    /// Takes out of a plan what was just done and came back, and says so.
+    pub(crate) fn hold_back(&self, plan: &mut Plan) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = plan.key.clone();
+        let mut blocked = Vec::new();
+        plan.steps.retain(|step| {
+            let Some(attempt) = known.get_mut(&(key.clone(), step.object.clone())) else { return true };
+            if step.changes.is_empty() || attempt.changes != step.changes {
+                return true;
+            }
+            attempt.came_back = true;
+            let pointers = step.changes.iter().map(|change| change.pointer.clone()).collect();
+            blocked.push(Blocked::NotKept { object: step.object.to_string(), pointers });
+            false
+        });
+        plan.blocked.extend(blocked);
+    }
+}
+
+fn updates(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.steps.iter().filter(|step| matches!(step.op, Op::UpdateService { .. }))
+}
