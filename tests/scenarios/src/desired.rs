@@ -1,0 +1,72 @@
+//! From the store to what the planner wants to know about one resource.
+
+use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
+use skep_planner::reconcile::organization::OrganizationDesired;
+use skep_planner::reconcile::secret::SecretDesired;
+use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretSpec};
+use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope};
+
+use crate::store::Store;
+
+pub(crate) fn organization(store: &Store, key: &ResourceKey) -> Option<OrganizationDesired> {
+    let organization: Resource<OrganizationSpec> = store.typed(key)?;
+    let org = OrgName::try_from(key.name()).ok()?;
+    let uid = organization.meta.uid;
+    Some(OrganizationDesired {
+        subnet: store.subnet(uid),
+        dependents: store.dependents(&org),
+        inventory: store.inventory(uid),
+        org,
+        organization,
+    })
+}
+
+pub(crate) fn secret(store: &Store, key: &ResourceKey) -> Option<SecretDesired> {
+    let secret: Resource<SecretSpec> = store.typed(key)?;
+    let org = key.org()?;
+    Some(SecretDesired {
+        current: store.secret_facts(org).get(key.name()).cloned(),
+        in_use: store.secrets_in_use(org),
+        referrers: store.referrers(key).iter().map(|referrer| referrer.meta.key.to_string()).collect(),
+        inventory: store.inventory(secret.meta.uid),
+        secret,
+    })
+}
+
+pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<EnvironmentDesired> {
+    let environment: Resource<EnvironmentSpec> = store.typed(key)?;
+    let org = key.org()?.clone();
+    let organization: Option<Resource<OrganizationSpec>> = store.typed(&ResourceKey::organization(&org));
+    let inherited = organization.as_ref().and_then(|organization| organization.spec.plan.clone());
+    let plan = match environment.spec.plan.clone().or(inherited) {
+        None => PlanChoice::None,
+        Some(name) => {
+            let key = ResourceKey::new(Scope::Platform, Kind::Plan, name.clone()).ok()?;
+            let found = store.typed::<PlanSpec>(&key);
+            found.map_or(PlanChoice::Missing(name), |plan| PlanChoice::Found(Box::new(plan)))
+        }
+    };
+    let app = key.sibling(Kind::App, environment.spec.app.clone());
+    let referrers = store.referrers(key).into_iter().map(|referrer| referrer.meta.key.clone());
+    let domains = referrers.filter(|referrer| referrer.kind() == Kind::Domain);
+    Some(EnvironmentDesired {
+        app: app.and_then(|app| store.typed::<AppSpec>(&app)),
+        plan,
+        secrets: store.secret_facts(&org),
+        domains: domains.filter_map(|domain| store.typed(&domain)).collect(),
+        releases: store.releases(environment.meta.uid),
+        inventory: store.inventory(environment.meta.uid),
+        environment,
+        org,
+        organization,
+    })
+}
+
+pub(crate) fn domain(
+    store: &Store,
+    key: &ResourceKey,
+) -> Option<(Resource<DomainSpec>, Option<Resource<EnvironmentSpec>>)> {
+    let domain: Resource<DomainSpec> = store.typed(key)?;
+    let environment = key.sibling(Kind::Environment, domain.spec.environment.clone());
+    Some((domain, environment.and_then(|environment| store.typed(&environment))))
+}

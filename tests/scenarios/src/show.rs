@@ -1,0 +1,110 @@
+//! What the commands say.
+
+use std::fmt::Write;
+
+use skep_planner::step::Cost;
+use skep_planner::view::PlanView;
+use skep_planner::{Step, Verdict};
+use skep_schemas::kind::{AnyStatus, EnvironmentDetail, Status};
+use skep_schemas::{Condition, ConditionStatus, Resource};
+
+use crate::world::PlanReport;
+
+/// What one plan did, one line per thing.
+pub(crate) fn done(report: &PlanReport) -> String {
+    let PlanReport { plan, steps, trouble } = report;
+    let mut text = String::new();
+    for change in &plan.verdicts {
+        let verdict = match &change.verdict {
+            Verdict::Pending => "pending".to_owned(),
+            Verdict::Succeeded => "succeeded".to_owned(),
+            Verdict::RolledBack { reason } => format!("rolled back: {reason}"),
+            Verdict::Failed { reason } => format!("failed: {reason}"),
+            Verdict::Superseded => "superseded".to_owned(),
+        };
+        let _ = writeln!(text, "{}: = release {} {verdict}", plan.key, change.release);
+    }
+    if let Some(release) = PlanView::of(plan).release {
+        let _ = writeln!(text, "{}: * release {} ({})", plan.key, release.version, release.why);
+    }
+    for step in plan.steps.iter().take(*steps) {
+        let _ = writeln!(text, "{}: {}", plan.key, step_line(step));
+    }
+    if let Some(trouble) = trouble {
+        let _ = writeln!(text, "{}: ! {trouble}", plan.key);
+    } else {
+        for object in &plan.forget {
+            let _ = writeln!(text, "{}: forget {object}", plan.key);
+        }
+        if plan.finalized {
+            let _ = writeln!(text, "{}: gone", plan.key);
+        }
+    }
+    text
+}
+
+fn step_line(step: &Step) -> String {
+    let (verb, object, why) = (step.op.verb(), &step.object, &step.why);
+    match step.cost {
+        Cost::Create | Cost::Delete => format!("{verb} {object} ({why})"),
+        cost @ (Cost::NoRestart | Cost::Scale { .. } | Cost::RollingRestart { .. }) => {
+            format!("{verb} {object} [{cost}] ({why})")
+        }
+    }
+}
+
+/// What a resource's status says.
+pub(crate) fn status(resource: &Resource) -> String {
+    let Ok(seen) = serde_json::from_value::<AnyStatus>(resource.status.clone()) else {
+        return "no status yet".to_owned();
+    };
+    let mut text = String::new();
+    for condition in &seen.conditions {
+        let _ = writeln!(text, "{}", condition_line(condition));
+    }
+    if let Ok(status) = serde_json::from_value::<Status<EnvironmentDetail>>(resource.status.clone()) {
+        environment(&mut text, &status.detail);
+    }
+    if let Some(url) = seen.detail.get("url").and_then(|url| url.as_str()) {
+        let _ = writeln!(text, "url {url}");
+    }
+    for edge in seen.detail.get("edges").and_then(|edges| edges.as_array()).into_iter().flatten() {
+        let _ = writeln!(text, "edge {} at {}", edge["container"], edge["address"]);
+    }
+    text
+}
+
+fn condition_line(condition: &Condition) -> String {
+    let holds = match condition.status {
+        ConditionStatus::True => "",
+        ConditionStatus::False => "not ",
+        ConditionStatus::Unknown => "unknown whether ",
+    };
+    format!("{holds}{:?} ({}): {}", condition.kind, condition.reason, condition.message)
+}
+
+fn environment(text: &mut String, detail: &EnvironmentDetail) {
+    if let Some(release) = &detail.release {
+        let _ = writeln!(text, "release v{}", release.version);
+    }
+    for (name, process) in &detail.processes {
+        let _ = write!(
+            text,
+            "{name}: {} wanted, {} running, {} updated",
+            process.desired, process.running, process.updated
+        );
+        let _ = match &process.last_error {
+            Some(error) => writeln!(text, "; {}", error.message),
+            None => writeln!(text),
+        };
+    }
+    for url in &detail.urls {
+        let _ = writeln!(text, "at {url}");
+    }
+    for unrouted in &detail.unrouted {
+        let _ = writeln!(text, "domain {} is not routed: {}", unrouted.domain, unrouted.why);
+    }
+    for what in &detail.security_not_enforced {
+        let _ = writeln!(text, "not enforced: {what}");
+    }
+}

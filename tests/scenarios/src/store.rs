@@ -1,0 +1,317 @@
+//! What Postgres would keep: resources, releases, the inventory, versions of secrets and subnets.
+//!
+//! The rules are those of the store crate, without its database: a spec that did not change bumps no generation, a new release
+//! supersedes the pending one, a verdict is recorded once, the note of what was sent is taken back by a step that certainly had no effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail, ensure};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use skep_planner::reconcile::secret::SecretFacts;
+use skep_planner::{
+    InventoryEntry, NetworkPool, ObjectRef, Op, OrgSubnet, Plan, Release, ReleaseVersion, Step, Verdict,
+    naming,
+};
+use skep_schemas::kind::KindSpec;
+use skep_schemas::{
+    AnySpec, Finalizer, Generation, Kind, Manifest, Meta, OrgName, Owner, Resource, ResourceKey,
+    ResourceName, Revision, Uid,
+};
+use uuid::Uuid;
+
+/// Desired state and the controller's memory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: NetworkPool,
+    resources: BTreeMap<ResourceKey, Resource>,
+    releases: BTreeMap<Uid, Vec<Release>>,
+    inventory: BTreeMap<(Uid, ObjectRef), InventoryEntry>,
+    digests: BTreeMap<Uid, Vec<String>>,
+    subnets: BTreeMap<Uid, OrgSubnet>,
+    uids: u128,
+    revision: i64,
+}
+
+impl Store {
+    /// An empty store.
+    pub const fn new(pool: NetworkPool) -> Self {
+        Self {
+            pool,
+            resources: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            inventory: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            subnets: BTreeMap::new(),
+            uids: 0,
+            revision: 0,
+        }
+    }
+
+    /// Writes manifests, those that are referred to first, as the order in which identities are given must not depend on files.
+    pub fn apply(&mut self, mut manifests: Vec<Manifest>, now: Timestamp) -> Result<()> {
+        manifests.sort_by(|a, b| (a.key.kind(), &a.key).cmp(&(b.key.kind(), &b.key)));
+        self.revision += 1;
+        manifests.into_iter().try_for_each(|manifest| self.write(manifest, now))
+    }
+
+    fn write(&mut self, manifest: Manifest, now: Timestamp) -> Result<()> {
+        let Manifest { key, labels, annotations, spec } = manifest;
+        let value = secret_digest(&key, &spec);
+        let json = spec.to_json()?;
+        let spec = AnySpec::from_json(key.kind(), json.clone())?;
+        let revision = Revision::new(self.revision);
+        if let Some(old) = self.resources.get_mut(&key) {
+            if old.meta.is_deleting() {
+                bail!("{key} is being deleted");
+            }
+            let digests = self.digests.entry(old.meta.uid).or_default();
+            let new_value = value.filter(|value| digests.last() != Some(value));
+            let changed = old.spec.to_json()? != json || new_value.is_some();
+            digests.extend(new_value);
+            let generation = old.meta.generation.get() + i64::from(changed);
+            old.meta.generation = Generation::new(generation);
+            (old.meta.labels, old.meta.annotations, old.meta.updated_at) = (labels, annotations, now);
+            (old.meta.revision, old.spec) = (revision, spec);
+            return Ok(());
+        }
+        if key.org().is_some_and(|org| !self.resources.contains_key(&ResourceKey::organization(org))) {
+            bail!("{key}: its organisation does not exist");
+        }
+        self.uids += 1;
+        let uid = Uid::from_uuid(Uuid::from_u128(self.uids));
+        self.digests.insert(uid, value.into_iter().collect());
+        if key.kind() == Kind::Organization {
+            let taken: BTreeSet<OrgSubnet> = self.subnets.values().copied().collect();
+            self.subnets
+                .extend(self.pool.subnets().find(|subnet| !taken.contains(subnet)).map(|found| (uid, found)));
+        }
+        let finalizers = match key.kind() {
+            Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
+            Kind::Plan | Kind::App | Kind::Domain => BTreeSet::new(),
+        };
+        let meta = Meta {
+            key: key.clone(),
+            uid,
+            labels,
+            annotations,
+            generation: Generation::new(1),
+            revision,
+            finalizers,
+            deletion_requested_at: None,
+            managed_by: Owner::Api,
+            created_at: now,
+            updated_at: now,
+        };
+        self.resources.insert(key, Resource { meta, spec, status: serde_json::Value::Null });
+        Ok(())
+    }
+
+    /// Asks for deletion; an organisation takes everything in it along.
+    pub fn delete(&mut self, key: &ResourceKey, now: Timestamp) -> Result<()> {
+        if !self.resources.contains_key(key) {
+            bail!("{key} does not exist");
+        }
+        let org: Option<OrgName> =
+            if key.kind() == Kind::Organization { OrgName::try_from(key.name()).ok() } else { None };
+        let named = |found: &ResourceKey| found == key || (org.is_some() && found.org() == org.as_ref());
+        let marked: Vec<ResourceKey> = self.resources.keys().filter(|found| named(found)).cloned().collect();
+        for key in marked {
+            if let Some(resource) = self.resources.get_mut(&key) {
+                if resource.meta.finalizers.is_empty() {
+                    self.remove(&key);
+                } else {
+                    resource.meta.deletion_requested_at = Some(now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &ResourceKey) {
+        let Some(removed) = self.resources.remove(key) else { return };
+        let uid = removed.meta.uid;
+        self.releases.remove(&uid);
+        self.digests.remove(&uid);
+        self.subnets.remove(&uid);
+        self.inventory.retain(|(owner, _), _| *owner != uid);
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> Vec<ResourceKey> {
+        self.resources.keys().cloned().collect()
+    }
+
+    /// One resource.
+    pub fn get(&self, key: &ResourceKey) -> Option<&Resource> {
+        self.resources.get(key)
+    }
+
+    /// One resource by its kind's own type.
+    pub fn typed<S: KindSpec + TryFrom<AnySpec>>(&self, key: &ResourceKey) -> Option<Resource<S>> {
+        let Resource { meta, spec, status } = self.get(key)?.clone();
+        Some(Resource { meta, spec: S::try_from(spec).ok()?, status })
+    }
+
+    /// The resources that refer to one.
+    pub fn referrers(&self, key: &ResourceKey) -> Vec<&Resource> {
+        self.resources.values().filter(|other| other.spec.references(&other.meta.key).contains(key)).collect()
+    }
+
+    /// How many resources an organisation has.
+    pub fn dependents(&self, org: &OrgName) -> u64 {
+        let count = self.resources.keys().filter(|key| key.org() == Some(org)).count();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    /// The subnet of an organisation.
+    pub fn subnet(&self, org: Uid) -> Option<OrgSubnet> {
+        self.subnets.get(&org).copied()
+    }
+
+    /// What was made for a resource.
+    pub fn inventory(&self, owner: Uid) -> Vec<InventoryEntry> {
+        self.inventory.values().filter(|entry| entry.owner == owner).cloned().collect()
+    }
+
+    /// All that was made, for whoever asks whether something is left over.
+    pub fn objects(&self) -> Vec<&ObjectRef> {
+        self.inventory.keys().map(|(_, object)| object).collect()
+    }
+
+    /// The releases that planning looks at, newest first: the newest, the newest that succeeded, and the pending one.
+    pub fn releases(&self, environment: Uid) -> Vec<Release> {
+        let all = self.releases.get(&environment).map_or(&[][..], Vec::as_slice);
+        let newest = all.last().map(|release| release.version);
+        let good =
+            all.iter().rfind(|release| release.verdict == Verdict::Succeeded).map(|release| release.version);
+        let matters = |release: &&Release| {
+            let version = Some(release.version);
+            version == newest || version == good || release.verdict == Verdict::Pending
+        };
+        all.iter().rev().filter(matters).cloned().collect()
+    }
+
+    /// The current values of the secrets of an organisation, those being deleted left out.
+    pub fn secret_facts(&self, org: &OrgName) -> BTreeMap<ResourceName, SecretFacts> {
+        let secrets = self.resources.values().filter(|secret| {
+            let key = &secret.meta.key;
+            key.kind() == Kind::Secret && key.org() == Some(org) && !secret.meta.is_deleting()
+        });
+        let facts = secrets.filter_map(|secret| {
+            let digests = self.digests.get(&secret.meta.uid)?;
+            let object = naming::secret(org, secret.meta.key.name(), digests.last()?);
+            let version = u32::try_from(digests.len()).unwrap_or(u32::MAX);
+            Some((secret.meta.key.name().clone(), SecretFacts { version, object }))
+        });
+        facts.collect()
+    }
+
+    /// The objects of secrets that environments of an organisation may still run with.
+    pub fn secrets_in_use(&self, org: &OrgName) -> BTreeSet<String> {
+        let environments = self.resources.values().filter(|other| other.meta.key.org() == Some(org));
+        let releases = environments.flat_map(|environment| self.releases(environment.meta.uid));
+        releases.flat_map(|release| release.content.secrets).map(|secret| secret.object).collect()
+    }
+
+    /// Records what a plan decides: verdicts, the release and the intents.
+    pub fn begin(&mut self, plan: &Plan, now: Timestamp) -> Result<()> {
+        let releases = self.releases.entry(plan.uid).or_default();
+        for change in &plan.verdicts {
+            let pending = |found: &&mut Release| found.version == change.release && !found.verdict.is_final();
+            if let Some(release) = releases.iter_mut().find(pending) {
+                release.verdict = change.verdict.clone();
+            }
+        }
+        if let Some(new) = &plan.release {
+            if releases.iter().any(|release| release.version >= new.version) {
+                bail!("release {} of {} exists already", new.version, plan.key);
+            }
+            for release in releases.iter_mut().filter(|release| !release.verdict.is_final()) {
+                release.verdict = Verdict::Superseded;
+            }
+            releases.push(Release {
+                version: new.version,
+                content: new.content.clone(),
+                verdict: Verdict::Pending,
+                created_at: now,
+            });
+        }
+        plan.steps.iter().for_each(|step| self.intend(plan.uid, step));
+        Ok(())
+    }
+
+    fn intend(&mut self, owner: Uid, step: &Step) {
+        if !step.op.creates() && !matches!(step.op, Op::UpdateService { .. }) {
+            return;
+        }
+        let object = step.object.clone();
+        let entry = self.inventory.entry((owner, object.clone())).or_insert(InventoryEntry {
+            owner,
+            object,
+            id: None,
+            sent_release: None,
+            address: None,
+        });
+        if let Op::ConnectEdge { address, .. } = &step.op {
+            entry.address = Some(*address);
+        }
+    }
+
+    /// Notes that a step's call is about to be made; gives what was noted as sent before.
+    pub fn started(&mut self, owner: Uid, step: &Step) -> Option<ReleaseVersion> {
+        let entry = self.inventory.get_mut(&(owner, step.object.clone()))?;
+        let before = entry.sent_release;
+        if let Op::CreateService { release: Some(sent), .. } | Op::UpdateService { release: Some(sent), .. } =
+            &step.op
+        {
+            entry.sent_release = Some(*sent);
+        }
+        before
+    }
+
+    /// Notes that a step had its effect, and the id of what it made.
+    pub fn finished(&mut self, owner: Uid, step: &Step, id: Option<String>) {
+        if let (Some(entry), Some(id)) = (self.inventory.get_mut(&(owner, step.object.clone())), id) {
+            entry.id = Some(id);
+        }
+    }
+
+    /// Notes that a step certainly had no effect: what was sent is what was sent before.
+    pub fn without_effect(&mut self, owner: Uid, step: &Step, before: Option<ReleaseVersion>) {
+        if let Some(entry) = self.inventory.get_mut(&(owner, step.object.clone())) {
+            entry.sent_release = before;
+        }
+    }
+
+    /// Forgets objects and lets a row go, as a plan says; never a row that still answers for objects.
+    pub fn conclude(&mut self, plan: &Plan) -> Result<()> {
+        for object in &plan.forget {
+            self.inventory.remove(&(plan.uid, object.clone()));
+        }
+        if plan.finalized {
+            let left = self.inventory(plan.uid);
+            ensure!(left.is_empty(), "{} is to go, but the inventory still has {left:?}", plan.key);
+            self.remove(&plan.key);
+        }
+        Ok(())
+    }
+
+    /// Writes a status. Does it say something new?
+    pub fn write_status(&mut self, key: &ResourceKey, status: serde_json::Value) -> bool {
+        let Some(resource) = self.resources.get_mut(key) else { return false };
+        let new = resource.status != status;
+        resource.status = status;
+        new
+    }
+}
+
+/// The digest of a secret's value. The store's is keyed; here it only has to tell values apart.
+fn secret_digest(key: &ResourceKey, spec: &AnySpec) -> Option<String> {
+    let AnySpec::Secret(secret) = spec else { return None };
+    let mut hash = Sha256::new();
+    hash.update(key.to_string());
+    hash.update(secret.value.as_ref()?.expose_secret());
+    Some(hex::encode(hash.finalize()))
+}

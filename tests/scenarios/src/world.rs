@@ -1,0 +1,290 @@
+//! Store and engine together, and the passes over them: load, look, plan, carry out, look again, say what is so.
+//!
+//! A pass does what the controller's does, without choices of its own: it carries out the steps of a plan in order, stops at the
+//! first that does not succeed, and plans again. Faults that a case asks for happen between the journal and the effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use jiff::{SignedDuration, Timestamp};
+use skep_planner::reconcile::environment::{
+    self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
+};
+use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
+use skep_planner::reconcile::secret::{self, SecretDesired};
+use skep_planner::reconcile::{Assessment, Mode, domain, passive};
+use skep_planner::settings::{AnchorImage, EdgeSettings};
+use skep_planner::swarm::Secret;
+use skep_planner::{Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step};
+use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
+use skep_schemas::{Resource, ResourceKey};
+
+use crate::engine::Engine;
+use crate::store::Store;
+use crate::{desired, observe};
+
+/// How many plans one pass makes before others have their turn; the controller's number.
+const ROUNDS_PER_PASS: u32 = 6;
+
+/// Everything there is in a case.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The operator's decisions.
+    pub settings: Settings,
+    /// The time.
+    pub now: Timestamp,
+    /// Desired state and the controller's memory.
+    pub store: Store,
+    /// The Swarm.
+    pub engine: Engine,
+    /// What shall go wrong at the next step on an object.
+    pub faults: BTreeMap<String, Fault>,
+}
+
+/// What can go wrong with one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The object had changed in the meantime; the engine refuses.
+    Conflict,
+    /// The controller dies after the journal says "started" and before the call.
+    CrashBefore,
+    /// The controller dies after the call and before the journal says "done".
+    CrashAfter,
+}
+
+/// One resource, loaded and observed.
+enum Seen {
+    Organization(Box<OrganizationDesired>, Box<OrganizationObservation>),
+    Secret(Box<SecretDesired>, Observed<Vec<Secret>>),
+    Environment(Box<EnvironmentDesired>, Box<EnvironmentObservation>),
+    Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
+    Passive(Box<Resource>),
+}
+
+/// What one pass did.
+#[derive(Debug, Default)]
+pub struct PassReport {
+    /// The plans that did something.
+    pub done: Vec<PlanReport>,
+    /// Did the status say something new?
+    pub said_something_new: bool,
+    /// When to look again, if not only after a change.
+    pub recheck: Option<Duration>,
+}
+
+/// What one plan did.
+#[derive(Debug)]
+pub struct PlanReport {
+    /// The plan.
+    pub plan: Plan,
+    /// How many of its steps were carried out, or begun.
+    pub steps: usize,
+    /// What stopped it half-way.
+    pub trouble: Option<String>,
+}
+
+impl PassReport {
+    /// Did it change nothing and say nothing new?
+    pub fn is_quiet(&self) -> bool {
+        self.done.is_empty() && !self.said_something_new
+    }
+}
+
+/// How carrying out a plan ended.
+enum Carried {
+    Done,
+    LookAgain(usize, String),
+    Died(usize, String),
+    Refused(usize, Step, String),
+}
+
+impl World {
+    /// An empty store and an empty Swarm at midnight.
+    pub fn new() -> Result<Self> {
+        let pool = NetworkPool::new("10.128.0.0/16".parse()?, 24)?;
+        let settings = Settings {
+            instance: InstanceId::new("skep-1"),
+            pool,
+            default_resources: serde_json::from_value(serde_json::json!({"cpu": "250m", "memory": "128Mi"}))?,
+            edge: EdgeSettings {
+                http_entrypoint: "web".to_owned(),
+                https_entrypoint: "websecure".to_owned(),
+                certificate_resolver: None,
+                public_http_port: 80,
+                public_https_port: 443,
+                anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: vec!["pause".to_owned()] },
+            },
+        };
+        let now = "2026-01-01T00:00:00Z".parse()?;
+        Ok(Self { settings, now, store: Store::new(pool), engine: Engine::new(), faults: BTreeMap::new() })
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, seconds: i64) -> Result<()> {
+        self.now = self.now.checked_add(SignedDuration::from_secs(seconds))?;
+        Ok(())
+    }
+
+    fn look(&self, key: &ResourceKey) -> Option<Seen> {
+        use skep_schemas::Kind;
+        let (store, engine) = (&self.store, &self.engine);
+        Some(match key.kind() {
+            Kind::Organization => {
+                let desired = desired::organization(store, key)?;
+                let observed = observe::organization(engine, &desired);
+                Seen::Organization(Box::new(desired), Box::new(observed))
+            }
+            Kind::Secret => {
+                let desired = desired::secret(store, key)?;
+                let observed = observe::secret(engine, &desired);
+                Seen::Secret(Box::new(desired), observed)
+            }
+            Kind::Environment => {
+                let desired = desired::environment(store, key)?;
+                let observed = observe::environment(engine, &self.settings, &desired);
+                Seen::Environment(Box::new(desired), Box::new(observed))
+            }
+            Kind::Domain => {
+                let (domain, environment) = desired::domain(store, key)?;
+                Seen::Domain(Box::new(domain), environment.map(Box::new))
+            }
+            Kind::App | Kind::Plan => Seen::Passive(Box::new(store.get(key)?.clone())),
+        })
+    }
+
+    /// What would be done for a resource now.
+    pub fn plan(&self, key: &ResourceKey, mode: Mode) -> Result<Plan> {
+        let seen = self.look(key).with_context(|| format!("{key} does not exist"))?;
+        Ok(self.plan_of(&seen, mode))
+    }
+
+    fn plan_of(&self, seen: &Seen, mode: Mode) -> Plan {
+        let settings = &self.settings;
+        match (seen, mode) {
+            (Seen::Organization(desired, observed), Mode::Act) => {
+                organization::plan(settings, desired, observed)
+            }
+            (Seen::Organization(desired, observed), Mode::Preview) => {
+                organization::preview(settings, desired, observed)
+            }
+            (Seen::Secret(desired, observed), _) => secret::plan(settings, desired, observed),
+            (Seen::Environment(desired, observed), mode) => {
+                environment::plan(&EnvironmentInput { settings, mode, desired, observed, now: self.now })
+            }
+            (Seen::Domain(domain, _), _) => empty(&domain.meta),
+            (Seen::Passive(resource), _) => empty(&resource.meta),
+        }
+    }
+
+    fn assess(&self, seen: &Seen, plan: &Plan) -> Result<(serde_json::Value, Option<Duration>)> {
+        let (settings, now) = (&self.settings, self.now);
+        match seen {
+            Seen::Organization(desired, observed) => json(organization::status(desired, observed, plan, now)),
+            Seen::Secret(desired, _) => json(secret::status(desired, plan, now)),
+            Seen::Environment(desired, observed) => {
+                let input = EnvironmentInput { settings, mode: Mode::Act, desired, observed, now };
+                json(environment::status(&input, plan))
+            }
+            Seen::Domain(domain, environment) => {
+                json(domain::status(settings, domain, environment.as_deref(), now))
+            }
+            Seen::Passive(resource) => {
+                json(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
+            }
+        }
+    }
+
+    /// One pass over a resource.
+    pub fn pass(&mut self, key: &ResourceKey) -> Result<PassReport> {
+        let mut report = PassReport::default();
+        for _ in 0..ROUNDS_PER_PASS {
+            let Some(seen) = self.look(key) else { return Ok(report) };
+            let mut plan = self.plan_of(&seen, Mode::Act);
+            if plan.is_quiet() {
+                return self.settle(&seen, &plan, report);
+            }
+            let carried = self.carry_out(&plan)?;
+            let (steps, trouble) = match &carried {
+                Carried::Done => (plan.steps.len(), None),
+                Carried::LookAgain(steps, why) | Carried::Died(steps, why) => (*steps, Some(why.clone())),
+                Carried::Refused(steps, step, why) => {
+                    (*steps, Some(format!("{}: the engine refuses: {why}", step.object)))
+                }
+            };
+            report.done.push(PlanReport { plan: plan.clone(), steps, trouble });
+            match carried {
+                Carried::Done | Carried::LookAgain(..) => {}
+                Carried::Died(..) => return Ok(report),
+                Carried::Refused(_, step, why) => {
+                    let object = step.object.to_string();
+                    plan.blocked.push(Blocked::StepFailed { object, why, retried: true });
+                    plan.steps.clear();
+                    return self.settle(&seen, &plan, report);
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    fn settle(&mut self, seen: &Seen, plan: &Plan, mut report: PassReport) -> Result<PassReport> {
+        let (status, recheck) = self.assess(seen, plan)?;
+        report.said_something_new = self.store.write_status(&plan.key, status);
+        report.recheck = recheck;
+        Ok(report)
+    }
+
+    fn carry_out(&mut self, plan: &Plan) -> Result<Carried> {
+        self.store.begin(plan, self.now)?;
+        for (index, step) in plan.steps.iter().enumerate() {
+            let before = self.store.started(plan.uid, step);
+            let fault = self.faults.remove(&step.object.name);
+            match fault {
+                Some(Fault::Conflict) => {
+                    self.store.without_effect(plan.uid, step, before);
+                    return Ok(Carried::LookAgain(index, format!("{}: conflict", step.object)));
+                }
+                Some(Fault::CrashBefore) => {
+                    return Ok(Carried::Died(index, format!("{}: crash before the call", step.object)));
+                }
+                Some(Fault::CrashAfter) | None => {}
+            }
+            match self.engine.carry_out(step, self.now) {
+                Ok(_) if fault.is_some() => {
+                    return Ok(Carried::Died(index + 1, format!("{}: crash after the call", step.object)));
+                }
+                Ok(id) => self.store.finished(plan.uid, step, id),
+                Err(why) => {
+                    self.store.without_effect(plan.uid, step, before);
+                    return Ok(Carried::Refused(index, step.clone(), why));
+                }
+            }
+        }
+        self.store.conclude(plan)?;
+        Ok(Carried::Done)
+    }
+
+    /// The names of all objects that the plans of all resources would touch, in the order of a run.
+    pub fn plans(&self, mode: Mode) -> Result<Vec<Plan>> {
+        self.store.keys().iter().map(|key| self.plan(key, mode)).collect()
+    }
+
+    /// Objects of ours in the Swarm, for whoever asks whether something is left over.
+    pub fn objects(&self) -> BTreeSet<String> {
+        let engine = &self.engine;
+        let networks = engine.networks.keys().map(|name| format!("network {name}"));
+        let secrets = engine.secrets.keys().map(|name| format!("secret {name}"));
+        let services = engine.services.keys().map(|name| format!("service {name}"));
+        networks.chain(secrets).chain(services).collect()
+    }
+}
+
+fn empty(meta: &skep_schemas::Meta) -> Plan {
+    Plan::empty(meta.key.clone(), meta.uid, meta.generation)
+}
+
+fn json<D: serde::Serialize>(assessment: Assessment<D>) -> Result<(serde_json::Value, Option<Duration>)> {
+    let status =
+        serde_json::to_value(&assessment.status).map_err(|error| anyhow!("a status is JSON: {error}"))?;
+    Ok((status, assessment.recheck))
+}

@@ -1,0 +1,114 @@
+//! The cases of `cases/`, each a test of its own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use skep_scenarios::script::Script;
+use skep_scenarios::stage::Stage;
+
+/// Set to rewrite what the commands say.
+const BLESS: &str = "SKEP_BLESS";
+
+macro_rules! cases {
+    ($($name:ident,)*) => {
+        const CASES: &[&str] = &[$(stringify!($name),)*];
+
+        $(
+            #[test]
+            fn $name() -> Result<()> {
+                perform(stringify!($name))
+            }
+        )*
+    };
+}
+
+cases! {
+    a_change_during_a_roll_out_counts_tasks_that_start,
+    a_changed_variable_restarts_exactly_the_running_tasks,
+    a_deletion_that_was_interrupted_is_finished,
+    a_deploy_that_waits_for_too_long_says_so,
+    a_domain_added_during_a_roll_out_does_not_hide_its_failure,
+    a_domain_added_with_a_release_that_fails_keeps_its_route,
+    a_domain_with_a_wrong_port_complains_alone,
+    a_failed_health_check_rolls_back_and_stays_so,
+    a_first_deploy_waits_for_what_it_needs,
+    a_first_release_that_fails_has_nothing_to_go_back_to,
+    a_foreign_network_of_our_name_is_not_used,
+    a_missing_reference_is_named,
+    a_network_that_became_foreign_does_not_hold_up_deletion,
+    a_new_region_is_not_done_before_tasks_have_moved,
+    a_preview_of_a_new_organisation_shows_all_that_a_run_does,
+    a_process_that_a_failed_release_dropped_comes_back_as_it_was,
+    a_process_that_is_not_in_the_manifest_any_more_is_removed,
+    a_release_is_not_blamed_for_the_time_before_it_was_sent,
+    a_replaced_edge_task_is_connected_again,
+    a_rotated_secret_is_kept_until_the_roll_out_is_final,
+    a_second_failure_without_a_good_release_is_not_a_fight,
+    a_secret_that_is_read_is_not_deleted,
+    a_service_removed_by_hand_is_made_again,
+    a_task_that_waits_for_a_node_is_judged_at_the_deadline,
+    a_value_that_fails_is_removed_and_the_old_one_stays,
+    a_variable_of_one_process_restarts_only_that_process,
+    a_volume_is_never_written_to_by_two_instances,
+    an_edge_task_is_connected_where_the_network_is,
+    an_environment_is_gone_when_its_services_are,
+    an_image_is_resolved_once_and_then_pinned,
+    an_interrupted_deploy_makes_nothing_twice,
+    an_old_engine_enforces_less_and_says_so,
+    an_organisation_is_removed_backwards,
+    an_organisation_without_an_edge_can_be_made_and_removed,
+    an_update_that_met_another_writer_is_planned_again,
+    applying_the_same_again_does_nothing,
+    braces_in_a_variable_stay_what_they_are,
+    errors_of_tasks_are_said_in_words,
+    going_back_by_hand_is_a_new_release_that_restarts_nothing,
+    labels_and_domains_restart_nothing,
+    more_than_the_plan_allows_changes_nothing,
+    no_node_of_the_region_is_said_in_words,
+    no_verdict_is_given_on_what_cannot_be_seen,
+    scaling_starts_and_stops_but_restarts_nothing,
+    tasks_restarted_by_hand_are_not_restarted_again,
+    the_order_of_passes_does_not_matter,
+    what_cannot_be_read_is_not_absent,
+    what_is_not_ours_is_not_touched,
+    what_is_said_of_an_earlier_release_is_not_believed_of_a_later_one,
+    what_others_change_is_changed_back,
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")
+}
+
+fn perform(name: &str) -> Result<()> {
+    let path = directory().join(format!("{}.txt", name.replace('_', "-")));
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let said = Script::parse(&text)?.perform(&mut Stage::new(root)?)?;
+    if said == text {
+        return Ok(());
+    }
+    if std::env::var_os(BLESS).is_some() {
+        return std::fs::write(&path, said).with_context(|| format!("cannot write {}", path.display()));
+    }
+    let (line, (told, now)) = first_difference(&text, &said);
+    bail!("{name}: line {line} is\n  {told}\nbut should be\n  {now}\nreview and accept with {BLESS}=1");
+}
+
+fn first_difference<'a>(text: &'a str, said: &'a str) -> (usize, (&'a str, &'a str)) {
+    let end = std::iter::repeat("(the end)");
+    let lines = text.lines().chain(end.clone()).zip(said.lines().chain(end)).enumerate();
+    let differs = |(_, (old, new)): &(usize, (&str, &str))| old != new;
+    lines.take(text.len() + said.len() + 2).find(differs).map_or((0, ("", "")), |(i, pair)| (i + 1, pair))
+}
+
+#[test]
+fn every_file_in_the_directory_is_a_case() -> Result<()> {
+    for entry in std::fs::read_dir(directory())? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().replace('-', "_");
+        if path.extension().is_some_and(|extension| extension == "txt") && !CASES.contains(&name.as_str()) {
+            bail!("{} is not in the list of cases", path.display());
+        }
+    }
+    Ok(())
+}
