@@ -91,7 +91,10 @@ impl Seen {
     /// What to do.
     pub(crate) fn plan(&self, settings: &Settings, mode: Mode, now: Timestamp) -> Plan {
         match self {
-            Self::Organization(desired, observed) => organization::plan(settings, desired, observed),
+            Self::Organization(desired, observed) => match mode {
+                Mode::Act => organization::plan(settings, desired, observed),
+                Mode::Preview => organization::preview(settings, desired, observed),
+            },
             Self::Secret(desired, observed) => secret::plan(settings, desired, observed),
             Self::Environment(desired, observed) => {
                 environment::plan(&EnvironmentInput { settings, mode, desired, observed, now })
