@@ -114,7 +114,7 @@ async fn secret_facts(
     let current = snapshot.secret_current(org).await?;
     let facts = current.into_iter().filter(|(_, current)| !current.deleting).map(|(name, current)| {
         let object = naming::secret(org, &name, &current.digest);
-        (name, SecretFacts { version: current.version, object })
+        (name, SecretFacts { version: current.version, object, revision: current.revision })
     });
     Ok(facts.collect())
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use skep_api::wire::ResourceView;
 use skep_schemas::Kind;
 use skep_schemas::diagnostic::Style;
-use skep_schemas::kind::{AnyStatus, EnvironmentDetail, Status};
+use skep_schemas::kind::{EnvironmentDetail, Status};
 
 use super::phase::Phase;
 use super::table::{Cell, render};
@@ -128,11 +128,6 @@ pub(crate) fn last_errors(view: &ResourceView) -> Vec<String> {
         process.last_error.as_ref().map(|error| format!("{name}: {}", error.message))
     });
     told.collect()
-}
-
-/// The revision up to which the controller had read what the status rests on, if it says so.
-pub(crate) fn observed_revision(status: &AnyStatus) -> Option<skep_schemas::Revision> {
-    status.detail.get("observedRevision")?.as_i64().map(skep_schemas::Revision::new)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use skep_schemas::{Generation, ResourceKey, Revision, Uid};
 
 use crate::address::key_of;
 use crate::output::phase::{Phase, Report, condition};
-use crate::output::resources::{last_errors, observed_revision};
+use crate::output::resources::last_errors;
 
 pub(crate) mod progress;
 pub(crate) mod run;
@@ -122,7 +122,7 @@ fn report(target: &Target, view: &ResourceView, wanted: ConditionKind) -> Judgem
         Report::Status(status) => status,
     };
     let generation = target.generation.unwrap_or(view.metadata.generation);
-    let behind = target.inputs.zip(observed_revision(&status)).is_some_and(|(inputs, seen)| seen < inputs);
+    let behind = target.inputs.is_some_and(|inputs| status.observed_revision < inputs);
     if status.observed_generation < generation || behind {
         return Judgement::Waiting("the controller has not come to the last change yet".to_owned());
     }

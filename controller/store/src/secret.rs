@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use skep_schemas::kind::SecretValue;
-use skep_schemas::{OrgName, ResourceName, Uid};
+use skep_schemas::{OrgName, ResourceName, Revision, Uid};
 use sqlx::PgConnection;
 
 use crate::error::{Fault, Operation, StoreError};
@@ -21,6 +21,8 @@ pub struct SecretCurrent {
     pub digest: String,
     /// Has deletion been asked for?
     pub deleting: bool,
+    /// The transaction that last wrote the resource.
+    pub revision: Revision,
 }
 
 /// Whose value is written.
@@ -102,7 +104,7 @@ pub(crate) async fn current(
     org: &OrgName,
 ) -> Result<BTreeMap<ResourceName, SecretCurrent>, Fault> {
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT ON (r.name) r.name, r.uid, r.deletion_requested_at IS NOT NULL AS "deleting!", v.version, v.digest
+        r#"SELECT DISTINCT ON (r.name) r.name, r.uid, r.revision, r.deletion_requested_at IS NOT NULL AS "deleting!", v.version, v.digest
            FROM resource r JOIN secret_version v ON v.uid = r.uid
            WHERE r.org = $1 AND r.kind = 'Secret' ORDER BY r.name, v.version DESC"#,
         org.as_str()
@@ -121,6 +123,7 @@ pub(crate) async fn current(
                 version,
                 digest: hex::encode(row.digest),
                 deleting: row.deleting,
+                revision: Revision::new(row.revision),
             },
         );
     }

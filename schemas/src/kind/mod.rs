@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
-use crate::resource::{Generation, ResourceKey};
+use crate::resource::{Generation, ResourceKey, Revision};
 
 mod app;
 mod domain;
@@ -74,6 +74,11 @@ impl Problems {
 pub struct Status<D> {
     /// The generation of the spec that the whole status speaks of.
     pub observed_generation: Generation,
+    /// The newest transaction among those that wrote the resource and everything that it refers to, as far as the status knows
+    /// them. Who changed an App waits for an Environment whose status has seen that revision, because the Environment's own
+    /// generation does not move.
+    #[serde(default)]
+    pub observed_revision: Revision,
     /// Ready always; Progressing, Stalled and Degraded while they hold.
     pub conditions: Vec<Condition>,
     /// The kind's own.

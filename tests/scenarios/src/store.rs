@@ -70,6 +70,9 @@ impl Store {
             let new_value = value.filter(|value| digests.last() != Some(value));
             let changed = old.spec.to_json()? != json || new_value.is_some();
             digests.extend(new_value);
+            if !changed && old.meta.labels == labels && old.meta.annotations == annotations {
+                return Ok(());
+            }
             let generation = old.meta.generation.get() + i64::from(changed);
             old.meta.generation = Generation::new(generation);
             (old.meta.labels, old.meta.annotations, old.meta.updated_at) = (labels, annotations, now);
@@ -203,7 +206,10 @@ impl Store {
             let digests = self.digests.get(&secret.meta.uid)?;
             let object = naming::secret(org, secret.meta.key.name(), digests.last()?);
             let version = u32::try_from(digests.len()).unwrap_or(u32::MAX);
-            Some((secret.meta.key.name().clone(), SecretFacts { version, object }))
+            Some((
+                secret.meta.key.name().clone(),
+                SecretFacts { version, object, revision: secret.meta.revision },
+            ))
         });
         facts.collect()
     }

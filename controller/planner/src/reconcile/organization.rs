@@ -390,7 +390,12 @@ pub fn status(
             })
             .collect(),
     };
-    let status = Status { observed_generation: meta.generation, conditions: conditions.into_vec(), detail };
+    let status = Status {
+        observed_generation: meta.generation,
+        observed_revision: meta.revision,
+        conditions: conditions.into_vec(),
+        detail,
+    };
     Assessment { status, recheck }
 }
 

@@ -15,6 +15,7 @@ pub fn status<D: Default>(meta: &Meta, previous: &Value, now: Timestamp) -> Asse
     conditions.ready("recorded");
     let status = Status {
         observed_generation: meta.generation,
+        observed_revision: meta.revision,
         conditions: conditions.into_vec(),
         detail: D::default(),
     };

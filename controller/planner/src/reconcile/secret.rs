@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use skep_schemas::kind::{SecretDetail, SecretSpec, Status};
-use skep_schemas::{Reason, Resource};
+use skep_schemas::{Reason, Resource, Revision};
 
 use super::conditions::Conditions;
 use super::{Assessment, RECHECK_WAITING};
@@ -41,6 +41,8 @@ pub struct SecretFacts {
     pub version: u32,
     /// The name of its object in the Swarm.
     pub object: String,
+    /// The transaction that last wrote the Secret.
+    pub revision: Revision,
 }
 
 /// What to do for a secret. `observed` are the objects that carry its labels.
@@ -130,6 +132,11 @@ pub fn status(desired: &SecretDesired, plan: &Plan, now: Timestamp) -> Assessmen
         version: desired.current.as_ref().map(|facts| facts.version),
         object: desired.current.as_ref().map(|facts| facts.object.clone()),
     };
-    let status = Status { observed_generation: meta.generation, conditions: conditions.into_vec(), detail };
+    let status = Status {
+        observed_generation: meta.generation,
+        observed_revision: meta.revision,
+        conditions: conditions.into_vec(),
+        detail,
+    };
     Assessment { status, recheck }
 }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use skep_schemas::kind::{
     AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, TlsMode,
 };
-use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName};
+use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
 pub use status::status;
 
@@ -56,6 +56,26 @@ pub struct EnvironmentDesired {
     pub releases: Vec<Release>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
+}
+
+impl EnvironmentDesired {
+    /// The newest transaction among those that wrote the environment and what it depends on.
+    pub fn revision(&self) -> Revision {
+        let named = self.environment.spec.secrets.iter().filter_map(|mount| self.secrets.get(&mount.name));
+        let plan = match &self.plan {
+            PlanChoice::Found(plan) => Some(plan.meta.revision),
+            PlanChoice::None | PlanChoice::Missing(_) => None,
+        };
+        [self.environment.meta.revision]
+            .into_iter()
+            .chain(self.organization.iter().map(|organization| organization.meta.revision))
+            .chain(self.app.iter().map(|app| app.meta.revision))
+            .chain(plan)
+            .chain(named.map(|secret| secret.revision))
+            .chain(self.domains.iter().map(|domain| domain.meta.revision))
+            .max()
+            .unwrap_or(self.environment.meta.revision)
+    }
 }
 
 /// The plan that an environment is under.
