@@ -4,17 +4,11 @@
 //! somebody stored it. Types that already are views (a plan's preview, a diagnostic, a condition) are used as they are.
 //! Field names are camelCase; instants are RFC 3339; absent means not known or not set, never empty text.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use skep_schemas::kind::AnyStatus;
-use skep_schemas::{
-    Annotations, Finalizer, Generation, Kind, Labels, OrgName, Owner, Resource, ResourceKey, ResourceName,
-    Revision, Uid,
-};
+use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 
 mod operation;
 
@@ -25,6 +19,7 @@ pub use operation::{
 pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
 pub use skep_schemas::diagnostic::Diagnostic;
+pub use skep_schemas::resource_view::{MetaView, ResourceView};
 
 /// The content type of a stream of YAML documents.
 pub const YAML: &str = "application/yaml";
@@ -34,90 +29,6 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// The header that names a request, in answers and in the server's log.
 pub const REQUEST_ID: &str = "x-request-id";
-
-/// A stored resource, as every answer shows it. A Secret's value is not part of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResourceView {
-    /// The version of the form.
-    pub api_version: String,
-    /// The kind.
-    pub kind: Kind,
-    /// Address, identity and bookkeeping.
-    pub metadata: MetaView,
-    /// What is wanted.
-    pub spec: serde_json::Value,
-    /// What is so; absent before the first report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<serde_json::Value>,
-}
-
-/// The metadata of a stored resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MetaView {
-    /// The organisation; absent for platform kinds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub org: Option<OrgName>,
-    /// The name, unique for the kind within its organisation.
-    pub name: ResourceName,
-    /// The identity: another one after the resource was deleted and made again.
-    pub uid: Uid,
-    /// Short key-value pairs to select by.
-    #[serde(default)]
-    pub labels: Labels,
-    /// Free text for people and tools.
-    #[serde(default)]
-    pub annotations: Annotations,
-    /// Counts changes of the spec.
-    pub generation: Generation,
-    /// The transaction that last wrote it; the ETag.
-    pub revision: Revision,
-    /// Why the resource must stay although its deletion was asked for.
-    #[serde(default)]
-    pub finalizers: BTreeSet<Finalizer>,
-    /// When deletion was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deletion_requested_at: Option<Timestamp>,
-    /// Who maintains it.
-    pub managed_by: Owner,
-    /// When it was first written.
-    pub created_at: Timestamp,
-    /// When it was last written.
-    pub updated_at: Timestamp,
-}
-
-impl ResourceView {
-    /// How a stored resource is shown.
-    pub fn of(resource: &Resource) -> Result<Self, serde_json::Error> {
-        let Resource { meta, spec, status } = resource;
-        Ok(Self {
-            api_version: skep_schemas::API_VERSION.to_owned(),
-            kind: meta.key.kind(),
-            metadata: MetaView {
-                org: meta.key.org().cloned(),
-                name: meta.key.name().clone(),
-                uid: meta.uid,
-                labels: meta.labels.clone(),
-                annotations: meta.annotations.clone(),
-                generation: meta.generation,
-                revision: meta.revision,
-                finalizers: meta.finalizers.clone(),
-                deletion_requested_at: meta.deletion_requested_at,
-                managed_by: meta.managed_by.clone(),
-                created_at: meta.created_at,
-                updated_at: meta.updated_at,
-            },
-            spec: spec.to_json()?,
-            status: (!status.is_null()).then(|| status.clone()),
-        })
-    }
-
-    /// The part of the status that every kind has; `None` before the first report.
-    pub fn any_status(&self) -> Option<AnyStatus> {
-        self.status.as_ref().and_then(|status| serde_json::from_value(status.clone()).ok())
-    }
-}
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
