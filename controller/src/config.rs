@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use skep_api::ServeOptions;
@@ -37,6 +38,8 @@ pub struct ServeConfig {
     pub pool: NetworkPool,
     /// How the proxy at the edge is set up.
     pub edge: EdgeSettings,
+    /// How often every resource is looked at even if nothing is heard of it.
+    pub resync: Duration,
 }
 
 /// A configuration that cannot work.

@@ -33,8 +33,6 @@ const LEASE_TTL: Duration = Duration::from_secs(10);
 const LEASE_RENEW: Duration = Duration::from_secs(3);
 /// How often someone who does not hold it tries to.
 const LEASE_TRY: Duration = Duration::from_secs(1);
-/// Every resource is looked at this often even if nothing is heard of it: events of the engine do get lost.
-const RESYNC: Duration = Duration::from_secs(60);
 /// How often what is no longer kept is removed.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// How long everything may take to end.
@@ -117,6 +115,7 @@ pub async fn run(
         control: Arc::clone(&control),
         metrics: skep_runtime::Metrics::register(&mut registry, "skep"),
         environs: Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() },
+        resync: config.resync,
     };
     let metrics = skep_api::Metrics::register(&mut registry);
     let api = Api {
@@ -185,6 +184,7 @@ struct Leader {
     control: Arc<Control>,
     metrics: skep_runtime::Metrics,
     environs: Environs,
+    resync: Duration,
 }
 
 impl Leader {
@@ -234,7 +234,7 @@ impl Leader {
             self.environs.clone(),
             self.metrics.clone(),
         )
-        .with_resync(RESYNC, move || {
+        .with_resync(self.resync, move || {
             let store = keys.clone();
             async move { wake::all_keys(&store).await }
         });

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -19,9 +20,12 @@ use skep_store::MasterKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, variable};
-use crate::args::secret;
+use crate::args::{secret, span};
 use crate::dev::key;
 use crate::telemetry::LogFormat;
+
+/// The shortest resync: each one reads every resource and all that belongs to it.
+const RESYNC_MIN: Duration = Duration::from_secs(1);
 
 /// `skep serve`
 #[derive(Debug, Args)]
@@ -89,9 +93,17 @@ pub(crate) struct ServerArgs {
     /// Port under which clients reach the edge's HTTPS entry point.
     #[arg(long, env = "SKEP_PUBLIC_HTTPS_PORT", value_name = "PORT", default_value_t = 443)]
     public_https_port: u16,
+    /// How often every resource is looked at even if nothing is heard of it: events of the engine do get lost.
+    #[arg(long, env = "SKEP_RESYNC", value_name = "SPAN", default_value = "60s", value_parser = resync)]
+    resync: Duration,
     /// Form of the log on standard error.
     #[arg(long, env = "SKEP_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
+}
+
+fn resync(text: &str) -> Result<Duration, String> {
+    let resync = span(text)?;
+    if resync < RESYNC_MIN { Err("it takes a second or more".to_owned()) } else { Ok(resync) }
 }
 
 impl ServeArgs {
@@ -149,6 +161,7 @@ impl ServerArgs {
                 public_https_port: self.public_https_port,
                 anchor: AnchorImage { image: self.anchor_image, args: self.anchor_args },
             },
+            resync: self.resync,
         })
     }
 }
