@@ -100,7 +100,7 @@ pub(crate) enum Command {
     /// Run everything on this machine, with a private Postgres and a key of its own.
     Dev(Box<dev::DevArgs>),
     /// Bring the database to this version's form, and end.
-    Migrate(migrate::MigrateArgs),
+    Migrate(Box<migrate::MigrateArgs>),
 }
 
 /// Where manifests are read from.

@@ -15,6 +15,7 @@ mod client;
 mod commands;
 mod config;
 mod context;
+mod database;
 mod dev;
 #[cfg(test)]
 mod fixture;

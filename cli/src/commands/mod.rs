@@ -107,6 +107,6 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Config(args) => config::run(args),
         Command::Serve(args) => serve::run(*args).await,
         Command::Dev(args) => dev::run(*args).await,
-        Command::Migrate(args) => migrate::run(args).await,
+        Command::Migrate(args) => migrate::run(*args).await,
     }
 }

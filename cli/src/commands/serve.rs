@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, variable};
 use crate::args::{secret, span};
+use crate::database;
 use crate::dev::key;
 use crate::telemetry::LogFormat;
 
@@ -33,6 +34,9 @@ pub(crate) struct ServeArgs {
     /// Postgres database.
     #[arg(long, env = "SKEP_DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
     database_url: Option<SecretString>,
+    /// File with the password of the database's user, for a URL without one.
+    #[arg(long, env = "SKEP_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    database_password_file: Option<PathBuf>,
     /// File with the key that seals secret values; SKEP_KEY can hold the key itself.
     #[arg(long, env = "SKEP_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -121,6 +125,10 @@ impl ServeArgs {
         let database_url = self.database_url.context(
             "no database is named\nhelp: set SKEP_DATABASE_URL, or try `skep dev`, which brings its own",
         )?;
+        let database_url = match &self.database_password_file {
+            Some(path) => database::with_password(&database_url, path)?,
+            None => database_url,
+        };
         self.server.into_config(database_url, key)
     }
 }
@@ -227,6 +235,20 @@ mod tests {
         assert_eq!(complete.listen.to_string(), "127.0.0.1:7700");
         let shown = format!("{complete:?}");
         assert!(!shown.contains("canary") && !shown.contains(&KEY[..16]), "{shown}");
+    }
+
+    #[test]
+    fn the_password_of_the_database_can_be_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        std::fs::write(&path, "canary\n").unwrap();
+        let line = |url: &str| {
+            format!("skep serve --database-url {url} --database-password-file {}", path.display())
+        };
+        let complete = config(&line("postgres://skep@x/y"), Some(KEY)).unwrap();
+        assert_eq!(complete.database_url.expose_secret(), "postgres://skep:canary@x/y");
+        assert!(!format!("{complete:?}").contains("canary"));
+        assert!(config(&line("postgres://skep:other@x/y"), Some(KEY)).unwrap_err().contains("already"));
     }
 
     #[test]
