@@ -67,6 +67,8 @@ reasons! {
     Applying,
     /// Tasks are starting or being replaced.
     RollingOut,
+    /// A change that restarts nothing waits until the roll-out that is under way is over.
+    UpdateInProgress,
     /// Objects are being removed.
     Deleting,
     /// Deletion waits until other resources are gone.

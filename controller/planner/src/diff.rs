@@ -108,12 +108,7 @@ pub fn cost(
     tasks: u64,
     misplaced: u64,
 ) -> Cost {
-    let dirty = |change: &FieldChange| {
-        let pointer = change.pointer.as_str();
-        (pointer.starts_with("/TaskTemplate/") || pointer.starts_with("/EndpointSpec"))
-            && !pointer.starts_with("/TaskTemplate/Placement")
-    };
-    let replaced = if changes.iter().any(dirty) { tasks } else { misplaced };
+    let replaced = if changes.iter().any(replaces_tasks) { tasks } else { misplaced };
     if replaced > 0 {
         return Cost::RollingRestart { tasks: replaced.min(to_replicas.max(1)) };
     }
@@ -121,6 +116,13 @@ pub fn cost(
         return Cost::Scale { from: from_replicas, to: to_replicas };
     }
     Cost::NoRestart
+}
+
+/// Does a change replace every task of the service?
+pub fn replaces_tasks(change: &FieldChange) -> bool {
+    let pointer = change.pointer.as_str();
+    (pointer.starts_with("/TaskTemplate/") || pointer.starts_with("/EndpointSpec"))
+        && !pointer.starts_with("/TaskTemplate/Placement")
 }
 
 #[cfg(test)]

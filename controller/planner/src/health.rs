@@ -124,6 +124,12 @@ fn rollout(service: &Service) -> Rollout {
     }
 }
 
+/// Is Swarm replacing tasks of the service now, forward or back?
+pub fn is_rolling(service: &Service) -> bool {
+    let state = service.update_status.as_ref().and_then(|status| status.state.as_ref());
+    matches!(state, Some(UpdateState::Updating | UpdateState::RollbackStarted))
+}
+
 /// When the latest update began.
 pub fn update_started_at(service: &Service) -> Option<Timestamp> {
     service.update_status.as_ref().and_then(|status| time(&status.started_at))

@@ -273,6 +273,12 @@ pub enum Blocked {
         /// Why not.
         why: String,
     },
+    /// A roll-out is under way, and a change that restarts nothing waits for its end: writing to the service now would make Swarm
+    /// forget what it would roll back to.
+    UpdateInProgress {
+        /// The service.
+        object: String,
+    },
     /// A step failed.
     StepFailed {
         /// The object that it was about.
@@ -312,6 +318,7 @@ impl Blocked {
             Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
             Self::ForeignObject { .. } => Reason::ForeignObject,
             Self::NetworkPoolExhausted | Self::EdgeAddressesExhausted { .. } => Reason::NetworkPoolExhausted,
+            Self::UpdateInProgress { .. } => Reason::UpdateInProgress,
             Self::StepFailed { .. } => Reason::StepFailed,
             Self::NotKept { .. } => Reason::NotKept,
             Self::Unobserved { .. } => Reason::EngineUnavailable,
@@ -326,6 +333,7 @@ impl Blocked {
             | Self::Unobserved { .. }
             | Self::WaitingForDependents { .. }
             | Self::StillInUse { .. }
+            | Self::UpdateInProgress { .. }
             | Self::StepFailed { retried: true, .. } => true,
             Self::ReferenceMissing { .. }
             | Self::SecretMissing { .. }
@@ -370,6 +378,9 @@ impl fmt::Display for Blocked {
             Self::WaitingForDependents { who } => write!(f, "waiting until {who} are gone"),
             Self::StillInUse { object, by } => write!(f, "{object} is still used by {by}"),
             Self::RouteInvalid { domain, why } => write!(f, "domain {domain} cannot be routed: {why}"),
+            Self::UpdateInProgress { object } => {
+                write!(f, "a change of {object} that restarts nothing waits until its roll-out is over")
+            }
             Self::StepFailed { why, retried: true, .. } => write!(f, "{why}; it will be tried again"),
             Self::StepFailed { why, retried: false, .. } => f.write_str(why),
             Self::NotKept { object, pointers } => {

@@ -27,7 +27,7 @@ cases! {
     a_changed_variable_restarts_exactly_the_running_tasks,
     a_deletion_that_was_interrupted_is_finished,
     a_deploy_that_waits_for_too_long_says_so,
-    a_domain_added_during_a_roll_out_does_not_hide_its_failure,
+    a_domain_added_during_a_roll_out_waits_for_its_end,
     a_domain_added_with_a_release_that_fails_keeps_its_route,
     a_domain_with_a_wrong_port_complains_alone,
     a_failed_health_check_rolls_back_and_stays_so,

@@ -20,6 +20,9 @@ use crate::{diff, formation, naming, normalize};
 /// to 1.5 MiB (tried: 1.0 MB can be created and never changed again).
 const SPEC_BYTES_MAX: usize = 600_000;
 
+/// Where tasks may run: part of the template, although a change of it replaces only tasks that are in the wrong place.
+const PLACEMENT: &str = "/TaskTemplate/Placement";
+
 /// Steps that make every process run the target, and remove what it does not have.
 pub(super) fn converge(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) {
     plan.blocked.extend(unroutable(input.desired, &target.content));
@@ -213,7 +216,9 @@ fn step_for(
         return None;
     }
     match input.observed.services.get(&spec.name) {
-        Some(Observed::Present(live)) if is_ours(input, live) => update(input, target, live, spec, object),
+        Some(Observed::Present(live)) if is_ours(input, live) => {
+            update(input, target, live, spec, object, plan)
+        }
         Some(Observed::Present(_)) => {
             plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
             None
@@ -238,6 +243,7 @@ fn update(
     live: &Service,
     mut spec: ServiceSpec,
     object: ObjectRef,
+    plan: &mut Plan,
 ) -> Option<Step> {
     let live_release = live.spec.labels.get(naming::LABEL_RELEASE);
     let other_release = live_release.filter(|label| **label != target.version.to_string());
@@ -250,6 +256,14 @@ fn update(
     spec.task_template.force_update = live.spec.task_template.force_update;
     let changes = diff::changes(&normalize::service(&live.spec), &normalize::service(&spec));
     if changes.is_empty() {
+        return None;
+    }
+    // Any write makes what runs now the spec that Swarm would return to, and what runs now is the release under trial.
+    let on_trial = health::is_rolling(live) && input.mode == Mode::Act;
+    if on_trial
+        && !changes.iter().any(|change| diff::replaces_tasks(change) || change.pointer.starts_with(PLACEMENT))
+    {
+        plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
         return None;
     }
     let alive: Vec<&Task> = tasks(input, live).iter().filter(|task| health::is_alive(task)).collect();
