@@ -67,3 +67,67 @@ impl Unkept {
 fn updates(plan: &Plan) -> impl Iterator<Item = &Step> {
     plan.steps.iter().filter(|step| matches!(step.op, Op::UpdateService { .. }))
 }
+
+#[cfg(test)]
+mod tests {
+    use skep_planner::swarm::{ServiceId, ServiceSpec, Version};
+    use skep_planner::{Cost, ObjectKind};
+    use skep_schemas::{Generation, OrgName, Uid};
+
+    use super::*;
+
+    fn key() -> ResourceKey {
+        ResourceKey::organization(&"acme".parse::<OrgName>().unwrap())
+    }
+
+    fn plan(pointer: &str, to: &str) -> Plan {
+        let mut plan = Plan::empty(key(), Uid::generate(), Generation::new(1));
+        plan.steps.push(Step {
+            object: ObjectRef::new(ObjectKind::Service, "acme_shop_web"),
+            op: Op::UpdateService {
+                id: ServiceId::from("s1"),
+                version: Version { index: 1 },
+                spec: Box::new(ServiceSpec::default()),
+                release: None,
+            },
+            why: "test".to_owned(),
+            changes: vec![FieldChange { pointer: pointer.to_owned(), from: None, to: Some(to.into()) }],
+            cost: Cost::NoRestart,
+        });
+        plan
+    }
+
+    #[test]
+    fn a_change_that_comes_back_at_once_is_held_back_and_named() {
+        let unkept = Unkept::default();
+        unkept.done(&plan("/TaskTemplate/New", "1"));
+        for _ in 0..3 {
+            let mut again = plan("/TaskTemplate/New", "1");
+            unkept.hold_back(&mut again);
+            assert!(again.steps.is_empty());
+            assert!(
+                matches!(&again.blocked[..], [Blocked::NotKept { pointers, .. }] if pointers == &["/TaskTemplate/New"])
+            );
+            unkept.kept(&key());
+        }
+    }
+
+    #[test]
+    fn another_change_of_the_same_object_goes_through() {
+        let unkept = Unkept::default();
+        unkept.done(&plan("/TaskTemplate/New", "1"));
+        let mut other = plan("/TaskTemplate/New", "2");
+        unkept.hold_back(&mut other);
+        assert_eq!((other.steps.len(), other.blocked.len()), (1, 0));
+    }
+
+    #[test]
+    fn drift_that_returns_after_it_was_corrected_is_corrected_again() {
+        let unkept = Unkept::default();
+        unkept.done(&plan("/Labels/a", "1"));
+        unkept.kept(&key());
+        let mut again = plan("/Labels/a", "1");
+        unkept.hold_back(&mut again);
+        assert_eq!(again.steps.len(), 1);
+    }
+}

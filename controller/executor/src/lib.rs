@@ -230,3 +230,78 @@ fn record(what: &str) -> impl FnOnce(StoreError) -> ExecuteError {
     let what = what.to_owned();
     move |source| ExecuteError::Record { what, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use skep_planner::swarm::{NetworkCreate, NetworkId, ServiceId, ServiceSpec, Version};
+    use skep_planner::{Cost, ObjectKind, ObjectRef};
+    use skep_swarm::{Call, Verb};
+
+    use super::*;
+
+    fn step(op: Op) -> Step {
+        Step {
+            object: ObjectRef::new(ObjectKind::Service, "acme_shop_web"),
+            op,
+            why: "test".to_owned(),
+            changes: Vec::new(),
+            cost: Cost::NoRestart,
+        }
+    }
+
+    fn update() -> Step {
+        step(Op::UpdateService {
+            id: ServiceId::from("s1"),
+            version: Version { index: 7 },
+            spec: Box::new(ServiceSpec::default()),
+            release: None,
+        })
+    }
+
+    fn create() -> Step {
+        step(Op::CreateNetwork { spec: Box::new(NetworkCreate::default()) })
+    }
+
+    fn call(verb: Verb) -> Call {
+        Call::on(verb, "x")
+    }
+
+    #[test]
+    fn what_is_to_be_removed_and_is_gone_was_removed() {
+        let gone =
+            SwarmError::NotFound { call: call(Verb::RemoveNetwork), message: "no such network".to_owned() };
+        let remove = step(Op::RemoveNetwork { id: NetworkId::from("n1") });
+        assert!(matches!(judge(&remove, &gone), Called::Done { id: None }));
+    }
+
+    #[test]
+    fn a_lost_race_is_planned_again_and_recorded_as_without_effect() {
+        let conflict = SwarmError::Conflict { call: call(Verb::UpdateService) };
+        assert!(matches!(
+            judge(&update(), &conflict),
+            Called::LookAgain { outcome: StepOutcome::Conflict, .. }
+        ));
+        let taken = SwarmError::NameTaken { call: call(Verb::CreateNetwork), message: "exists".to_owned() };
+        assert!(matches!(judge(&create(), &taken), Called::LookAgain { outcome: StepOutcome::Conflict, .. }));
+    }
+
+    #[test]
+    fn a_call_whose_answer_was_lost_is_unknown_and_never_repeated_blindly() {
+        let after = std::time::Duration::from_secs(30);
+        let lost = SwarmError::Timeout { call: call(Verb::CreateNetwork), after, sent: true };
+        assert!(matches!(
+            judge(&create(), &lost),
+            Called::LookAgain { outcome: StepOutcome::Unknown { .. }, .. }
+        ));
+        let never_sent = SwarmError::Timeout { call: call(Verb::CreateNetwork), after, sent: false };
+        assert!(matches!(judge(&create(), &never_sent), Called::Failed { retry: true, .. }));
+    }
+
+    #[test]
+    fn what_the_engine_refuses_for_good_is_not_tried_again() {
+        let refused = SwarmError::Invalid { call: call(Verb::CreateService), message: "bad".to_owned() };
+        assert!(matches!(judge(&create(), &refused), Called::Failed { retry: false, .. }));
+        let in_use = SwarmError::InUse { call: call(Verb::RemoveNetwork), message: "in use".to_owned() };
+        assert!(matches!(judge(&create(), &in_use), Called::Failed { retry: true, .. }));
+    }
+}
