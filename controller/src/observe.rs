@@ -17,8 +17,8 @@ use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired,
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::render::EngineFeatures;
 use skep_planner::swarm::{
-    Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Secret, SecretId, Service,
-    ServiceId, Task, TaskState,
+    Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, NodeId, Secret, SecretId,
+    Service, ServiceId, Task, TaskState,
 };
 use skep_planner::{Observed, ResolvedImage, Settings};
 use skep_schemas::ImageRef;
@@ -36,7 +36,15 @@ const FAILED_TASKS_MAX: usize = 4;
 /// Looks at the Swarm.
 pub(crate) struct Observer {
     swarm: Arc<dyn SwarmApi>,
-    engine: Mutex<Option<(Instant, EngineFeatures)>>,
+    engine: Mutex<Option<(Instant, EngineFacts)>>,
+}
+
+/// What the engine that Skep talks to is.
+#[derive(Debug, Clone)]
+struct EngineFacts {
+    features: EngineFeatures,
+    /// Its own node in the Swarm.
+    node: Option<NodeId>,
 }
 
 impl Observer {
@@ -93,7 +101,7 @@ impl Observer {
             self.swarm.inspect_network(By::Name(&network_name)),
             self.swarm.inspect_service(By::Name(&anchor_name)),
             self.swarm.list_services(&of_edge),
-            self.swarm.info(),
+            self.engine_facts(),
         );
         let network = observed(network);
         let anchor = observed(anchor);
@@ -108,7 +116,7 @@ impl Observer {
                 Err(error) => return OrganizationObservation::unknown(&chain(&error)),
             }
         }
-        let here = info.ok().and_then(|info| info.node_id);
+        let here = info.ok().and_then(|facts| facts.node);
         let runs = |task: &&Task| task.status.state == Some(TaskState::Running);
         let anchor_here = here.is_some() && anchor_tasks.iter().filter(runs).any(|task| task.node_id == here);
         let alive = anchor_tasks
@@ -125,21 +133,21 @@ impl Observer {
     }
 
     async fn engine(&self) -> Observed<EngineFeatures> {
+        seen(self.engine_facts().await).map(|facts| facts.features)
+    }
+
+    async fn engine_facts(&self) -> Result<EngineFacts, SwarmError> {
         let mut known = self.engine.lock().await;
-        if let Some((since, features)) = *known
+        if let Some((since, facts)) = &*known
             && since.elapsed() < ENGINE_FACTS_FOR
         {
-            return Observed::Present(features);
+            return Ok(facts.clone());
         }
-        match self.swarm.info().await {
-            Ok(info) => {
-                let features =
-                    EngineFeatures::of_api(info.api_version.major.into(), info.api_version.minor.into());
-                *known = Some((Instant::now(), features));
-                Observed::Present(features)
-            }
-            Err(error) => unknown(&error),
-        }
+        let info = self.swarm.info().await?;
+        let features = EngineFeatures::of_api(info.api_version.major.into(), info.api_version.minor.into());
+        let facts = EngineFacts { features, node: info.node_id };
+        *known = Some((Instant::now(), facts.clone()));
+        Ok(facts)
     }
 
     async fn secrets(&self, desired: &EnvironmentDesired) -> BTreeMap<String, Observed<SecretId>> {
@@ -188,8 +196,7 @@ impl Observer {
         &self,
         tasks: &BTreeMap<ServiceId, Vec<Task>>,
     ) -> BTreeMap<ContainerId, ContainerVerdict> {
-        let mut failed: Vec<&Task> =
-            tasks.values().flatten().filter(|task| ended_by_itself(task)).collect();
+        let mut failed: Vec<&Task> = tasks.values().flatten().filter(|task| ended_by_itself(task)).collect();
         failed.sort_by(|a, b| b.status.timestamp.cmp(&a.status.timestamp));
         let containers = failed
             .into_iter()
