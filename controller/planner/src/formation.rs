@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use skep_schemas::kind::{AppSpec, EnvironmentSpec, PlanSpec, ProcessSpec, Resources};
 use skep_schemas::{Duration, EnvName, ImageRef, ProcessName};
 
+use crate::blocked::Blocked;
 use crate::release::ReleaseProcess;
-use crate::step::Blocked;
 
 /// How long an instance may take to end when nothing says otherwise; Heroku's number.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(30);

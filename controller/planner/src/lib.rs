@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! desired  (schemas)   ─┐
-//! observed (swarm, observed) ─┼─> reconcile::{organization, secret, environment} ─> step::Plan + status
+//! observed (swarm, observed) ─┼─> reconcile::{organization, secret, environment} ─> plan::Plan + status
 //! inventory, releases  ─┘         using render, normalize, diff and health
 //! ```
 //!
 //! There is no clock, no randomness and no I/O in this crate: the time is an input, names are derived, maps are ordered. The same
 //! input gives the same plan, byte for byte, which is why `skep diff`, `skep plan` and the reconcile loop can share it.
 
+pub mod blocked;
 pub mod diff;
 pub mod formation;
 pub mod health;
@@ -16,6 +17,7 @@ pub mod inventory;
 pub mod naming;
 pub mod normalize;
 pub mod observed;
+pub mod plan;
 pub mod reconcile;
 pub mod release;
 pub mod render;
@@ -24,9 +26,11 @@ pub mod step;
 pub mod swarm;
 pub mod view;
 
+pub use blocked::Blocked;
 pub use inventory::{InventoryEntry, ObjectKind, ObjectRef};
 pub use naming::InstanceId;
 pub use observed::Observed;
+pub use plan::{NewRelease, Plan, VerdictChange};
 pub use release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage, Verdict};
 pub use settings::{NetworkPool, OrgSubnet, Settings};
-pub use step::{Blocked, Cost, FieldChange, NewRelease, Op, Plan, Step, VerdictChange};
+pub use step::{Cost, FieldChange, Op, Step};

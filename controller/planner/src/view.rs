@@ -8,7 +8,8 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::step::{Cost, FieldChange, Plan};
+use crate::plan::Plan;
+use crate::step::{Cost, FieldChange};
 
 /// What would happen if some manifests were applied.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,8 @@ use serde_json::Value;
 use skep_schemas::kind::AnyStatus;
 use skep_schemas::{Condition, ConditionKind, ConditionStatus, Generation, Reason};
 
-use crate::step::{Blocked, Plan};
+use crate::blocked::Blocked;
+use crate::plan::Plan;
 
 /// Collects the conditions of one status.
 #[derive(Debug)]

@@ -14,10 +14,12 @@ use skep_schemas::{OrgName, Reason, Resource};
 
 use super::conditions::Conditions;
 use super::{Assessment, Mode, RECHECK_WAITING};
+use crate::blocked::Blocked;
 use crate::inventory::{InventoryEntry, ObjectKind, ObjectRef};
 use crate::observed::Observed;
+use crate::plan::Plan;
 use crate::settings::{OrgSubnet, Settings};
-use crate::step::{Blocked, Cost, Op, Plan, Step};
+use crate::step::{Cost, Op, Step};
 use crate::swarm::{ContainerId, Network, NetworkId, Service};
 use crate::{diff, naming, normalize, render};
 

@@ -11,12 +11,14 @@ use skep_schemas::{Reason, Resource, Revision};
 
 use super::conditions::Conditions;
 use super::{Assessment, RECHECK_WAITING};
+use crate::blocked::Blocked;
 use crate::inventory::{InventoryEntry, ObjectKind, ObjectRef};
 use crate::naming;
 use crate::observed::Observed;
+use crate::plan::Plan;
 use crate::render;
 use crate::settings::Settings;
-use crate::step::{Blocked, Cost, Op, Plan, Step};
+use crate::step::{Cost, Op, Step};
 use crate::swarm::Secret;
 
 /// What the store knows about a secret.

@@ -25,14 +25,15 @@ pub use status::status;
 
 use super::Mode;
 use super::secret::SecretFacts;
+use crate::blocked::Blocked;
 use crate::health::ContainerVerdict;
 use crate::inventory::{InventoryEntry, ObjectKind};
 use crate::naming;
 use crate::observed::Observed;
+use crate::plan::Plan;
 use crate::release::{Release, ReleaseContent, ReleaseProcess, ResolvedImage};
 use crate::render::{EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
-use crate::step::{Blocked, Plan};
 use crate::swarm::{ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
 
 /// What the store knows about an environment and all that it refers to.

@@ -6,13 +6,15 @@ use skep_schemas::ProcessName;
 
 use super::target::{Target, last_good};
 use super::{EnvironmentInput, routes, unroutable};
+use crate::blocked::Blocked;
 use crate::health::{self, Expectations, ServiceHealth, service_health};
 use crate::inventory::{ObjectKind, ObjectRef};
 use crate::observed::Observed;
+use crate::plan::Plan;
 use crate::reconcile::Mode;
 use crate::release::ReleaseContent;
 use crate::render::{EngineFeatures, ServiceInput, monitor, service_spec};
-use crate::step::{Blocked, Cost, Op, Plan, Step};
+use crate::step::{Cost, Op, Step};
 use crate::swarm::{Node, SecretId, Service, ServiceMode, ServiceSpec, Task};
 use crate::{diff, formation, naming, normalize};
 

@@ -11,14 +11,15 @@ use skep_schemas::{ProcessName, Reason};
 use super::services::wanted_instances;
 use super::target::last_good;
 use super::{EnvironmentInput, routes, services};
+use crate::blocked::Blocked;
 use crate::health::Rollout;
 use crate::naming;
 use crate::observed::Observed;
+use crate::plan::Plan;
 use crate::reconcile::conditions::Conditions;
 use crate::reconcile::{Assessment, RECHECK_DEGRADED, RECHECK_PROGRESSING, RECHECK_WAITING};
 use crate::release::{Release, Verdict};
 use crate::render::Route;
-use crate::step::{Blocked, Plan};
 
 /// What to say about an environment. `plan` is the plan for the same input.
 pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<EnvironmentDetail> {

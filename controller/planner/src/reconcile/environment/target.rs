@@ -2,10 +2,11 @@
 
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, PlanChoice};
+use crate::blocked::Blocked;
 use crate::formation::{self, Formation};
+use crate::plan::{NewRelease, Plan, VerdictChange};
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
 use crate::settings::Settings;
-use crate::step::{Blocked, NewRelease, Plan, VerdictChange};
 
 /// The release that should run.
 #[derive(Debug)]

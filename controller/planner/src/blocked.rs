@@ -1,0 +1,221 @@
+//! Why nothing is happening: every reason has a variant, a word for programs, a sentence for people, and an answer to the question
+//! whether it will pass by itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use skep_schemas::Reason;
+
+use crate::release::ReleaseVersion;
+
+/// Why something that should be done is not being done. Every "why is nothing happening" has a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "blocked")]
+pub enum Blocked {
+    /// A resource that this one refers to does not exist.
+    ReferenceMissing {
+        /// The resource, in its written form.
+        resource: String,
+    },
+    /// A resource that this one needs is not ready yet.
+    DependencyNotReady {
+        /// The resource, in its written form.
+        resource: String,
+        /// What it waits for.
+        why: String,
+    },
+    /// A secret has no value, or does not exist.
+    SecretMissing {
+        /// The secret.
+        name: String,
+    },
+    /// The image could not be resolved.
+    ImageUnresolved {
+        /// The reference.
+        image: String,
+        /// Why not.
+        why: String,
+    },
+    /// More than the plan allows.
+    QuotaExceeded {
+        /// What is too much, in words.
+        what: String,
+    },
+    /// It can never be scheduled on this cluster.
+    WouldNeverSchedule {
+        /// Why not, in words.
+        why: String,
+    },
+    /// The wanted release failed; it stays so until the spec changes.
+    ReleaseFailed {
+        /// Which release.
+        release: ReleaseVersion,
+        /// Does the previous one run again?
+        rolled_back: bool,
+        /// Why it failed, in words.
+        why: String,
+    },
+    /// An object of the name exists and does not belong to this resource.
+    ForeignObject {
+        /// The object.
+        object: String,
+    },
+    /// No subnet is free.
+    NetworkPoolExhausted,
+    /// No address for an edge task is free in the organisation's subnet.
+    EdgeAddressesExhausted {
+        /// The subnet.
+        subnet: String,
+    },
+    /// Something could not be read, so nothing that depends on it is done.
+    Unobserved {
+        /// What.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// Deletion waits for others to be gone.
+    WaitingForDependents {
+        /// Who, in words.
+        who: String,
+    },
+    /// The engine still uses an object that is to be removed.
+    StillInUse {
+        /// The object.
+        object: String,
+        /// By what, in words.
+        by: String,
+    },
+    /// Two processes cannot both be routed to, or a domain asks for a port that is not there.
+    RouteInvalid {
+        /// The domain.
+        domain: String,
+        /// Why not.
+        why: String,
+    },
+    /// A roll-out is under way, and a change that restarts nothing waits for its end: writing to the service now would make Swarm
+    /// forget what it would roll back to.
+    UpdateInProgress {
+        /// The service.
+        object: String,
+    },
+    /// A step failed.
+    StepFailed {
+        /// The object that it was about.
+        object: String,
+        /// Why, in words.
+        why: String,
+        /// Will it be tried again by itself?
+        retried: bool,
+    },
+    /// The engine accepted a change and does not keep it; asking again would restart tasks for nothing.
+    NotKept {
+        /// The object.
+        object: String,
+        /// The fields, as JSON pointers.
+        pointers: Vec<String>,
+    },
+    /// The rendered spec is larger than the engine can store and still update.
+    SpecTooLarge {
+        /// The object.
+        object: String,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+}
+
+impl Blocked {
+    /// The word for it in conditions.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::ReferenceMissing { .. } | Self::RouteInvalid { .. } => Reason::ReferenceMissing,
+            Self::DependencyNotReady { .. } => Reason::DependencyNotReady,
+            Self::SecretMissing { .. } => Reason::SecretMissing,
+            Self::ImageUnresolved { .. } => Reason::ImageUnresolved,
+            Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
+            Self::WouldNeverSchedule { .. } | Self::SpecTooLarge { .. } => Reason::WouldNeverSchedule,
+            Self::ReleaseFailed { rolled_back: true, .. } => Reason::RolledBack,
+            Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
+            Self::ForeignObject { .. } => Reason::ForeignObject,
+            Self::NetworkPoolExhausted | Self::EdgeAddressesExhausted { .. } => Reason::NetworkPoolExhausted,
+            Self::UpdateInProgress { .. } => Reason::UpdateInProgress,
+            Self::StepFailed { .. } => Reason::StepFailed,
+            Self::NotKept { .. } => Reason::NotKept,
+            Self::Unobserved { .. } => Reason::EngineUnavailable,
+            Self::WaitingForDependents { .. } | Self::StillInUse { .. } => Reason::WaitingForDependents,
+        }
+    }
+
+    /// Will it pass without anyone changing the spec? Such a block is progress that waits, the others are a stall.
+    pub const fn passes_by_itself(&self) -> bool {
+        match self {
+            Self::DependencyNotReady { .. }
+            | Self::Unobserved { .. }
+            | Self::WaitingForDependents { .. }
+            | Self::StillInUse { .. }
+            | Self::UpdateInProgress { .. }
+            | Self::StepFailed { retried: true, .. } => true,
+            Self::ReferenceMissing { .. }
+            | Self::SecretMissing { .. }
+            | Self::ImageUnresolved { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::WouldNeverSchedule { .. }
+            | Self::ReleaseFailed { .. }
+            | Self::ForeignObject { .. }
+            | Self::NetworkPoolExhausted
+            | Self::EdgeAddressesExhausted { .. }
+            | Self::RouteInvalid { .. }
+            | Self::StepFailed { retried: false, .. }
+            | Self::NotKept { .. }
+            | Self::SpecTooLarge { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReferenceMissing { resource } => write!(f, "{resource} does not exist"),
+            Self::DependencyNotReady { resource, why } => write!(f, "waiting for {resource}: {why}"),
+            Self::SecretMissing { name } => write!(f, "secret {name} does not exist or has no value"),
+            Self::ImageUnresolved { image, why } => write!(f, "image {image} cannot be resolved: {why}"),
+            Self::QuotaExceeded { what } => f.write_str(what),
+            Self::WouldNeverSchedule { why } => f.write_str(why),
+            Self::ReleaseFailed { release, rolled_back: true, why } => {
+                write!(f, "release {release} failed and was rolled back: {why}; change the spec to try again")
+            }
+            Self::ReleaseFailed { release, rolled_back: false, why } => {
+                write!(f, "release {release} failed: {why}; change the spec to try again")
+            }
+            Self::ForeignObject { object } => {
+                write!(f, "{object} exists and was not made for this resource; remove or rename it")
+            }
+            Self::NetworkPoolExhausted => {
+                f.write_str("no free subnet is left in the network pool; enlarge the pool")
+            }
+            Self::EdgeAddressesExhausted { subnet } => write!(f, "no free edge address is left in {subnet}"),
+            Self::Unobserved { what, why } => write!(f, "{what} could not be read: {why}"),
+            Self::WaitingForDependents { who } => write!(f, "waiting until {who} are gone"),
+            Self::StillInUse { object, by } => write!(f, "{object} is still used by {by}"),
+            Self::RouteInvalid { domain, why } => write!(f, "domain {domain} cannot be routed: {why}"),
+            Self::UpdateInProgress { object } => {
+                write!(f, "a change of {object} that restarts nothing waits until its roll-out is over")
+            }
+            Self::StepFailed { why, retried: true, .. } => write!(f, "{why}; it will be tried again"),
+            Self::StepFailed { why, retried: false, .. } => f.write_str(why),
+            Self::NotKept { object, pointers } => {
+                write!(
+                    f,
+                    "the engine does not keep {} of {object}; it is not asked again",
+                    pointers.join(", ")
+                )
+            }
+            Self::SpecTooLarge { object, bytes } => {
+                write!(
+                    f,
+                    "{object} would need {bytes} bytes; the engine can update at most 600000: move data into secrets or volumes"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Plans: everything to be done for one resource now, and what is not done, and why.
+
+use serde::{Deserialize, Serialize};
+use skep_schemas::{Generation, ResourceKey, Uid};
+
+use crate::blocked::Blocked;
+use crate::inventory::ObjectRef;
+use crate::release::{ReleaseContent, ReleaseVersion, Verdict};
+use crate::step::Step;
+
+/// A new verdict on a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictChange {
+    /// Which release.
+    pub release: ReleaseVersion,
+    /// How it went.
+    pub verdict: Verdict,
+}
+
+/// A release that the plan makes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewRelease {
+    /// Its number; recording it fails when that number was taken in the meantime.
+    pub version: ReleaseVersion,
+    /// What it runs.
+    pub content: ReleaseContent,
+    /// What is different from the one before, in words.
+    pub why: String,
+}
+
+/// Everything to be done for one resource now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The resource.
+    pub key: ResourceKey,
+    /// Its identity.
+    pub uid: Uid,
+    /// The generation of the spec that the plan is for.
+    pub generation: Generation,
+    /// The release that it makes first.
+    pub release: Option<NewRelease>,
+    /// Verdicts that became known.
+    pub verdicts: Vec<VerdictChange>,
+    /// What to do, in order. A later step may rely on an earlier one.
+    pub steps: Vec<Step>,
+    /// What should be done and is not, and why.
+    pub blocked: Vec<Blocked>,
+    /// Inventory entries whose objects were seen to be absent and are not wanted.
+    pub forget: Vec<ObjectRef>,
+    /// The resource is to be deleted and nothing of it is left: its finalizer can go.
+    pub finalized: bool,
+}
+
+impl Plan {
+    /// A plan that does nothing.
+    pub const fn empty(key: ResourceKey, uid: Uid, generation: Generation) -> Self {
+        Self {
+            key,
+            uid,
+            generation,
+            release: None,
+            verdicts: Vec::new(),
+            steps: Vec::new(),
+            blocked: Vec::new(),
+            forget: Vec::new(),
+            finalized: false,
+        }
+    }
+
+    /// Does it change nothing, neither in the Swarm nor in the store?
+    pub const fn is_quiet(&self) -> bool {
+        self.release.is_none()
+            && self.verdicts.is_empty()
+            && self.steps.is_empty()
+            && self.forget.is_empty()
+            && !self.finalized
+    }
+}
