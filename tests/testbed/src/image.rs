@@ -144,7 +144,9 @@ impl Recipe {
     fn server(version: &str, port: u16) -> Result<Recipe> {
         // The first process of a container ignores every signal that it does not handle, and busybox handles none: each
         // stop would take the whole grace period. The shell's trap answers at once, as applications should.
-        let serve = format!("#!/bin/sh\ntrap 'exit 0' TERM\nhttpd -f -p {port} -h /www &\nwait\n");
+        let serve = format!(
+            "#!/bin/sh\ntrap 'exit 0' TERM\necho 'listening on {port}'\nhttpd -f -p {port} -h /www &\nwait\n"
+        );
         Ok(Recipe::busybox()?
             .file("bin/serve", 0o755, serve)
             .file("www/index.html", 0o644, format!("{version}\n"))
