@@ -8,6 +8,7 @@
 //! slots that nobody holds.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,7 +88,7 @@ pub fn sweep() -> Result<()> {
     crate::process::sweep(&root())?;
     let locks = match fs::read_dir(root().join("locks")) {
         Ok(locks) => locks,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).context("cannot list the testbed's slots"),
     };
     for entry in locks {
@@ -96,6 +97,29 @@ pub fn sweep() -> Result<()> {
         // The lock is kept until the removal is complete: nobody may take the slot meanwhile.
         if let Some(_lock) = lock(slot)? {
             remove(slot)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what dead owners left behind, and then what else the testbed made here for itself, as far as it is not in use:
+/// after the last owner nothing is left but the template that databases are copied from, if there was one.
+pub fn tidy() -> Result<()> {
+    sweep()?;
+    let locks = root().join("locks");
+    for slot in 0..SLOTS {
+        if locks.join(slot.to_string()).exists()
+            && let Some(_lock) = lock(slot)?
+        {
+            fs::remove_file(locks.join(slot.to_string())).context("cannot remove a lock")?;
+        }
+    }
+    // Only empty directories go: whatever another process keeps here stays.
+    for dir in [locks, root()] {
+        if let Err(error) = fs::remove_dir(&dir)
+            && ![ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind())
+        {
+            return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
         }
     }
     Ok(())
@@ -112,21 +136,29 @@ fn directory(slot: u8) -> PathBuf {
 /// The slot's lock, or `None` if a live process holds it.
 fn lock(slot: u8) -> Result<Option<File>> {
     let locks = root().join("locks");
-    fs::create_dir_all(&locks).with_context(|| format!("cannot create {}", locks.display()))?;
     let path = locks.join(slot.to_string());
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+    loop {
+        fs::create_dir_all(&locks).with_context(|| format!("cannot create {}", locks.display()))?;
+        let file = match File::options().create(true).truncate(false).write(true).open(&path) {
+            // The directory was tidied away just now.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
+        };
+        match file.try_lock() {
+            // Tidied away between the opening and the lock: the file at this path is another one, and so is its lock.
+            Ok(()) if !is_at(&file, &path)? => {}
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
         }
     }
+}
+
+fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let open = file.metadata().context("an open file has metadata")?;
+    Ok(fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (open.dev(), open.ino())))
 }
 
 /// Removes all that carries the slot's names. The caller holds the slot's lock.
@@ -148,7 +180,7 @@ fn remove(slot: u8) -> Result<()> {
     remove_control_groups(slot)?;
     let dir = directory(slot);
     wait_until("the slot's directory to be removable", REMOVAL, || match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     })
 }
@@ -232,7 +264,7 @@ fn remove_group(path: &Path) -> Result<()> {
         }
     }
     match fs::remove_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),

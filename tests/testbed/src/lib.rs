@@ -17,6 +17,7 @@
 
 pub mod cluster;
 pub mod command;
+pub mod edge;
 pub mod engine;
 pub mod events;
 pub mod http;
@@ -35,7 +36,7 @@ pub use cluster::{Cluster, ClusterOptions, Engine, Node};
 pub use engine::{EngineOptions, EngineVersion};
 pub use events::Events;
 pub use image::{Image, Recipe};
-pub use lease::sweep;
+pub use lease::{sweep, tidy};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::Process;
 pub use wait::wait_until;
