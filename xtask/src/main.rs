@@ -3,11 +3,14 @@
 //! Each command is a module. They share [`workspace`] for finding things and running cargo.
 
 mod deps;
+mod down;
 mod queries;
 mod test;
 mod totals;
+mod up;
 mod workspace;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -17,6 +20,8 @@ use crate::test::Scope;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
+  up              install, build and start everything on this machine, and serve the example through Traefik
+  down            end what up started, and remove every trace of it
   check-deps      prove the direction of dependencies between the crates
   test            format, lints, dependencies, queries and every test; ends with a line of totals
   test --fast     the same without the tests that start Docker engines
@@ -37,6 +42,10 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
+        ["up"] => up::run(),
+        ["down"] => down::run(),
+        // What up leaves in the background; not for people.
+        ["supervise", program] => up::supervise::run(Path::new(program)),
         ["check-deps"] => deps::check(),
         ["test"] => test::run(Scope::Everything),
         ["test", "--fast"] => test::run(Scope::WithoutEngines),
