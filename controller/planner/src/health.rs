@@ -144,14 +144,22 @@ fn last_error(
     containers: &BTreeMap<ContainerId, ContainerVerdict>,
     expected: Expectations<'_>,
 ) -> Option<TaskError> {
+    let container = |task: &Task| {
+        task.status.container_status.as_ref().and_then(|status| containers.get(&status.container_id))
+    };
+    // The engine ends an unhealthy container, which may take its whole grace period, before it says a word about the task.
+    let is_unhealthy = |task: &Task| is_alive(task) && container(task).is_some_and(|found| found.unhealthy);
     let newest = tasks
         .iter()
-        .filter(|task| !task.status.err.is_empty())
+        .filter(|task| ended_by_itself(task) || is_unhealthy(task))
         .max_by_key(|task| time(&task.status.timestamp))?;
-    let container =
-        newest.status.container_status.as_ref().and_then(|status| containers.get(&status.container_id));
-    let message = in_words(newest, container, expected);
+    let message = in_words(newest, container(newest), expected);
     Some(TaskError { message, at: time(&newest.status.timestamp)? })
+}
+
+/// May the container of the task tell why it does not run?
+pub fn is_telling(task: &Task) -> bool {
+    ended_by_itself(task) || task.status.state == Some(TaskState::Starting)
 }
 
 /// Did the task end, or not begin, without anyone having asked for it?
@@ -251,4 +259,54 @@ pub fn is_usable(node: &Node) -> bool {
 /// May a task of that region run on the node?
 pub fn fits_region(node: &Node, region: Option<&Region>) -> bool {
     region.is_none_or(|region| node.spec.labels.get("region").is_some_and(|label| label == region.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::{ContainerStatus, TaskStatus};
+
+    fn task(state: TaskState, second: u8) -> Task {
+        Task {
+            desired_state: Some(TaskState::Running),
+            status: TaskStatus {
+                state: Some(state),
+                timestamp: format!("2026-01-01T00:00:{second:02}Z"),
+                container_status: Some(ContainerStatus {
+                    container_id: ContainerId::new(format!("c{second}")),
+                    ..ContainerStatus::default()
+                }),
+                ..TaskStatus::default()
+            },
+            ..Task::default()
+        }
+    }
+
+    fn told(tasks: &[Task], containers: &BTreeMap<ContainerId, ContainerVerdict>) -> Option<String> {
+        let monitor = Duration::from_secs(5);
+        let expected = Expectations { region: None, nodes: &[], memory: "64Mi", monitor };
+        last_error(tasks, containers, expected).map(|error| error.message)
+    }
+
+    #[test]
+    fn an_unhealthy_instance_is_told_of_before_the_engine_has_ended_it() {
+        let starting = [task(TaskState::Starting, 1)];
+        assert!(is_telling(&starting[0]));
+        assert_eq!(told(&starting, &BTreeMap::new()), None);
+        let verdict = |unhealthy| ContainerVerdict {
+            unhealthy,
+            health_output: Some("no database".to_owned()),
+            ..ContainerVerdict::default()
+        };
+        let seen = |unhealthy| BTreeMap::from([(ContainerId::new("c1"), verdict(unhealthy))]);
+        assert_eq!(told(&starting, &seen(false)), None, "it may still become healthy");
+        assert_eq!(told(&starting, &seen(true)).as_deref(), Some("the health check failed: no database"));
+    }
+
+    #[test]
+    fn a_process_that_ends_well_has_failed_to_go_on() {
+        let tasks = [task(TaskState::Complete, 1), task(TaskState::Running, 2)];
+        let words = told(&tasks, &BTreeMap::new());
+        assert_eq!(words.as_deref(), Some("the process ended with exit code 0"));
+    }
 }

@@ -11,6 +11,8 @@ macro_rules! wire_id {
         #[serde(transparent)]
         pub struct $name(String);
 
+        crate::swarm::wire::known_values!($name);
+
         impl $name {
             /// Takes the engine's word for it; ids are opaque.
             pub fn new(id: impl Into<String>) -> Self {

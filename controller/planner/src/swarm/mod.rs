@@ -59,7 +59,7 @@ pub use task_spec::{
     Limits, LogDriver, NetworkAttachmentConfig, Placement, PlacementPreference, Platform, Reservations,
     Resources, RestartCondition, RestartPolicy, SpreadPreference, TaskSpec,
 };
-pub use wire::{Extra, Labels, Nanos, Ratio, Version};
+pub use wire::{Extra, Known, Labels, Nanos, Ratio, Version};
 
 #[cfg(test)]
 mod fixture_tests;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{Endpoint, EndpointSpec};
 use super::id::ServiceId;
 use super::task_spec::{NetworkAttachmentConfig, TaskSpec};
-use super::wire::{Extra, Labels, Nanos, Ratio, Version};
+use super::wire::{Extra, Known, Labels, Nanos, Ratio, Version};
 
 wire_struct! {
     /// A service as the engine answers it.
@@ -68,6 +68,17 @@ pub enum ServiceMode {
     /// A mode this version does not know, kept as it was.
     #[serde(untagged)]
     Other(Extra),
+}
+
+impl Known for ServiceMode {
+    fn drop_unknown(&mut self) {
+        match self {
+            Self::Replicated(mode) => mode.drop_unknown(),
+            Self::Global(mode) | Self::GlobalJob(mode) => mode.drop_unknown(),
+            Self::ReplicatedJob(mode) => mode.drop_unknown(),
+            Self::Other(_) => {}
+        }
+    }
 }
 
 impl ServiceMode {

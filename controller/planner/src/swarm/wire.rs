@@ -87,6 +87,54 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// What can drop the fields that its type does not know, at every depth.
+///
+/// A newer engine may add fields anywhere. They are read, kept and shown, and they must not be compared: we never send them, so
+/// a difference in them could not be mended.
+pub trait Known {
+    /// Drops every unknown field.
+    fn drop_unknown(&mut self);
+}
+
+impl<T: Known> Known for Option<T> {
+    fn drop_unknown(&mut self) {
+        self.iter_mut().for_each(T::drop_unknown);
+    }
+}
+
+impl<T: Known> Known for Vec<T> {
+    fn drop_unknown(&mut self) {
+        self.iter_mut().for_each(T::drop_unknown);
+    }
+}
+
+impl<T: Known> Known for Box<T> {
+    fn drop_unknown(&mut self) {
+        self.as_mut().drop_unknown();
+    }
+}
+
+impl<K, T: Known> Known for BTreeMap<K, T> {
+    fn drop_unknown(&mut self) {
+        self.values_mut().for_each(T::drop_unknown);
+    }
+}
+
+/// Declares types that have no fields, and so no unknown ones.
+macro_rules! known_values {
+    ($($type:ty),* $(,)?) => {
+        $(
+            impl $crate::swarm::wire::Known for $type {
+                fn drop_unknown(&mut self) {}
+            }
+        )*
+    };
+}
+pub(crate) use known_values;
+
+// `Extra` as the type of a field is an object that is passed through as it is.
+known_values!(bool, i64, u32, u64, String, Extra, Version, Nanos, Ratio);
+
 /// Declares an object of the engine's API. A leading `@id T = "ID";` is a field that must be there; all others may be
 /// missing, null or empty alike. Unknown fields are kept in `extra`.
 macro_rules! wire_struct {
@@ -119,6 +167,13 @@ macro_rules! wire_struct {
             #[serde(flatten)]
             pub extra: crate::swarm::wire::Extra,
         }
+
+        impl crate::swarm::wire::Known for $name {
+            fn drop_unknown(&mut self) {
+                self.extra.clear();
+                $( crate::swarm::wire::Known::drop_unknown(&mut self.$field); )*
+            }
+        }
     };
 }
 
@@ -138,6 +193,8 @@ macro_rules! wire_enum {
             /// A word this version does not know, kept as it was.
             Other(String),
         }
+
+        crate::swarm::wire::known_values!($name);
 
         impl $name {
             /// The engine's word.
