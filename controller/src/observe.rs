@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use skep_planner::health::{ContainerVerdict, ended_by_itself};
+use skep_planner::health::{ContainerVerdict, is_telling};
 use skep_planner::naming::{self, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
@@ -30,7 +30,7 @@ use crate::error::chain;
 
 /// How long what the engine is stays believed.
 const ENGINE_FACTS_FOR: Duration = Duration::from_secs(60);
-/// How many failed tasks are looked at closely in one pass; the newest say enough.
+/// How many tasks that failed or have not come up yet are looked at closely in one pass; the newest say enough.
 const FAILED_TASKS_MAX: usize = 4;
 
 /// Looks at the Swarm.
@@ -80,7 +80,7 @@ impl Observer {
                 (services.into_keys().map(|name| (name, unknown(&error))).collect(), BTreeMap::new())
             }
         };
-        let containers = self.failed_containers(&tasks).await;
+        let containers = self.telling_containers(&tasks).await;
         EnvironmentObservation {
             engine,
             network: observed(network),
@@ -190,15 +190,15 @@ impl Observer {
         Ok(by_service)
     }
 
-    /// What is known about the containers of the newest failed tasks. Those of other nodes cannot be asked about, and then the
-    /// exit code has to do.
-    async fn failed_containers(
+    /// What is known about the containers of the newest tasks that failed or have not come up yet. Those of other nodes cannot be
+    /// asked about, and then the exit code has to do.
+    async fn telling_containers(
         &self,
         tasks: &BTreeMap<ServiceId, Vec<Task>>,
     ) -> BTreeMap<ContainerId, ContainerVerdict> {
-        let mut failed: Vec<&Task> = tasks.values().flatten().filter(|task| ended_by_itself(task)).collect();
-        failed.sort_by(|a, b| b.status.timestamp.cmp(&a.status.timestamp));
-        let containers = failed
+        let mut telling: Vec<&Task> = tasks.values().flatten().filter(|task| is_telling(task)).collect();
+        telling.sort_by(|a, b| b.status.timestamp.cmp(&a.status.timestamp));
+        let containers = telling
             .into_iter()
             .filter_map(|task| task.status.container_status.as_ref())
             .map(|status| status.container_id.clone())
