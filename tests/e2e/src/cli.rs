@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use skep_testbed::Process;
 
 /// The command, pointed at one server.
 #[derive(Debug, Clone)]
@@ -75,21 +76,35 @@ impl Cli {
         answer(self.command(args))
     }
 
+    /// Starts it and leaves it running.
+    pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Process> {
+        Process::start(self.command(args))
+    }
+
+    /// Writes manifests to a file, to be named in commands.
+    pub fn file(&self, name: &str, manifests: &str) -> Result<String> {
+        let path = self.home.join(name);
+        std::fs::write(&path, manifests)?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
     /// Applies manifests given as text, with further arguments.
     pub fn apply(&self, manifests: &str, args: &[&str]) -> Result<Answer> {
-        let file = tempfile::Builder::new().suffix(".yaml").tempfile_in(&self.home)?;
-        std::fs::write(file.path(), manifests)?;
-        let path = file.path().to_string_lossy().into_owned();
-        let mut all = vec!["apply", "-f", path.as_str()];
+        let file = self.file("apply.yaml", manifests)?;
+        let mut all = vec!["apply", "-f", file.as_str()];
         all.extend_from_slice(args);
         self.run(&all)
     }
 
+    /// Applies manifests given as text and waits until all is ready.
+    pub fn apply_and_wait(&self, manifests: &str) -> Result<Answer> {
+        self.apply(manifests, &["--wait", "--timeout", "120s"])
+    }
+
     /// What an apply of these manifests would do.
     pub fn diff(&self, manifests: &str) -> Result<Answer> {
-        let file = tempfile::Builder::new().suffix(".yaml").tempfile_in(&self.home)?;
-        std::fs::write(file.path(), manifests)?;
-        self.run(&["diff", "-f", file.path().to_string_lossy().as_ref()])
+        let file = self.file("diff.yaml", manifests)?;
+        self.run(&["diff", "-f", &file])
     }
 
     /// A resource as JSON.

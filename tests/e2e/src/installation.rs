@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use skep_testbed::{Engine, EngineOptions, EngineVersion, Postgres, Process, Recipe, http, install, wait, wait_until};
+use skep_testbed::{
+    Engine, EngineOptions, EngineVersion, Postgres, Process, Recipe, http, install, wait, wait_until,
+};
 use tempfile::TempDir;
 
 use crate::binary;
@@ -15,8 +17,28 @@ use crate::cli::Cli;
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(30);
+/// How long a few resyncs may take.
+const RESYNCS: Duration = Duration::from_secs(120);
 /// The edge's ports inside the engine's namespace.
 const HTTP_PORT: u16 = 80;
+
+/// How an installation is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The engine's release.
+    pub version: EngineVersion,
+    /// Talk to the engine over TCP with mutual TLS.
+    pub tls: bool,
+    /// How often the server looks at everything; its own default when absent.
+    pub resync: Option<Duration>,
+}
+
+impl Options {
+    /// The engine's socket and the server's defaults.
+    pub fn new(version: EngineVersion) -> Self {
+        Self { version, tls: false, resync: None }
+    }
+}
 
 /// An engine, an edge, a database and a server.
 pub struct Installation {
@@ -30,6 +52,7 @@ pub struct Installation {
     pub postgres: Postgres,
     /// The database.
     pub database: String,
+    options: Options,
     home: TempDir,
     token: String,
 }
@@ -37,18 +60,24 @@ pub struct Installation {
 impl Installation {
     /// Starts everything, with an empty database and `hello:v1` in the registry.
     pub fn start(version: EngineVersion) -> Result<Self> {
-        let engine = Engine::start(version, EngineOptions::default())?;
+        Self::start_with(Options::new(version))
+    }
+
+    /// The same, set up in a special way.
+    pub fn start_with(options: Options) -> Result<Self> {
+        let engine =
+            Engine::start(options.version, EngineOptions { tls: options.tls, ..EngineOptions::default() })?;
         engine.publish(&Recipe::busybox()?, "anchor:1")?;
         engine.publish(&Recipe::web("v1")?, "hello:v1")?;
         deploy_edge(&engine)?;
         let postgres = Postgres::shared()?;
         let database = postgres.create_database("e2e")?;
         let home = tempfile::tempdir()?;
-        let mut skep = serve(&engine, &database, "127.0.0.1:0")?;
+        let mut skep = serve(&engine, &database, &options)?;
         let (server, token) = announced(&mut skep)?;
         let token = token.context("an empty database gets a bootstrap token")?;
         let cli = Cli::new(binary::skep()?, server, token.clone(), home.path());
-        Ok(Self { skep, cli, engine, postgres, database, home, token })
+        Ok(Self { skep, cli, engine, postgres, database, options, home, token })
     }
 
     /// Kills the server as a crash would.
@@ -58,10 +87,31 @@ impl Installation {
 
     /// Starts the server again over the same database and engine.
     pub fn restart(&mut self) -> Result<()> {
-        self.skep = serve(&self.engine, &self.database, "127.0.0.1:0")?;
+        self.skep = serve(&self.engine, &self.database, &self.options)?;
         let (server, _) = announced(&mut self.skep)?;
         self.cli = Cli::new(binary::skep()?, server, self.token.clone(), self.home.path());
         Ok(())
+    }
+
+    /// Waits until the server has looked at everything so many times more, from beginning to end.
+    pub fn wait_for_resyncs(&self, count: usize) -> Result<()> {
+        let so_far = || {
+            self.skep
+                .logs()
+                .lines()
+                .filter(|line| line.contains("resync") && line.contains("listed="))
+                .count()
+        };
+        // The one that runs now does not count, and the last has ended when another begins.
+        let wanted = so_far() + count + 2;
+        wait_until("the server to look at everything", RESYNCS, || {
+            wait::ready(so_far() >= wanted, "not often enough yet")
+        })
+    }
+
+    /// What a query of the database answers.
+    pub fn psql(&self, sql: &str) -> Result<String> {
+        self.postgres.psql(&self.database, sql)
     }
 
     /// What the edge answers for a host.
@@ -92,36 +142,27 @@ impl Installation {
         tasks.extend(services.lines());
         format!("{}\n{}\n{}", ask(&tasks), ask(&["ps", "--all", "--no-trunc"]), self.skep.logs())
     }
-
-    /// The output of the engine's client.
-    pub fn docker(&self, args: &[&str]) -> Result<String> {
-        self.engine.docker_ok(args)
-    }
-
-    /// A service's object as the engine has it.
-    pub fn service(&self, name: &str) -> Result<serde_json::Value> {
-        let all: serde_json::Value = serde_json::from_str(&self.docker(&["service", "inspect", name])?)?;
-        all.get(0).cloned().with_context(|| format!("no service {name}"))
-    }
-
-    /// The ids of a service's running tasks, sorted.
-    pub fn running_tasks(&self, service: &str) -> Result<Vec<String>> {
-        let args = ["service", "ps", "--quiet", "--no-trunc", "--filter", "desired-state=running", service];
-        let mut tasks: Vec<String> = self.docker(&args)?.lines().map(str::to_owned).collect();
-        tasks.sort();
-        Ok(tasks)
-    }
 }
 
-fn serve(engine: &Engine, database: &str, listen: &str) -> Result<Process> {
+fn serve(engine: &Engine, database: &str, options: &Options) -> Result<Process> {
     let mut command = Command::new(binary::skep()?);
     command
-        .args(["serve", "--listen", listen, "--anchor-image", "127.0.0.1:5000/anchor:1"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--anchor-image", "127.0.0.1:5000/anchor:1"])
         .args(["--anchor-arg", "/bin/sleep", "--anchor-arg", "2147483647"])
         .env("SKEP_DATABASE_URL", database)
         .env("SKEP_KEY", KEY)
-        .env("DOCKER_HOST", engine.docker_host())
-        .env("RUST_LOG", "info,skep_controller=debug,skep_executor=debug");
+        .env("SKEP_LOG", "info,skep_controller=debug,skep_executor=debug,skep_runtime=debug");
+    match engine.tls().filter(|_| options.tls) {
+        Some((host, credentials)) => {
+            command.env("DOCKER_HOST", host).env("DOCKER_CERT_PATH", &credentials.dir);
+        }
+        None => {
+            command.env("DOCKER_HOST", engine.docker_host());
+        }
+    }
+    if let Some(resync) = options.resync {
+        command.env("SKEP_RESYNC", format!("{}s", resync.as_secs()));
+    }
     Process::start(command)
 }
 

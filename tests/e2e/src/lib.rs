@@ -6,7 +6,9 @@
 
 pub mod binary;
 pub mod cli;
+pub mod engine_view;
 pub mod installation;
+pub mod manifests;
 
 pub use cli::{Answer, Cli};
-pub use installation::Installation;
+pub use installation::{Installation, Options};

@@ -1,0 +1,105 @@
+//! Manifests for tests. They are JSON, which is YAML, so that no value has to be quoted by hand.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// An organisation with one web application in one environment, called `production`, and its domains.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// The organisation.
+    pub org: String,
+    /// The image.
+    pub image: String,
+    /// How many instances.
+    pub instances: u32,
+    /// Environment variables of the environment.
+    pub env: BTreeMap<String, String>,
+    /// Labels of the environment.
+    pub labels: BTreeMap<String, String>,
+    /// Hosts, each with a domain of its own.
+    pub hosts: Vec<String>,
+    /// How long a roll-out may take.
+    pub deadline: String,
+}
+
+impl Web {
+    /// Two instances of `hello:v1` at `<org>.localhost`.
+    pub fn new(org: &str) -> Self {
+        Self {
+            org: org.to_owned(),
+            image: image("hello:v1"),
+            instances: 2,
+            env: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            hosts: vec![format!("{org}.localhost")],
+            deadline: "2m".to_owned(),
+        }
+    }
+
+    /// The same with another image of the registry.
+    #[must_use]
+    pub fn with_image(mut self, name: &str) -> Self {
+        self.image = image(name);
+        self
+    }
+
+    /// The service of its process.
+    pub fn service(&self) -> String {
+        format!("{}_production_web", self.org)
+    }
+
+    /// All of it as one text.
+    pub fn manifests(&self) -> String {
+        let mut all = vec![organization(&self.org), self.app(), self.environment()];
+        all.extend(self.hosts.iter().map(|host| self.domain(host)));
+        documents(&all)
+    }
+
+    fn app(&self) -> Value {
+        let health = json!({
+            "command": ["/bin/healthy", "8080"], "interval": "1s", "timeout": "2s", "retries": 2, "startPeriod": "2s",
+        });
+        let web = json!({ "ports": [{ "name": "http", "port": 8080 }], "healthCheck": health });
+        let spec = json!({ "source": { "image": self.image }, "processes": { "web": web } });
+        resource(&self.org, "App", "shop", spec)
+    }
+
+    fn environment(&self) -> Value {
+        let spec = json!({
+            "app": "shop",
+            "env": self.env,
+            "processes": { "web": { "instances": self.instances } },
+            "rollout": { "deadline": self.deadline, "parallelism": 1 },
+            "restart": { "delay": "1s" },
+        });
+        let mut environment = resource(&self.org, "Environment", "production", spec);
+        environment["metadata"]["labels"] = json!(self.labels);
+        environment
+    }
+
+    fn domain(&self, host: &str) -> Value {
+        let spec = json!({ "host": host, "environment": "production", "tls": "off" });
+        resource(&self.org, "Domain", &host.replace('.', "-"), spec)
+    }
+}
+
+/// An image of the engine's registry.
+pub fn image(name: &str) -> String {
+    format!("127.0.0.1:5000/{name}")
+}
+
+/// An organisation.
+pub fn organization(name: &str) -> Value {
+    json!({ "apiVersion": "skep.dev/v1", "kind": "Organization", "metadata": { "name": name }, "spec": {} })
+}
+
+/// A resource of an organisation.
+pub fn resource(org: &str, kind: &str, name: &str, spec: Value) -> Value {
+    json!({ "apiVersion": "skep.dev/v1", "kind": kind, "metadata": { "org": org, "name": name }, "spec": spec })
+}
+
+/// Several documents as one text.
+pub fn documents(all: &[Value]) -> String {
+    all.iter().map(|document| format!("---\n{document:#}\n")).collect()
+}

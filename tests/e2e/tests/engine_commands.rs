@@ -1,0 +1,76 @@
+//! The commands that look at what runs, against a real server, and manifests that are refused.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skep_e2e::Installation;
+use skep_e2e::manifests::{documents, image, organization, resource};
+use skep_testbed::{EngineVersion, Recipe};
+
+const SHOWN: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_happens_can_be_watched_and_a_bad_document_stops_its_whole_batch() -> Result<()> {
+    let at = Installation::start(EngineVersion::V20_10)?;
+    let script = "#!/bin/sh\necho 'one line to out'\necho 'one line to err' >&2\nexec /bin/idle\n";
+    let talks = Recipe::busybox()?.file("bin/app", 0o755, script).change(r#"CMD ["/bin/app"]"#);
+    at.engine.publish(&talks, "talks:1")?;
+    let app = json!({ "source": { "image": image("talks:1") }, "processes": { "worker": {} } });
+    let good = [
+        organization("acme"),
+        resource("acme", "App", "talker", app),
+        resource("acme", "Environment", "production", json!({ "app": "talker" })),
+    ];
+
+    // The third document is wrong, so the first two are not applied either.
+    let bad = "---\napiVersion: skep.dev/v1\nkind: Environment\nmetadata: {org: acme, name: broken}\nspec:\n  app: talker\n  replicas: 3\n";
+    let file = at.cli.file("batch.yaml", &(documents(&good[..2]) + bad))?;
+    let lines = std::fs::read_to_string(&file)?;
+    let line = 1 + lines.lines().position(|line| line.contains("replicas")).context("it is there")?;
+    let refused = at.cli.run(&["apply", "-f", &file])?;
+    assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
+    assert!(refused.err.contains("error[SK0104]"), "{}", refused.err);
+    assert!(refused.err.contains(&format!("batch.yaml:{line}:3")), "{}", refused.err);
+    assert!(refused.err.contains("help"), "{}", refused.err);
+    // So does what is wrong with a value, and what only the server can know.
+    let dangling =
+        resource("acme", "Domain", "shop", json!({ "host": "not a host", "environment": "production" }));
+    let refused = at.cli.apply(&documents(&[good[0].clone(), dangling]), &[])?;
+    assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
+    let homeless = resource("nobody", "App", "talker", json!({ "source": { "image": image("talks:1") } }));
+    let refused = at.cli.apply(&documents(&[good[0].clone(), homeless]), &[])?;
+    assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
+    assert_eq!(at.psql("SELECT count(*) FROM resource")?, "0", "something was applied");
+    assert_eq!(at.psql("SELECT count(*) FROM change_log")?, "0");
+
+    at.cli.apply(&documents(&good[..2]), &[])?.ok()?;
+    let mut watch = at.cli.start(&["get", "environments", "--org", "acme", "--watch"])?;
+    let wait = ["wait", "environment", "production", "--org", "acme", "--for", "ready", "--timeout", "60s"];
+    let mut waiting = at.cli.start(&wait)?;
+    at.cli.apply(&documents(&good), &[])?.ok()?;
+    let ended = waiting.wait_exit(SHOWN)?;
+    assert_eq!(ended.code(), Some(0), "{}\n{}", waiting.logs(), at.report());
+    watch.wait_for_line(SHOWN, |line| line.contains("production") && line.contains("Ready"))?;
+
+    let mut follow = at.cli.start(&["logs", "production", "--org", "acme", "--follow"])?;
+    follow.wait_for_line(SHOWN, |line| line.starts_with("worker.") && line.ends_with("| one line to out"))?;
+    follow.wait_for_line(SHOWN, |line| line.ends_with("| one line to err"))?;
+    assert!(follow.is_running(), "a followed log does not end by itself: {}", follow.logs());
+    let once = at.cli.run(&["logs", "production", "--org", "acme", "--process", "worker"])?.ok()?;
+    assert!(once.out.contains("one line to out") && once.out.contains("one line to err"), "{}", once.out);
+
+    let events = at.cli.run(&["events", "environment", "production", "--org", "acme"])?.ok()?.out;
+    assert!(events.contains("release 1") || events.contains("v1"), "{events}");
+    let overall = at.cli.run(&["events", "--org", "acme"])?.ok()?.out;
+    assert!(overall.contains("production") && overall.contains("acme"), "{overall}");
+
+    at.cli
+        .run(&["delete", "environment", "production", "--org", "acme", "--wait", "--timeout", "60s"])?
+        .ok()?;
+    watch.wait_for_line(SHOWN, |line| line.contains("production is gone"))?;
+    let wait = ["wait", "environment", "production", "--org", "acme", "--for", "ready", "--timeout", "1s"];
+    let in_vain = at.cli.run(&wait)?;
+    assert_eq!(in_vain.code, 1, "{}{}", in_vain.out, in_vain.err);
+    Ok(())
+}
