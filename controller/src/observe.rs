@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use skep_planner::health::{ContainerVerdict, is_telling};
 use skep_planner::naming::{self, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
-use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation};
+use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::render::EngineFeatures;
@@ -215,12 +215,12 @@ impl Observer {
             .collect()
     }
 
-    async fn image(&self, wanted: Option<ImageRef>) -> Option<Result<ResolvedImage, String>> {
+    async fn image(&self, wanted: Option<ImageRef>) -> Option<Result<ResolvedImage, ImageFailure>> {
         let reference = wanted?;
         let resolved = self.swarm.resolve_image(&reference.to_string(), None).await;
         Some(match resolved {
-            Ok(resolved) => identity(&resolved.identity),
-            Err(error) => Err(chain(&error)),
+            Ok(resolved) => identity(&resolved.identity).map_err(|why| ImageFailure::Refused { why }),
+            Err(error) => Err(image_failure(&error)),
         })
     }
 
@@ -261,6 +261,16 @@ fn edge_task(container: &ContainerSummary, network: Option<&NetworkId>) -> EdgeT
         container.network_settings.networks.values().find(|attached| Some(&attached.network_id) == network);
     let address = attached.and_then(|attached| attached.ip_address.parse::<Ipv4Addr>().ok());
     EdgeTask { container: container.id.clone(), address }
+}
+
+fn image_failure(error: &SwarmError) -> ImageFailure {
+    let why = chain(error);
+    match error {
+        SwarmError::Unavailable { .. } | SwarmError::Timeout { .. } | SwarmError::NoManager { .. } => {
+            ImageFailure::NoAnswer { why }
+        }
+        _ => ImageFailure::Refused { why },
+    }
 }
 
 fn identity(identity: &ImageIdentity) -> Result<ResolvedImage, String> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use skep_planner::reconcile::environment::{
-    EnvironmentDesired, EnvironmentObservation, image_to_resolve, secrets_to_observe, services_to_observe,
+    EnvironmentDesired, EnvironmentObservation, ImageFailure, image_to_resolve, secrets_to_observe,
+    services_to_observe,
 };
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
@@ -93,10 +94,11 @@ pub(crate) fn environment(
 }
 
 /// Unless the case says otherwise, a registry knows every image.
-fn resolve(engine: &Engine, image: &ImageRef) -> Result<ResolvedImage, String> {
+fn resolve(engine: &Engine, image: &ImageRef) -> Result<ResolvedImage, ImageFailure> {
     if let Some(told) = engine.images.get(&image.to_string()) {
-        return told.clone().map_err(|why| why.clone());
+        return told.clone().map_err(|why| ImageFailure::Refused { why });
     }
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(image.to_string())));
-    Ok(ResolvedImage::Registry { digest: digest.parse().map_err(|error| format!("{error}"))? })
+    let digest = digest.parse().map_err(|error| ImageFailure::Refused { why: format!("{error}") })?;
+    Ok(ResolvedImage::Registry { digest })
 }

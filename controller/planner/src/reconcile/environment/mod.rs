@@ -108,7 +108,22 @@ pub struct EnvironmentObservation {
     /// The nodes of the cluster.
     pub nodes: Observed<Vec<Node>>,
     /// What the image of [`image_to_resolve`] stands for, or why it cannot be told.
-    pub image: Option<Result<ResolvedImage, String>>,
+    pub image: Option<Result<ResolvedImage, ImageFailure>>,
+}
+
+/// Why it cannot be told what an image stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageFailure {
+    /// The registry or the engine was asked, and says no: it will say so again until someone changes something.
+    Refused {
+        /// Their words.
+        why: String,
+    },
+    /// Nobody answered.
+    NoAnswer {
+        /// What happened.
+        why: String,
+    },
 }
 
 /// Everything that planning an environment depends on.

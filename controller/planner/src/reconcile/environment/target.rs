@@ -1,7 +1,7 @@
 //! Which release should run?
 
 use super::verdict;
-use super::{EnvironmentDesired, EnvironmentInput, PlanChoice};
+use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
 use crate::blocked::Blocked;
 use crate::formation::{self, Formation};
 use crate::plan::{NewRelease, Plan, VerdictChange};
@@ -145,7 +145,12 @@ fn image(input: &EnvironmentInput<'_>, formation: &Formation) -> Result<ReleaseI
     }
     match &input.observed.image {
         Some(Ok(resolved)) => Ok(ReleaseImage { reference, resolved: resolved.clone() }),
-        Some(Err(why)) => Err(Blocked::ImageUnresolved { image: reference.to_string(), why: why.clone() }),
+        Some(Err(ImageFailure::Refused { why })) => {
+            Err(Blocked::ImageUnresolved { image: reference.to_string(), why: why.clone() })
+        }
+        Some(Err(ImageFailure::NoAnswer { why })) => {
+            Err(Blocked::Unobserved { what: format!("image {reference}"), why: why.clone() })
+        }
         None => Err(Blocked::Unobserved {
             what: format!("image {reference}"),
             why: "it was not looked up".to_owned(),

@@ -44,17 +44,9 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         if was_sent(input, release, &service.spec.name) && belongs_to(service, release) {
             let reason = health.last_error.as_ref().map(|error| error.message.clone());
             match health.rollout {
-                Rollout::RolledBack => {
-                    return failed(format!(
-                        "process {name}: {}",
-                        reason.unwrap_or_else(|| swarms_words(service))
-                    ));
-                }
-                Rollout::Paused => {
-                    return failed(format!(
-                        "process {name}: {}",
-                        reason.unwrap_or_else(|| swarms_words(service))
-                    ));
+                Rollout::RolledBack | Rollout::Paused => {
+                    let why = reason.unwrap_or_else(|| swarms_words(service));
+                    return failed(format!("process {name}: {why}"));
                 }
                 Rollout::Settled | Rollout::Updating => {}
             }
