@@ -53,6 +53,7 @@ pub struct Installation {
     /// The database.
     pub database: String,
     options: Options,
+    former_logs: String,
     home: TempDir,
     token: String,
 }
@@ -77,12 +78,15 @@ impl Installation {
         let (server, token) = announced(&mut skep)?;
         let token = token.context("an empty database gets a bootstrap token")?;
         let cli = Cli::new(binary::skep()?, server, token.clone(), home.path());
-        Ok(Self { skep, cli, engine, postgres, database, options, home, token })
+        Ok(Self { skep, cli, engine, postgres, database, options, former_logs: String::new(), home, token })
     }
 
     /// Kills the server as a crash would.
     pub fn kill(&mut self) -> Result<()> {
-        self.skep.kill9().map(drop)
+        self.skep.kill9()?;
+        self.former_logs += &self.skep.logs();
+        self.former_logs += "--- killed\n";
+        Ok(())
     }
 
     /// Starts the server again over the same database and engine.
@@ -91,6 +95,11 @@ impl Installation {
         let (server, _) = announced(&mut self.skep)?;
         self.cli = Cli::new(binary::skep()?, server, self.token.clone(), self.home.path());
         Ok(())
+    }
+
+    /// What the server wrote, in this life and in former ones.
+    pub fn logs(&self) -> String {
+        self.former_logs.clone() + &self.skep.logs()
     }
 
     /// Waits until the server has looked at everything so many times more, from beginning to end.
@@ -140,7 +149,7 @@ impl Installation {
         let services = ask(&["service", "ls", "--quiet"]);
         let mut tasks = vec!["service", "ps", "--no-trunc"];
         tasks.extend(services.lines());
-        format!("{}\n{}\n{}", ask(&tasks), ask(&["ps", "--all", "--no-trunc"]), self.skep.logs())
+        format!("{}\n{}\n{}", ask(&tasks), ask(&["ps", "--all"]), self.logs())
     }
 }
 
