@@ -14,10 +14,10 @@ pub(crate) struct Totals {
 impl Totals {
     /// Reads a closing line of nextest or of cargo's own runner; any other line counts nothing.
     pub(crate) fn of_line(line: &str) -> Totals {
-        let line = line.trim();
-        let closing = if line.starts_with("Summary [") {
+        let closing = if line.trim_start().starts_with("Summary [") {
             line.split_once("run:").map(|(_, counts)| counts)
         } else {
+            // Not indented: nextest repeats the output of a failed test, its own result line included, with an indent.
             line.strip_prefix("test result:").and_then(|rest| rest.split_once(". ")).map(|(_, counts)| counts)
         };
         let mut totals = Totals::default();
@@ -70,6 +70,14 @@ mod tests {
     fn cargo_test_results_are_read() {
         let line = "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 5 filtered out; finished in 0.1s";
         assert_eq!(Totals::of_line(line), totals(3, 1, 2));
+    }
+
+    #[test]
+    fn the_output_of_a_failed_test_is_not_counted_again() {
+        assert_eq!(
+            Totals::of_line("    test result: FAILED. 0 passed; 1 failed; 0 ignored"),
+            Totals::default()
+        );
     }
 
     #[test]
