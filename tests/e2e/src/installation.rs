@@ -1,12 +1,11 @@
 //! Everything that a user installs, started and removed by itself.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use skep_testbed::{
-    Engine, EngineOptions, EngineVersion, Postgres, Process, Recipe, http, install, wait, wait_until,
+    Engine, EngineOptions, EngineVersion, Postgres, Process, Recipe, edge, http, wait, wait_until,
 };
 use tempfile::TempDir;
 
@@ -19,8 +18,6 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1
 const START: Duration = Duration::from_secs(30);
 /// How long a few resyncs may take.
 const RESYNCS: Duration = Duration::from_secs(120);
-/// The edge's ports inside the engine's namespace.
-const HTTP_PORT: u16 = 80;
 
 /// How an installation is set up.
 #[derive(Debug, Clone)]
@@ -70,7 +67,7 @@ impl Installation {
             Engine::start(options.version, EngineOptions { tls: options.tls, ..EngineOptions::default() })?;
         engine.publish(&Recipe::busybox()?, "anchor:1")?;
         engine.publish(&Recipe::web("v1")?, "hello:v1")?;
-        deploy_edge(&engine)?;
+        edge::deploy(&engine, &binary::workspace().join("manifests/traefik.yaml"))?;
         let postgres = Postgres::shared()?;
         let database = postgres.create_database("e2e")?;
         let home = tempfile::tempdir()?;
@@ -125,7 +122,7 @@ impl Installation {
 
     /// What the edge answers for a host.
     pub fn request(&self, host: &str) -> Result<http::Answer> {
-        http::get(self.engine.address(), HTTP_PORT, host, "/")
+        http::get(self.engine.address(), edge::HTTP_PORT, host, "/")
     }
 
     /// Waits until the edge answers a host with this status.
@@ -185,24 +182,4 @@ fn announced(skep: &mut Process) -> Result<(String, Option<String>)> {
     let token = skep.wait_for_line(Duration::from_secs(1), |line| line.contains(shown)).ok();
     let token = token.and_then(|line| line.split(shown).nth(1).map(|token| token.trim().to_owned()));
     Ok((format!("http://{address}"), token))
-}
-
-/// Traefik, from the repository's own manifest.
-fn deploy_edge(engine: &Engine) -> Result<()> {
-    let image = "127.0.0.1:5000/traefik:test";
-    engine.import(&Recipe::traefik(&install::traefik()?)?, image)?;
-    let manifest: PathBuf = binary::workspace().join("manifests/traefik.yaml");
-    let mut deploy = engine.client();
-    deploy
-        .args(["stack", "deploy", "--resolve-image", "never", "--compose-file"])
-        .arg(&manifest)
-        .arg("skep-edge")
-        .env("SKEP_TRAEFIK_IMAGE", image)
-        .env("SKEP_EDGE_REFRESH_SECONDS", "1")
-        .env("SKEP_DOCKER_SOCKET", engine.socket());
-    let output = deploy.output().context("run the engine's client")?;
-    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    wait_until("the edge to listen", Duration::from_secs(60), || {
-        http::get(engine.address(), HTTP_PORT, "nobody.localhost", "/").map(drop)
-    })
 }
