@@ -80,7 +80,7 @@ fn text_of(command: &Command, output: &Output) -> Result<String> {
 }
 
 /// The last part of `text`, cut at a character boundary.
-pub(crate) fn tail(text: &str) -> &str {
+pub fn tail(text: &str) -> &str {
     let text = text.trim_end();
     let mut start = text.len().saturating_sub(MAX_QUOTED);
     while !text.is_char_boundary(start) {

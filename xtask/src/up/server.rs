@@ -2,7 +2,7 @@
 //!
 //! The machine is what ends both, whatever becomes of them: when it is dropped, and when the supervisor is killed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,11 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use skep_testbed::machine::Machine;
-use skep_testbed::{Engine, registry};
+use skep_testbed::{Engine, command, registry};
 
-use super::forward;
-
-/// The port of the API, if it is free.
+/// The port of the API, if it can be had.
 const PORT: u16 = 7700;
 
 /// How long the server may take to listen: it initialises a database first.
@@ -48,30 +46,47 @@ impl Server {
         edge_port: u16,
         log: &Path,
     ) -> Result<(Server, String)> {
+        // The preferred port may be taken, even between a look at it and the start; the second attempt leaves the choice to
+        // the kernel, which nobody can come before.
+        Server::start_on(PORT, program, engine, edge_port, log)
+            .or_else(|_| Server::start_on(0, program, engine, edge_port, log))
+            .with_context(|| {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                format!("the end of its log:\n{}", command::tail(&said))
+            })
+    }
+
+    fn start_on(
+        port: u16,
+        program: &Path,
+        engine: &Engine,
+        edge_port: u16,
+        log: &Path,
+    ) -> Result<(Server, String)> {
+        let data = engine.dir().join("skep");
+        // A server that did not get far may have made a token that nobody read.
+        if data.exists() {
+            fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+        }
         let machine = Machine::start(&engine.dir().join("machines"), "skep", None)?;
-        // Free now, and bound by the server in a moment.
-        let address = forward::listen(PORT)?.local_addr().context("a bound socket has an address")?;
-        let arguments = [
+        let mut arguments = vec![
             "dev".to_owned(),
-            format!("--data-dir={}/skep", engine.dir().display()),
-            format!("--listen={address}"),
+            format!("--data-dir={}", data.display()),
             format!("--docker-host={}", engine.docker_host()),
             format!("--public-http-port={edge_port}"),
             format!("--anchor-image={}/{ANCHOR}", registry::HOST),
             "--anchor-arg=/bin/sleep".to_owned(),
             "--anchor-arg=2147483647".to_owned(),
+            format!("--listen=127.0.0.1:{port}"),
         ];
         let (process, lines) = launch(&machine, program, &arguments, log)?;
-        let token = announced(&lines)?;
-        let server = Server {
-            machine,
-            process,
-            program: program.to_owned(),
-            arguments: arguments.to_vec(),
-            log: log.to_owned(),
-            address: format!("http://{address}"),
-        };
-        Ok((server, token))
+        let (address, token) = announced(&lines)?;
+        // Started again, it has to be found where it was.
+        arguments.pop();
+        arguments.push(format!("--listen={address}"));
+        let address = format!("http://{address}");
+        let (program, log) = (program.to_owned(), log.to_owned());
+        Ok((Server { machine, process, program, arguments, log, address }, token))
     }
 
     /// The API's address.
@@ -118,18 +133,19 @@ fn launch(
     Ok((process, lines))
 }
 
-/// The token that the server announces after its address.
-fn announced(lines: &Receiver<String>) -> Result<String> {
+/// The address that the server announces, and the token that follows it.
+fn announced(lines: &Receiver<String>) -> Result<(String, String)> {
     let deadline = Instant::now() + START;
-    let mut listens = false;
+    let mut address = None;
     loop {
         let line = lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            .context("the server did not announce itself; its log says why")?;
-        listens |= line.starts_with(LISTENS);
+            .context("the server did not announce itself")?;
+        if let Some(listens) = line.strip_prefix(LISTENS) {
+            address = Some(listens.trim().to_owned());
+        }
         if let Some(token) = line.strip_prefix(TOKEN) {
-            ensure!(listens, "the server announced a token and no address");
-            return Ok(token.trim().to_owned());
+            return Ok((address.context("a token and no address")?, token.trim().to_owned()));
         }
     }
 }
