@@ -75,11 +75,17 @@ pub fn service_health(
     let running: Vec<&Task> = tasks.iter().filter(|task| is_running(task)).collect();
     let is_updated = |task: &&&Task| comparable(&task.spec) == template && !is_misplaced(task, expected);
     let updated: Vec<&&Task> = running.iter().filter(is_updated).collect();
+    // What an update replaces is not to be told as its error. (What it makes may have another template by now: Swarm returns to
+    // the former one when it gives up.)
+    let begun = update_started_at(service);
+    let concerns = |task: &&Task| {
+        begun.is_none() || time(&task.created_at) >= begun || comparable(&task.spec) == template
+    };
     ServiceHealth {
         running: count(running.len()),
         updated: count(updated.len()),
         updated_since: updated.iter().filter_map(|task| time(&task.status.timestamp)).max(),
-        last_error: last_error(tasks, containers, expected),
+        last_error: last_error(tasks.iter().filter(concerns), containers, expected),
         rollout: rollout(service),
     }
 }
@@ -139,8 +145,8 @@ fn time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-fn last_error(
-    tasks: &[Task],
+fn last_error<'t>(
+    tasks: impl Iterator<Item = &'t Task>,
     containers: &BTreeMap<ContainerId, ContainerVerdict>,
     expected: Expectations<'_>,
 ) -> Option<TaskError> {
@@ -150,7 +156,6 @@ fn last_error(
     // The engine ends an unhealthy container, which may take its whole grace period, before it says a word about the task.
     let is_unhealthy = |task: &Task| is_alive(task) && container(task).is_some_and(|found| found.unhealthy);
     let newest = tasks
-        .iter()
         .filter(|task| ended_by_itself(task) || is_unhealthy(task))
         .max_by_key(|task| time(&task.status.timestamp))?;
     let message = in_words(newest, container(newest), expected);
@@ -264,7 +269,7 @@ pub fn fits_region(node: &Node, region: Option<&Region>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::{ContainerStatus, TaskStatus};
+    use crate::swarm::{ContainerStatus, TaskStatus, UpdateStatus};
 
     fn task(state: TaskState, second: u8) -> Task {
         Task {
@@ -285,7 +290,7 @@ mod tests {
     fn told(tasks: &[Task], containers: &BTreeMap<ContainerId, ContainerVerdict>) -> Option<String> {
         let monitor = Duration::from_secs(5);
         let expected = Expectations { region: None, nodes: &[], memory: "64Mi", monitor };
-        last_error(tasks, containers, expected).map(|error| error.message)
+        last_error(tasks.iter(), containers, expected).map(|error| error.message)
     }
 
     #[test]
@@ -308,5 +313,28 @@ mod tests {
         let tasks = [task(TaskState::Complete, 1), task(TaskState::Running, 2)];
         let words = told(&tasks, &BTreeMap::new());
         assert_eq!(words.as_deref(), Some("the process ended with exit code 0"));
+    }
+
+    #[test]
+    fn what_an_update_replaces_is_not_told_as_its_error() {
+        let broken = TaskSpec { force_update: 1, ..TaskSpec::default() };
+        let failed = |spec: &TaskSpec, created: u8| Task {
+            spec: spec.clone(),
+            created_at: format!("2026-01-01T00:00:{created:02}Z"),
+            ..task(TaskState::Complete, 30)
+        };
+        let expected =
+            Expectations { region: None, nodes: &[], memory: "64Mi", monitor: Duration::from_secs(5) };
+        let error = |task: Task, started: Option<&str>| {
+            let status =
+                |started: &str| UpdateStatus { started_at: started.to_owned(), ..UpdateStatus::default() };
+            let service = Service { update_status: started.map(status), ..Service::default() };
+            service_health(&service, &[task], &BTreeMap::new(), expected).last_error
+        };
+        let update = Some("2026-01-01T00:00:20Z");
+        assert_eq!(error(failed(&broken, 10), update), None);
+        assert!(error(failed(&broken, 25), update).is_some(), "it was made by the update");
+        assert!(error(failed(&TaskSpec::default(), 10), update).is_some(), "it is of the current template");
+        assert!(error(failed(&broken, 10), None).is_some(), "there was no update");
     }
 }
