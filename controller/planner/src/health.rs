@@ -78,9 +78,8 @@ pub fn service_health(
     // What an update replaces is not to be told as its error. (What it makes may have another template by now: Swarm returns to
     // the former one when it gives up.)
     let begun = update_started_at(service);
-    let concerns = |task: &&Task| {
-        begun.is_none() || time(&task.created_at) >= begun || comparable(&task.spec) == template
-    };
+    let replaced = |task: &&Task| time(&task.created_at).zip(begun).is_some_and(|(made, begun)| made < begun);
+    let concerns = |task: &&Task| !replaced(task) || comparable(&task.spec) == template;
     ServiceHealth {
         running: count(running.len()),
         updated: count(updated.len()),
