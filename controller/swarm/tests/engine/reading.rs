@@ -7,7 +7,7 @@ use skep_swarm::{
 use skep_testbed::EngineVersion;
 
 use crate::proxy::{Answers, Proxy};
-use crate::setup::{client_with, engine, on_each_engine, running_task, service};
+use crate::setup::{client_with, engine, on_each_engine, running_task, service, update};
 
 on_each_engine!(
     tasks_are_filtered_by_what_is_said,
@@ -25,8 +25,7 @@ async fn tasks_are_filtered_by_what_is_said(version: EngineVersion) {
     running_task(&client, &TaskFilter::of_service(other.clone())).await;
 
     spec.task_template.force_update = 1;
-    let read = client.inspect_service(By::Id(&web)).await.expect("an answer").expect("the service");
-    client.update_service(&web, read.version, &spec, None).await.expect("updated");
+    update(&client, &web, &spec).await.expect("updated");
     let current = TaskFilter { up_to_date: Some(true), ..TaskFilter::of_service(web.clone()) };
     let second = running_task(&client, &current).await;
     assert_ne!(second.id, first.id);

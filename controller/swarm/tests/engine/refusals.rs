@@ -5,7 +5,7 @@ use skep_planner::swarm::{FileTarget, SecretId, SecretReference, SecretSpec, Ser
 use skep_swarm::{By, Effect, LabelFilter, SwarmApi, SwarmError};
 use skep_testbed::{Engine, EngineOptions, EngineVersion};
 
-use crate::setup::{client, engine, network, on_each_engine, on_network, service};
+use crate::setup::{client, engine, network, on_each_engine, on_network, service, update};
 
 on_each_engine!(
     names_that_are_taken_are_said_so,
@@ -64,8 +64,7 @@ async fn objects_in_use_are_not_removed(version: EngineVersion) {
         assert!(matches!(error, SwarmError::InUse { .. }), "{error:?}");
     }
     spec.mode = Some(ServiceMode::global());
-    let version = client.inspect_service(By::Id(&id)).await.expect("an answer").expect("the service").version;
-    let error = client.update_service(&id, version, &spec, None).await.expect_err("modes do not change");
+    let error = update(&client, &id, &spec).await.expect_err("modes do not change");
     assert!(matches!(error, SwarmError::Invalid { .. }), "{error:?}");
 
     client.remove_service(&id).await.expect("removed");

@@ -12,7 +12,7 @@ use skep_planner::swarm::{
 use skep_swarm::{ApiVersion, By, Effect, EngineClient, LabelFilter, SwarmApi, SwarmError};
 use skep_testbed::EngineVersion;
 
-use crate::setup::{IMAGE, engine, network, on_each_engine, service};
+use crate::setup::{IMAGE, engine, network, on_each_engine, service, update};
 
 on_each_engine!(
     a_service_with_every_field_reads_back_as_it_was_sent,
@@ -212,7 +212,7 @@ async fn a_service_with_every_field_reads_back_as_it_was_sent(version: EngineVer
 
     let container = spec.task_template.container_spec.as_mut().expect("a container spec");
     container.env.push("D=4".to_owned());
-    client.update_service(&id, created.version, &spec, None).await.expect("updated");
+    update(&client, &id, &spec).await.expect("updated");
     let updated =
         client.inspect_service(By::Name("acme-web")).await.expect("an answer").expect("the service");
     assert_eq!(updated.spec, as_stored(spec, api));
@@ -229,11 +229,10 @@ async fn an_update_from_a_stale_version_is_a_conflict(version: EngineVersion) {
     let (_engine, client) = engine(version).await;
     let mut spec = service("web", &["sleep", "1000"]);
     let id = client.create_service(&spec, None).await.expect("created");
-    let read = client.inspect_service(By::Id(&id)).await.expect("an answer").expect("the service");
     spec.labels.insert("by".to_owned(), "first".to_owned());
-    client.update_service(&id, read.version, &spec, None).await.expect("the first writer wins");
+    let read = update(&client, &id, &spec).await.expect("the first writer wins");
     spec.labels.insert("by".to_owned(), "second".to_owned());
-    let error = client.update_service(&id, read.version, &spec, None).await.expect_err("the second does not");
+    let error = client.update_service(&id, read, &spec, None).await.expect_err("the second does not");
     assert!(matches!(error, SwarmError::Conflict { .. }), "{error:?}");
     assert_eq!(error.effect(), Effect::None);
     assert_eq!(error.to_string(), format!("cannot update service web ({id}): it changed since it was read"));

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use skep_planner::swarm::{
-    ContainerSpec, Ipam, IpamConfig, NetworkAttachmentConfig, NetworkCreate, NetworkId, ServiceMode,
-    ServiceSpec, Task, TaskSpec, TaskState,
+    ContainerSpec, Ipam, IpamConfig, NetworkAttachmentConfig, NetworkCreate, NetworkId, ServiceId,
+    ServiceMode, ServiceSpec, Task, TaskSpec, TaskState, Version,
 };
-use skep_swarm::{ClientOptions, EngineAddress, EngineClient, SwarmApi, TaskFilter};
+use skep_swarm::{By, ClientOptions, EngineAddress, EngineClient, SwarmApi, SwarmError, TaskFilter};
 use skep_testbed::{Engine, EngineOptions, EngineVersion, Recipe};
 
 /// The image the services of these tests run; its registry refuses at once, so that no test waits for one.
@@ -103,6 +103,24 @@ where
         }
         assert!(Instant::now() < end, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Updates a service as it is now, and says from which version. The manager itself writes to a new service while it allocates
+/// addresses, so the version that a test has read may be old by the time it is used: that conflict is not the one under test.
+pub(crate) async fn update(
+    client: &EngineClient,
+    id: &ServiceId,
+    spec: &ServiceSpec,
+) -> Result<Version, SwarmError> {
+    let started = Instant::now();
+    loop {
+        let read = client.inspect_service(By::Id(id)).await.expect("an answer").expect("the service");
+        match client.update_service(id, read.version, spec, None).await {
+            Ok(()) => return Ok(read.version),
+            Err(SwarmError::Conflict { .. }) if started.elapsed() < SOON => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
