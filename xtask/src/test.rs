@@ -82,7 +82,7 @@ fn nextest_works() -> Result<bool> {
 
 fn install_nextest() -> Result<bool> {
     // Without optimisation and self-update it takes five minutes of one processor instead of fourteen, more than the whole
-    // workspace does, and running tests is no faster with them.
+    // workspace does; a runner spends its time waiting for tests.
     let mut install = workspace::cargo(["install", "cargo-nextest", "--locked", "--debug"])?;
     install
         .args(["--no-default-features", "--features", "default-no-update"])
