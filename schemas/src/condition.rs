@@ -111,6 +111,12 @@ reasons! {
     StepFailed,
     /// The engine accepts part of what it is asked for and does not keep it.
     NotKept,
+    /// Someone paused it: Skep looks and reports, and changes nothing.
+    Paused,
+    /// The loop is on hold until an administrator confirms what it would do.
+    SafetyHold,
+    /// Another writer sets the same fields again and again; Skep has stopped correcting them.
+    Contested,
 }
 
 impl fmt::Display for Reason {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use skep_schemas::Reason;
 
@@ -115,6 +116,33 @@ pub enum Blocked {
         /// The fields, as JSON pointers.
         pointers: Vec<String>,
     },
+    /// Someone paused the resource, or one that it is part of: Skep looks and reports, and changes nothing.
+    Paused {
+        /// What was paused, in its written form.
+        resource: String,
+        /// By whom.
+        by: String,
+        /// Why, in their words.
+        why: String,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// The loop is on hold: what it would do looks like a mistake, and nothing is done before someone confirms it.
+    SafetyHold {
+        /// The number of the hold, which is confirmed.
+        hold: i64,
+        /// What looks wrong, in words.
+        why: String,
+    },
+    /// Another writer sets the same fields again and again; correcting them once more would only go on with the fight.
+    Contested {
+        /// The object.
+        object: String,
+        /// The fields, as JSON pointers.
+        pointers: Vec<String>,
+        /// How often they were corrected in a row.
+        rounds: u32,
+    },
     /// The rendered spec is larger than the engine can store and still update.
     SpecTooLarge {
         /// The object.
@@ -141,6 +169,9 @@ impl Blocked {
             Self::UpdateInProgress { .. } => Reason::UpdateInProgress,
             Self::StepFailed { .. } => Reason::StepFailed,
             Self::NotKept { .. } => Reason::NotKept,
+            Self::Paused { .. } => Reason::Paused,
+            Self::SafetyHold { .. } => Reason::SafetyHold,
+            Self::Contested { .. } => Reason::Contested,
             Self::Unobserved { .. } => Reason::EngineUnavailable,
             Self::WaitingForDependents { .. } | Self::StillInUse { .. } => Reason::WaitingForDependents,
         }
@@ -167,6 +198,9 @@ impl Blocked {
             | Self::RouteInvalid { .. }
             | Self::StepFailed { retried: false, .. }
             | Self::NotKept { .. }
+            | Self::Paused { .. }
+            | Self::SafetyHold { .. }
+            | Self::Contested { .. }
             | Self::SpecTooLarge { .. } => false,
         }
     }
@@ -207,6 +241,23 @@ impl fmt::Display for Blocked {
                 write!(
                     f,
                     "the engine does not keep {} of {object}; it is not asked again",
+                    pointers.join(", ")
+                )
+            }
+            Self::Paused { resource, by, why, until: Some(until) } => {
+                write!(f, "{resource} was paused by {by} until {until}: {why}; `skep resume` ends it earlier")
+            }
+            Self::Paused { resource, by, why, until: None } => {
+                write!(f, "{resource} was paused by {by}: {why}; `skep resume` ends it")
+            }
+            Self::SafetyHold { hold, why } => {
+                write!(f, "on hold: {why}; look into it, then run `skep confirm {hold}`")
+            }
+            Self::Contested { object, pointers, rounds } => {
+                write!(
+                    f,
+                    "another writer changes {} of {object} again and again ({rounds} corrections in a row); stop it, \
+                     declare these fields ignored in a DriftPolicy, or run `skep retry`",
                     pointers.join(", ")
                 )
             }
