@@ -1,14 +1,18 @@
 //! The difference of two specs, field by field, and what it costs to make one into the other.
 //!
 //! Input are two normalised specs. The pointers are those of the engine's JSON, so that what a person reads here can be found in
-//! `docker service inspect`; environment variables are shown by name instead of by position.
+//! `docker service inspect`; environment variables are shown by name instead of by position ([`pointer`]).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use crate::step::{Cost, FieldChange};
 use crate::swarm::ServiceSpec;
+
+mod pointer;
+
+pub use pointer::{escape, set_at, value_at};
 
 /// The most changes that are listed; a spec that differs in more is another spec, and the rest would not be read.
 const CHANGES_MAX: usize = 200;
@@ -37,24 +41,20 @@ fn compare(pointer: &str, live: Option<&Value>, desired: Option<&Value>, changes
             compare_objects(pointer, live, desired, changes)
         }
         (Some(Value::Array(live)), Some(Value::Array(desired))) => {
-            match (variables(pointer, live), variables(pointer, desired)) {
-                // Equal by name but in another order: shown as a whole, because order restarts tasks.
-                (Some(live), Some(desired)) if live != desired => {
-                    compare_objects(pointer, &live, &desired, changes)
-                }
-                _ => changes.push(change(
-                    pointer,
-                    Some(&Value::Array(live.clone())),
-                    Some(&Value::Array(desired.clone())),
-                )),
-            }
+            compare_lists(pointer, live, desired, changes)
         }
-        // An object that is made or removed is shown by its fields.
+        // An object that is made or removed is shown by its fields, and a list of variables by their names.
         (None, Some(Value::Object(desired))) if !desired.is_empty() => {
             compare_objects(pointer, &Map::new(), desired, changes)
         }
         (Some(Value::Object(live)), None) if !live.is_empty() => {
             compare_objects(pointer, live, &Map::new(), changes)
+        }
+        (None, Some(Value::Array(desired))) if names_variables(pointer, desired) => {
+            compare_lists(pointer, &[], desired, changes)
+        }
+        (Some(Value::Array(live)), None) if names_variables(pointer, live) => {
+            compare_lists(pointer, live, &[], changes)
         }
         (None, None) => {}
         (live, desired) => changes.push(change(pointer, live, desired)),
@@ -67,27 +67,34 @@ fn compare_objects(
     desired: &Map<String, Value>,
     changes: &mut Vec<FieldChange>,
 ) {
-    let keys: BTreeMap<&String, ()> = live.keys().chain(desired.keys()).map(|key| (key, ())).collect();
-    for key in keys.into_keys() {
-        // RFC 6901
-        let escaped = key.replace('~', "~0").replace('/', "~1");
-        compare(&format!("{pointer}/{escaped}"), live.get(key), desired.get(key), changes);
+    let keys: BTreeSet<&String> = live.keys().chain(desired.keys()).collect();
+    for key in keys {
+        compare(&pointer::join(pointer, key), live.get(key), desired.get(key), changes);
     }
 }
 
-/// Environment variables by name, when the list is one and no name is used twice.
-fn variables(pointer: &str, list: &[Value]) -> Option<Map<String, Value>> {
-    if !pointer.ends_with("/Env") {
-        return None;
-    }
-    let mut variables = Map::new();
-    for entry in list {
-        let (name, value) = entry.as_str()?.split_once('=')?;
-        if variables.insert(name.to_owned(), Value::String(value.to_owned())).is_some() {
-            return None;
+fn compare_lists(pointer: &str, live: &[Value], desired: &[Value], changes: &mut Vec<FieldChange>) {
+    let named = (pointer::variables_at(pointer, live), pointer::variables_at(pointer, desired));
+    match named {
+        // Equal by name but in another order: shown as a whole, because order restarts tasks.
+        (Some(live), Some(desired)) if live != desired => compare_objects(pointer, &live, &desired, changes),
+        // The same number of objects: which field of which. With another number positions would only mislead.
+        _ if live.len() == desired.len() && live.iter().chain(desired).all(Value::is_object) => {
+            for (index, (live, desired)) in live.iter().zip(desired).enumerate() {
+                compare(&pointer::join(pointer, &index.to_string()), Some(live), Some(desired), changes);
+            }
         }
+        _ => changes.push(change(
+            pointer,
+            Some(&Value::Array(live.to_vec())),
+            Some(&Value::Array(desired.to_vec())),
+        )),
     }
-    Some(variables)
+}
+
+/// Whether a list that is made or removed can be shown by the names of its variables.
+fn names_variables(pointer: &str, list: &[Value]) -> bool {
+    !list.is_empty() && pointer::variables_at(pointer, list).is_some()
 }
 
 fn change(pointer: &str, from: Option<&Value>, to: Option<&Value>) -> FieldChange {
@@ -153,6 +160,14 @@ mod tests {
             texts(json!({"Labels": {"a/b": "1", "c": "2"}}), json!({})),
             ["/Labels/a~1b", "/Labels/c"]
         );
+    }
+
+    #[test]
+    fn an_object_in_a_list_is_shown_by_field_while_the_list_is_as_long() {
+        let live = json!({"Config": [{"Subnet": "10.0.0.0/24"}, {"Subnet": "10.0.1.0/24"}]});
+        let desired = json!({"Config": [{"Subnet": "10.0.0.0/24"}, {"Subnet": "10.0.2.0/24"}]});
+        assert_eq!(texts(live.clone(), desired), ["/Config/1/Subnet"]);
+        assert_eq!(texts(live, json!({"Config": [{"Subnet": "10.0.1.0/24"}]})), ["/Config"]);
     }
 
     #[test]
