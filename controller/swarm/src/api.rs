@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
-    Container, ContainerId, ContainerSummary, Network, NetworkCreate, NetworkId, Node, Secret, SecretId,
-    SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
+    NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
 };
 
 use crate::auth::RegistryAuth;
@@ -21,7 +21,7 @@ use crate::stream::{HintStream, LogLineStream, LogQuery, LogTarget};
 /// Guarantees of every implementation:
 /// - Every call ends: with an answer or with an error that names the call, within a bound.
 /// - `inspect_*` say `None` only when the engine answered that the object is not there.
-/// - `create_*` never replace, `update_service` never applies over a change it did not see, `remove_*` and
+/// - `create_*` never replace, `update_*` never apply over a change they did not see, `remove_*` and
 ///   `disconnect_network` say [`SwarmError::NotFound`] when there is nothing to remove.
 /// - An error's [`SwarmError::effect`] says whether a mutation may have happened all the same.
 #[async_trait]
@@ -104,6 +104,24 @@ pub trait SwarmApi: Send + Sync {
 
     /// Removes a secret no service uses.
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError>;
+
+    /// One config.
+    async fn inspect_config(&self, config: By<'_, ConfigId>) -> Result<Option<Config>, SwarmError>;
+
+    /// Makes a config; its name must be free.
+    async fn create_config(&self, spec: &ConfigSpec) -> Result<ConfigId, SwarmError>;
+
+    /// Replaces a config's labels, if it still has the version the spec was computed from. Everything else in the spec has to
+    /// be as it is.
+    async fn update_config(
+        &self,
+        id: &ConfigId,
+        version: Version,
+        spec: &ConfigSpec,
+    ) -> Result<(), SwarmError>;
+
+    /// Removes a config no service uses.
+    async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError>;
 
     /// Containers of this engine with these labels, those that ended included.
     async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerSummary>, SwarmError>;

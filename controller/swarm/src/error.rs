@@ -49,6 +49,14 @@ pub enum Verb {
     CreateSecret,
     /// Remove a secret.
     RemoveSecret,
+    /// Inspect a config.
+    InspectConfig,
+    /// Create a config.
+    CreateConfig,
+    /// Update a config.
+    UpdateConfig,
+    /// Remove a config.
+    RemoveConfig,
     /// List containers.
     ListContainers,
     /// Inspect a container.
@@ -73,7 +81,10 @@ impl Verb {
             | Self::ConnectNetwork
             | Self::DisconnectNetwork
             | Self::CreateSecret
-            | Self::RemoveSecret => true,
+            | Self::RemoveSecret
+            | Self::CreateConfig
+            | Self::UpdateConfig
+            | Self::RemoveConfig => true,
             Self::Ping
             | Self::Info
             | Self::ListServices
@@ -83,6 +94,7 @@ impl Verb {
             | Self::ListNetworks
             | Self::InspectNetwork
             | Self::ListSecrets
+            | Self::InspectConfig
             | Self::ListContainers
             | Self::InspectContainer
             | Self::ResolveImage
@@ -113,6 +125,10 @@ impl fmt::Display for Verb {
             Self::ListSecrets => "list secrets",
             Self::CreateSecret => "create secret",
             Self::RemoveSecret => "remove secret",
+            Self::InspectConfig => "inspect config",
+            Self::CreateConfig => "create config",
+            Self::UpdateConfig => "update config",
+            Self::RemoveConfig => "remove config",
             Self::ListContainers => "list containers",
             Self::InspectContainer => "inspect container",
             Self::ResolveImage => "resolve image",

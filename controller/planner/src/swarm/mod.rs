@@ -18,6 +18,7 @@
 #[macro_use]
 mod wire;
 
+mod config;
 mod container;
 mod container_spec;
 mod endpoint;
@@ -30,6 +31,7 @@ mod service;
 mod task;
 mod task_spec;
 
+pub use config::{Config, ConfigSpec};
 pub use container::{
     AttachedNetwork, Container, ContainerHealth, ContainerNetworks, ContainerRun, ContainerState,
     ContainerSummary, EndpointIpam, HealthProbe,

@@ -8,8 +8,8 @@ use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skep_planner::swarm::{
-    Container, ContainerId, ContainerSummary, Network, NetworkCreate, NetworkId, Node, NodeId, Secret,
-    SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
+    NetworkId, Node, NodeId, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
 };
 
 use super::idle::ended_by_silence;
@@ -270,6 +270,38 @@ impl SwarmApi for EngineClient {
 
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
         self.remove(Verb::RemoveSecret, "secrets", id.as_str()).await
+    }
+
+    async fn inspect_config(&self, config: By<'_, ConfigId>) -> Result<Option<Config>, SwarmError> {
+        let call = Call::on(Verb::InspectConfig, config);
+        let request = Request::get(format!("/configs/{}", escaped(config.as_str())));
+        let answer = found(self.http.send(call, request).await)?;
+        let object: Option<Config> = answer.map(|answer| answer.decode()).transpose()?;
+        Ok(object.filter(|object| is_meant(&config, &object.id, &object.spec.name)))
+    }
+
+    async fn create_config(&self, spec: &ConfigSpec) -> Result<ConfigId, SwarmError> {
+        let call = Call::on(Verb::CreateConfig, &spec.name);
+        let body = body_of(&call, spec)?;
+        let created: Created =
+            self.http.send(call, Request::post("/configs/create", body)).await?.decode()?;
+        Ok(ConfigId::from(created.id))
+    }
+
+    async fn update_config(
+        &self,
+        id: &ConfigId,
+        version: Version,
+        spec: &ConfigSpec,
+    ) -> Result<(), SwarmError> {
+        let call = Call::on(Verb::UpdateConfig, format_args!("{} ({id})", spec.name));
+        let path = format!("/configs/{}/update", escaped(id.as_str()));
+        let request = Request::post(path, body_of(&call, spec)?).query("version", &version.index.to_string());
+        self.http.send(call, request).await.map(drop)
+    }
+
+    async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
+        self.remove(Verb::RemoveConfig, "configs", id.as_str()).await
     }
 
     async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerSummary>, SwarmError> {
