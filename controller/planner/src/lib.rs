@@ -21,6 +21,7 @@ pub mod plan;
 pub mod reconcile;
 pub mod release;
 pub mod render;
+pub mod safety;
 pub mod settings;
 pub mod step;
 pub mod swarm;

@@ -34,6 +34,13 @@ pub const LABEL_ROLE: &str = "skep.dev/role";
 /// The role of the proxy at the edge; its tasks are connected to every organisation's network.
 pub const ROLE_EDGE: &str = "edge";
 
+/// The role of the config that says whose the Swarm is.
+pub const ROLE_CLAIM: &str = "claim";
+/// On that config: the epoch of the store that last confirmed it.
+pub const LABEL_STORE_EPOCH: &str = "skep.dev/store-epoch";
+/// The name of that config. One name in every Swarm, so that making it is a claim that only one can win.
+pub const CLAIM: &str = "skep-instance";
+
 /// Identifies one Skep installation. Made at random when its database is first migrated.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -119,6 +119,17 @@ impl Op {
                 | Self::ConnectEdge { .. }
         )
     }
+
+    /// Does it take something away?
+    pub const fn removes(&self) -> bool {
+        matches!(
+            self,
+            Self::RemoveNetwork { .. }
+                | Self::RemoveSecret { .. }
+                | Self::RemoveService { .. }
+                | Self::DisconnectEdge { .. }
+        )
+    }
 }
 
 /// What a step costs those who use what it changes.
