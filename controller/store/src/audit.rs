@@ -64,3 +64,20 @@ pub(crate) async fn record(
     .await
     .map(drop)
 }
+
+/// Notes that someone confirmed a hold. A hold has no identity but its number.
+pub(crate) async fn record_confirmation(
+    tx: &mut PgConnection,
+    actor: &Actor,
+    hold: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO audit (actor, verb, uid, org, kind, name, generation)
+         VALUES ($1, 'confirm', '00000000-0000-0000-0000-000000000000', '', 'Hold', $2::bigint::text, 0)",
+        actor.as_str(),
+        hold
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}

@@ -1,16 +1,29 @@
 //! Deletion: a mark first, and the row goes when nothing of it is left in the Swarm.
 //!
-//! A resource without finalizers goes at once. Deleting an organisation marks everything in it in the same transaction; the
+//! A resource without finalizers goes at once. Several deletions are one transaction, so that the brake (`skep_planner::safety`)
+//! sees all of them before the first is carried out. Deleting an organisation marks everything in it in the same transaction; the
 //! organisation's own row goes last, by [`Store::finalize`](crate::Store::finalize).
 
 use skep_schemas::{Kind, Resource, ResourceKey, Revision, Uid};
 use sqlx::PgConnection;
 
-use crate::apply::Precondition;
+use crate::apply::{APPLY_MAX, Precondition};
 use crate::audit::{self, Actor, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, org_column, resource_query};
+use crate::safety::{Confirmation, confirm_all_of};
 use crate::store::Store;
+
+/// One resource that is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteItem {
+    /// Which.
+    pub key: ResourceKey,
+    /// What must be so for it to be deleted.
+    pub precondition: Precondition,
+    /// Is it meant, however much goes with it?
+    pub confirmation: Confirmation,
+}
 
 /// What became of a resource that was to be deleted.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,30 +44,44 @@ impl Store {
         precondition: Precondition,
         actor: &Actor,
     ) -> Result<Deletion, StoreError> {
-        self.try_delete(key, precondition, actor).await.map_err(|fault| fault.during(Operation::Delete))
+        let item = DeleteItem { key: key.clone(), precondition, confirmation: Confirmation::Pending };
+        let mut deletions = self.delete_all(&[item], actor).await?;
+        Ok(deletions.pop().unwrap_or(Deletion::Absent))
     }
 
-    async fn try_delete(
-        &self,
-        key: &ResourceKey,
-        precondition: Precondition,
-        actor: &Actor,
-    ) -> Result<Deletion, Fault> {
-        let mut tx = self.pool().begin().await?;
-        match mark(&mut tx, key, precondition, actor).await? {
-            Mark::Absent => Ok(Deletion::Absent),
-            Mark::There(row) => Ok(Deletion::Marked(Box::new(row.into_resource()?))),
-            Mark::Removed => {
-                tx.commit().await?;
-                Ok(Deletion::Removed)
-            }
-            Mark::New(uid) => {
-                tx.commit().await?;
-                // Its revision is known only now. Gone already: the controller was quick.
-                let row = resource_query!("WHERE r.uid = $1", uid.uuid()).fetch_optional(self.pool()).await?;
-                row.map_or(Ok(Deletion::Removed), |row| Ok(Deletion::Marked(Box::new(row.into_resource()?))))
-            }
+    /// Asks for several deletions, all of them or none. What became of each is told in the order of the items.
+    pub async fn delete_all(&self, items: &[DeleteItem], actor: &Actor) -> Result<Vec<Deletion>, StoreError> {
+        if items.len() > APPLY_MAX {
+            return Err(StoreError::TooMany { what: "deletions", found: items.len(), limit: APPLY_MAX });
         }
+        self.try_delete_all(items, actor).await.map_err(|fault| fault.during(Operation::Delete))
+    }
+
+    async fn try_delete_all(&self, items: &[DeleteItem], actor: &Actor) -> Result<Vec<Deletion>, Fault> {
+        let mut tx = self.pool().begin().await?;
+        lock_all(&mut tx, items).await?;
+        let mut marks = Vec::with_capacity(items.len());
+        for item in items {
+            marks.push(mark(&mut tx, item, actor).await?);
+        }
+        tx.commit().await?;
+        let mut deletions = Vec::with_capacity(marks.len());
+        for mark in marks {
+            deletions.push(match mark {
+                Mark::Absent => Deletion::Absent,
+                Mark::Removed => Deletion::Removed,
+                Mark::There(row) => Deletion::Marked(Box::new(row.into_resource()?)),
+                Mark::New(uid) => {
+                    // Its revision is known only now. Gone already: the controller was quick.
+                    let row = resource_query!("WHERE r.uid = $1", uid.uuid());
+                    match row.fetch_optional(self.pool()).await? {
+                        None => Deletion::Removed,
+                        Some(row) => Deletion::Marked(Box::new(row.into_resource()?)),
+                    }
+                }
+            });
+        }
+        Ok(deletions)
     }
 }
 
@@ -71,15 +98,14 @@ pub(crate) enum Mark {
 }
 
 /// Marks a resource in the caller's transaction, or removes it if nothing holds it.
-pub(crate) async fn mark(
-    tx: &mut PgConnection,
-    key: &ResourceKey,
-    precondition: Precondition,
-    actor: &Actor,
-) -> Result<Mark, Fault> {
+pub(crate) async fn mark(tx: &mut PgConnection, item: &DeleteItem, actor: &Actor) -> Result<Mark, Fault> {
+    let DeleteItem { key, precondition, confirmation } = item;
     let row = lock(tx, key).await?;
     precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
     let Some(row) = row else { return Ok(Mark::Absent) };
+    if *confirmation == Confirmation::Given {
+        confirm(tx, key, row.uid(), actor).await?;
+    }
     if row.is_deleting() {
         return Ok(Mark::There(Box::new(row)));
     }
@@ -94,6 +120,38 @@ pub(crate) async fn mark(
         .execute(tx)
         .await?;
     Ok(Mark::New(row.uid()))
+}
+
+/// Takes all rows of a batch in the order in which everyone locks rows.
+async fn lock_all(tx: &mut PgConnection, items: &[DeleteItem]) -> Result<(), Fault> {
+    let column = |of: fn(&ResourceKey) -> &str| items.iter().map(|item| of(&item.key).to_owned()).collect();
+    let orgs: Vec<String> = column(|key| org_column(key.scope()));
+    let kinds: Vec<String> = column(|key| key.kind().as_str());
+    let names: Vec<String> = column(|key| key.name().as_str());
+    sqlx::query!(
+        "SELECT uid FROM resource
+         WHERE (org, kind, name) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
+         ORDER BY org, kind, name FOR UPDATE",
+        &orgs,
+        &kinds,
+        &names
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes that a deletion is meant, with everything that goes with it.
+async fn confirm(tx: &mut PgConnection, key: &ResourceKey, uid: Uid, actor: &Actor) -> Result<(), Fault> {
+    confirm_all_of(tx, uid, actor).await?;
+    if key.kind() != Kind::Organization {
+        return Ok(());
+    }
+    let contents = sqlx::query_scalar!("SELECT uid FROM resource WHERE org = $1", key.name().as_str());
+    for uid in contents.fetch_all(&mut *tx).await? {
+        confirm_all_of(tx, Uid::from_uuid(uid), actor).await?;
+    }
+    Ok(())
 }
 
 async fn lock(tx: &mut PgConnection, key: &ResourceKey) -> Result<Option<ResourceRow>, Fault> {

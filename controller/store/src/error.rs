@@ -276,6 +276,7 @@ operations! {
     OpenSecret => "read a sealed value",
     Lease => "change a lease",
     Token => "read or write tokens",
+    Safety => "read or write holds and orphans",
     Sweep => "remove what is no longer kept",
 }
 

@@ -31,6 +31,7 @@ mod migrate;
 mod options;
 mod release;
 mod row;
+mod safety;
 mod seal;
 mod secret;
 mod snapshot;
@@ -44,7 +45,7 @@ mod watch;
 
 pub use apply::{APPLY_MAX, Applied, ApplyItem, Outcome, Precondition};
 pub use audit::Actor;
-pub use delete::Deletion;
+pub use delete::{DeleteItem, Deletion};
 pub use error::{Operation, StoreError};
 pub use event::{Event, Severity};
 pub use finalize::Finalized;
@@ -52,6 +53,7 @@ pub use journal::{PlanId, PlanRecord, StepOutcome, StepState, UnfinishedPlan, Un
 pub use lease::Fence;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
 pub use options::StoreOptions;
+pub use safety::{Census, Confirmation, Hold, HoldId, Orphan, RECOVERED_MAX};
 pub use seal::{MasterKey, MasterKeyError};
 pub use secret::SecretCurrent;
 pub use snapshot::{DomainClaim, KeyEntry, Snapshot};

@@ -10,8 +10,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 impl Store {
     /// Runs the migrations that are missing, at most once however many processes start, and checks that the database fits:
-    /// it must not be newer than this version, and its master key must be ours. A database that was restored or moved
-    /// gets a new epoch, so that readers which followed the old one list again.
+    /// it must not be newer than this version, and its master key must be ours. A database that was restored (into another
+    /// database or over its own tables) or moved gets a new epoch, so that readers which followed the old one list again,
+    /// and so that the claim on the Swarm is looked into.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATOR.run(self.pool()).await.map_err(|error| match error {
             MigrateError::VersionMissing(found) => StoreError::NewerDatabase { found, known: newest_known() },
@@ -24,7 +25,7 @@ impl Store {
         let mut tx = self.pool().begin().await?;
         sqlx::query!(
             "UPDATE cluster_rev SET epoch = gen_random_uuid(), origin = here.origin
-             FROM (SELECT concat_ws(':', s.system_identifier, c.timeline_id, d.oid) AS origin
+             FROM (SELECT concat_ws(':', s.system_identifier, c.timeline_id, d.oid, 'cluster_rev'::regclass::oid) AS origin
                    FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
                    WHERE d.datname = current_database()) here
              WHERE cluster_rev.origin <> here.origin"

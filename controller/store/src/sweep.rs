@@ -11,6 +11,9 @@ const SWEEP_MAX: i64 = 10_000;
 /// How long a value outlives its successor's arrival: a plan that is being made may still record a release with it.
 const SECRET_GRACE: Duration = Duration::from_secs(3600);
 
+/// How long a confirmed removal is remembered after its owner is gone; far longer than a removal counts as recent.
+const CONFIRMATION_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -50,6 +53,8 @@ pub struct Swept {
     pub plans: u64,
     /// Audit rows.
     pub audit: u64,
+    /// Confirmations of removals that are done.
+    pub confirmed_removals: u64,
     /// Changes.
     pub changes: u64,
 }
@@ -63,8 +68,9 @@ impl Store {
         let secret_versions = self.sweep_secret_versions().await.map_err(fault)?;
         let plans = self.sweep_plans(keep.plans).await.map_err(fault)?;
         let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
+        let confirmed_removals = self.sweep_confirmed_removals().await.map_err(fault)?;
         let changes = self.compact(keep.changes, keep.changes_age).await?;
-        Ok(Swept { releases, secret_versions, plans, audit, changes })
+        Ok(Swept { releases, secret_versions, plans, audit, confirmed_removals, changes })
     }
 
     /// A release that a service was last sent stays as well: the planner asks what it was.
@@ -118,6 +124,19 @@ impl Store {
             "DELETE FROM audit WHERE id IN
              (SELECT id FROM audit WHERE at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
             keep.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    /// A confirmation is kept for as long as the removals that it was for may count as recent.
+    async fn sweep_confirmed_removals(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM confirmed_removal WHERE (owner, kind, name) IN (
+                 SELECT c.owner, c.kind, c.name FROM confirmed_removal c
+                 WHERE c.confirmed_at < now() - make_interval(secs => $1)
+                   AND NOT EXISTS (SELECT FROM resource r WHERE r.uid = c.owner) LIMIT $2)",
+            CONFIRMATION_KEPT.as_secs_f64(),
             SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())

@@ -17,9 +17,10 @@ use skep_schemas::{Manifest, Owner, Resource, ResourceKey, Revision};
 use sqlx::PgConnection;
 
 use crate::audit::Actor;
-use crate::delete;
+use crate::delete::{self, DeleteItem};
 use crate::error::{Fault, Operation, StoreError, must_run_again};
 use crate::row::{ResourceRow, resource_query};
+use crate::safety::Confirmation;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use lock::Locked;
@@ -176,7 +177,12 @@ impl Store {
         let mut tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         let applied = self.write_batch(&mut tx, items, order, actor).await?;
         for key in deletions {
-            delete::mark(&mut tx, key, Precondition::None, actor).await?;
+            let item = DeleteItem {
+                key: key.clone(),
+                precondition: Precondition::None,
+                confirmation: Confirmation::Pending,
+            };
+            delete::mark(&mut tx, &item, actor).await?;
         }
         Ok((applied, Snapshot::of(tx).await?))
     }

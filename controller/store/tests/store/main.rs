@@ -10,6 +10,7 @@ mod lease;
 mod list;
 mod migrate;
 mod records;
+mod safety;
 mod secret;
 mod support;
 mod watch;
