@@ -36,7 +36,7 @@ pub use controller::{
     Stopped,
 };
 pub use entropy::Entropy;
-pub use metrics::Metrics;
+pub use metrics::{CurrentRun, Metrics};
 pub use queue::{
     After, Group, Key, Lease, MAX_DELAY, MAX_KEYS, Priority, QueueOptions, QueueStats, Woken, WorkQueue,
 };

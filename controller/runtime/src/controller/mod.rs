@@ -37,7 +37,7 @@ pub use worker::MAX_CONFLICT_RERUNS;
 use crate::backoff::BackoffPolicy;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::metrics::Metrics;
+use crate::metrics::{Kinds, Metrics};
 use crate::queue::{Group, Key, WorkQueue};
 use crate::reconcile::Reconciler;
 use crate::shutdown::Shutdown;
@@ -117,6 +117,7 @@ pub struct Controller<K: Key, G: Group, R: Reconciler<K>> {
     reconciler: Arc<R>,
     environs: Environs,
     metrics: Metrics,
+    kinds: Kinds<K>,
     resync: Option<Resync<K>>,
 }
 
@@ -130,7 +131,23 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Controller<K, G, R> {
         environs: Environs,
         metrics: Metrics,
     ) -> Self {
-        Self { name, options, queue, reconciler: Arc::new(reconciler), environs, metrics, resync: None }
+        Self {
+            name,
+            options,
+            queue,
+            reconciler: Arc::new(reconciler),
+            environs,
+            metrics,
+            kinds: Kinds::default(),
+            resync: None,
+        }
+    }
+
+    /// Tells runs of different sorts of keys apart in the metrics: all sorts there are, and the sort of a key.
+    #[must_use]
+    pub fn with_kinds(mut self, all: Vec<&'static str>, of: fn(&K) -> &'static str) -> Self {
+        self.kinds = Kinds { all, of };
+        self
     }
 
     /// Looks at every key that `list` returns: all at the start, then all within each `interval`, spread over it.
@@ -150,14 +167,15 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Controller<K, G, R> {
     /// running ones through their [`Pass`](crate::Pass), and waits for them within the limit. Dropping the future drops
     /// all runs.
     pub async fn run(self, shutdown: &Shutdown) -> Stopped<K, R::Error> {
-        let Self { name, options, queue, reconciler, environs, metrics, resync } = self;
+        let Self { name, options, queue, reconciler, environs, metrics, kinds, resync } = self;
         let stop = shutdown.child_token();
         let stats = queue.clone();
         let worker = Worker {
             controller: name,
+            kind_of: kinds.of,
             queue: queue.clone(),
             reconciler,
-            metrics: metrics.controller(name, options.workers.get(), move || stats.stats()),
+            metrics: metrics.controller(name, &kinds.all, options.workers.get(), move || stats.stats()),
             history: Arc::new(History::new(options.backoff, environs.entropy.clone())),
             environs: environs.clone(),
             run_limit: options.run_limit,

@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::Environs;
 use super::history::{History, Panicked};
 use crate::fault;
-use crate::metrics::{ControllerMetrics, RunLabel};
+use crate::metrics::{ControllerMetrics, CurrentRun, RunLabel};
 use crate::queue::{After, Group, Key, Lease, WorkQueue};
 use crate::reconcile::{Classify, Disposition, Outcome, Pass, Reconciler};
 
@@ -30,6 +30,7 @@ const MIN_POLL: Duration = Duration::from_millis(100);
 /// A worker of a controller; clones share everything.
 pub(super) struct Worker<K: Key, G: Group, R> {
     pub(super) controller: &'static str,
+    pub(super) kind_of: fn(&K) -> &'static str,
     pub(super) queue: WorkQueue<K, G>,
     pub(super) reconciler: Arc<R>,
     pub(super) metrics: ControllerMetrics,
@@ -66,7 +67,10 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Worker<K, G, R> {
         while let Some(lease) = self.queue.next().await {
             let _active = self.metrics.active();
             self.metrics.waited(lease.waited());
-            match self.serve(&lease).await {
+            let began = self.environs.clock.now();
+            let served = self.serve(&lease).await;
+            self.metrics.worked(self.environs.clock.now().saturating_duration_since(began));
+            match served {
                 Ok(after) => lease.finish(after),
                 Err(error) => return Some(Fence { key: lease.key().clone(), error }),
             }
@@ -83,7 +87,15 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Worker<K, G, R> {
         let mut conflicts = 0;
         loop {
             let pass = Pass::new(&self.environs.entropy, self.stop.clone());
-            let span = tracing::info_span!("reconcile", controller = self.controller, %key, reconcile_id = %pass.id());
+            let trigger = lease.priority();
+            let span = tracing::info_span!("reconcile", controller = self.controller, %key, reconcile_id = %pass.id(), %trigger);
+            let _shown = self.metrics.running(CurrentRun {
+                controller: self.controller,
+                key: key.to_string(),
+                id: pass.id(),
+                trigger,
+                since: self.environs.clock.wall(),
+            });
             let started = self.environs.clock.now();
             let ended = self.attempt(key, &pass).instrument(span.clone()).await;
             let took = self.environs.clock.now().saturating_duration_since(started);
@@ -145,7 +157,7 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Worker<K, G, R> {
             }
         };
         tracing::debug!(result = label.name(), ?took, "run ended");
-        self.metrics.ran(label, took);
+        self.metrics.ran((self.kind_of)(key), label, took);
         verdict
     }
 
@@ -190,6 +202,7 @@ impl<K: Key, G: Group, R> Clone for Worker<K, G, R> {
     fn clone(&self) -> Self {
         Self {
             controller: self.controller,
+            kind_of: self.kind_of,
             queue: self.queue.clone(),
             reconciler: Arc::clone(&self.reconciler),
             metrics: self.metrics.clone(),

@@ -94,6 +94,12 @@ pub struct QueueStats {
     pub running: usize,
     /// For how long the oldest current run has been running.
     pub longest_run: Option<Duration>,
+    /// For how long all current runs have been running, added up.
+    pub unfinished: Duration,
+    /// Wake-ups since the start that caused a run of their own.
+    pub added: u64,
+    /// Runs since the start that failed and back off.
+    pub retried: u64,
     /// Wake-ups refused since the start because the queue was full.
     pub refused: u64,
 }

@@ -29,6 +29,8 @@ pub(super) struct State<K, G> {
     running: HashMap<G, usize>,
     sequence: u64,
     picks: u64,
+    added: u64,
+    retried: u64,
     refused: u64,
 }
 
@@ -84,6 +86,8 @@ impl<K: Key, G: Group> State<K, G> {
             running: HashMap::new(),
             sequence: 0,
             picks: 0,
+            added: 0,
+            retried: 0,
             refused: 0,
         }
     }
@@ -101,6 +105,7 @@ impl<K: Key, G: Group> State<K, G> {
                 Woken::Refused
             }
             None => {
+                self.added = self.added.saturating_add(1);
                 self.place(key, group, priority, due, Pace::Free, now);
                 Woken::Added
             }
@@ -123,6 +128,7 @@ impl<K: Key, G: Group> State<K, G> {
                 Woken::Merged
             }
             Some(Slot::Running { group, since, sequence, held }) => {
+                self.added = self.added.saturating_add(u64::from(held.is_none()));
                 let held = Some(Held::merge(held, priority, due));
                 self.slots.insert(key, Slot::Running { group, since, sequence, held });
                 Woken::Held
@@ -162,6 +168,9 @@ impl<K: Key, G: Group> State<K, G> {
                 self.running.remove(&group);
             }
         }
+        if matches!(after, After::BackOff(_)) {
+            self.retried = self.retried.saturating_add(1);
+        }
         let (next, pace) = match (after, held) {
             (After::Done, held) => (held, Pace::Free),
             (After::Poll(wait), held) => (Some(Held::merge(held, Priority::Retry, now + wait)), Pace::Free),
@@ -189,6 +198,9 @@ impl<K: Key, G: Group> State<K, G> {
             waiting: self.waiting.len(),
             running: self.runs.len(),
             longest_run: self.runs.first().map(|(since, _)| now.saturating_duration_since(*since)),
+            unfinished: self.runs.iter().map(|(since, _)| now.saturating_duration_since(*since)).sum(),
+            added: self.added,
+            retried: self.retried,
             refused: self.refused,
         }
     }

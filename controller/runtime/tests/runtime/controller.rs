@@ -68,7 +68,7 @@ async fn a_failing_key_backs_off_to_at_most_a_minute_and_success_starts_it_over(
     assert!(gaps[7..20].iter().all(|gap| bounds(60_000).contains(gap)), "{gaps:?}");
     assert!(gaps[20] >= Duration::from_secs(5) && gaps[20] < Duration::from_millis(5010));
     assert!(bounds(500).contains(&gaps[21]), "{gaps:?}");
-    assert_eq!(rig.metric(r#"reconcile_errors_total{controller="rig"}"#), 23.0);
+    assert_eq!(rig.metric(r#"reconcile_errors_total{controller="rig",kind="key"}"#), 23.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,9 +101,9 @@ async fn a_conflict_runs_again_at_once_without_an_error() {
     let runs = rig.runs.of("a");
     assert_eq!(runs.len(), 4);
     assert!(runs.iter().all(|run| run.started - woken < Duration::from_millis(5)));
-    assert_eq!(rig.metric(r#"conflicts_total{controller="rig"}"#), 3.0);
-    assert_eq!(rig.metric(r#"reconcile_errors_total{controller="rig"}"#), 0.0);
-    assert_eq!(rig.metric(r#"reconcile_total{controller="rig",result="success"}"#), 1.0);
+    assert_eq!(rig.metric(r#"reconcile_conflicts_total{controller="rig"}"#), 3.0);
+    assert_eq!(rig.metric(r#"reconcile_errors_total{controller="rig",kind="key"}"#), 0.0);
+    assert_eq!(rig.metric(r#"reconcile_total{controller="rig",kind="key",result="success"}"#), 1.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn conflicts_without_end_become_a_failure_with_backoff() {
     pass_time(0.2).await;
     let at_once = usize::try_from(MAX_CONFLICT_RERUNS).unwrap() + 1;
     assert_eq!(rig.runs.count("a"), at_once);
-    assert_eq!(rig.metric(r#"reconcile_errors_total{controller="rig"}"#), 1.0);
+    assert_eq!(rig.metric(r#"reconcile_errors_total{controller="rig",kind="key"}"#), 1.0);
     pass_time(0.5).await;
     assert_eq!(rig.runs.count("a"), 2 * at_once);
 }
@@ -140,7 +140,7 @@ async fn a_terminal_error_is_not_repeated_until_the_key_is_woken() {
     rig.wake("a", Priority::Resync);
     pass_time(1.0).await;
     assert_eq!(rig.runs.count("a"), 2);
-    assert_eq!(rig.metric(r#"terminal_errors_total{controller="rig"}"#), 2.0);
+    assert_eq!(rig.metric(r#"terminal_reconcile_errors_total{controller="rig"}"#), 2.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn panics_are_contained_counted_and_lead_to_quarantine_until_a_change() {
     let until_quarantine = usize::try_from(PANICS_BEFORE_QUARANTINE).unwrap();
     assert_eq!(rig.runs.count("panics"), until_quarantine);
     assert_eq!(rig.runs.count("sound"), 1);
-    assert_eq!(rig.metric(r#"panics_total{controller="rig"}"#), 3.0);
+    assert_eq!(rig.metric(r#"reconcile_panics_total{controller="rig"}"#), 3.0);
     assert_eq!(rig.metric(r#"active_workers{controller="rig"}"#), 0.0);
     rig.wake("panics", Priority::Change);
     pass_time(0.1).await;
@@ -189,12 +189,12 @@ async fn a_run_over_its_limit_is_dropped_and_repeated_and_never_overlaps_its_suc
     });
     rig.wake("a", Priority::Hint);
     pass_time(5.0).await;
-    assert!(rig.metric(r#"longest_running_seconds{controller="rig"}"#) >= 4.9);
+    assert!(rig.metric(r#"workqueue_longest_running_processor_seconds{controller="rig"}"#) >= 4.9);
     pass_time(10.0).await;
     assert_eq!(rig.runs.count("a"), 2);
     assert!(rig.runs.gaps("a")[0] >= limit);
-    assert_eq!(rig.metric(r#"reconcile_total{controller="rig",result="timeout"}"#), 1.0);
-    assert_eq!(rig.metric(r#"reconcile_total{controller="rig",result="success"}"#), 1.0);
+    assert_eq!(rig.metric(r#"reconcile_total{controller="rig",kind="key",result="timeout"}"#), 1.0);
+    assert_eq!(rig.metric(r#"reconcile_total{controller="rig",kind="key",result="success"}"#), 1.0);
 }
 
 #[tokio::test(start_paused = true)]

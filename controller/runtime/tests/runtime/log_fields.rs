@@ -51,6 +51,7 @@ async fn every_line_of_a_run_carries_its_key_and_its_reconcile_id() {
         assert_eq!(lines.len(), ids.len(), "{part} in\n{text}");
         for line in lines {
             assert!(line.contains("key=tulip"), "{line}");
+            assert!(line.contains("trigger="), "{line}");
             assert!(ids.iter().any(|id| line.contains(&format!("reconcile_id={id}"))), "{line}");
         }
     }

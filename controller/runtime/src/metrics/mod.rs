@@ -2,22 +2,27 @@
 //!
 //! The caller registers [`Metrics`] once under its own prefix and gives it to every controller, whose name becomes the
 //! label `controller`. Counters exist from the start at zero, so that a rate over the first scrape is right. Depths and
-//! the longest run are read from the queue when scraped, so they cannot drift from the truth.
+//! the longest run are read from the queue when scraped, so they cannot drift from the truth. What runs right now is
+//! kept as well, for a debug page: a key is no label, there are too many of them.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+mod queues;
+mod runs;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::queue::{Priority, QueueStats};
+pub use runs::CurrentRun;
+pub(crate) use runs::{RunGuard, Runs};
+
+use crate::queue::QueueStats;
+use queues::{QueueCollector, QueueSource};
 
 /// Seconds a run or a wait may take: from a pass that finds nothing to do, to a run that hits any sensible time limit.
 const SECONDS: [f64; 14] =
@@ -27,15 +32,17 @@ const SECONDS: [f64; 14] =
 #[derive(Clone, Debug)]
 pub struct Metrics {
     runs: Family<RunLabels, Counter>,
-    errors: Family<ControllerLabels, Counter>,
+    errors: Family<KindLabels, Counter>,
     terminal_errors: Family<ControllerLabels, Counter>,
     panics: Family<ControllerLabels, Counter>,
     conflicts: Family<ControllerLabels, Counter>,
-    seconds: Seconds,
+    seconds: Family<KindLabels, Histogram, fn() -> Histogram>,
     wait_seconds: Seconds,
+    work_seconds: Seconds,
     active_workers: Family<ControllerLabels, Gauge>,
     max_concurrent: Family<ControllerLabels, Gauge>,
     queues: Arc<QueueCollector>,
+    current: Runs,
 }
 
 type Seconds = Family<ControllerLabels, Histogram, fn() -> Histogram>;
@@ -46,8 +53,15 @@ struct ControllerLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    controller: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RunLabels {
     controller: &'static str,
+    kind: &'static str,
     result: &'static str,
 }
 
@@ -101,25 +115,60 @@ impl RunLabel {
     }
 }
 
+/// Which sorts of keys a controller runs. The label is bounded by what the caller lists.
+#[derive(Debug)]
+pub(crate) struct Kinds<K> {
+    pub(crate) all: Vec<&'static str>,
+    pub(crate) of: fn(&K) -> &'static str,
+}
+
+impl<K> Default for Kinds<K> {
+    /// All keys are of one sort.
+    fn default() -> Self {
+        Self { all: vec!["key"], of: |_| "key" }
+    }
+}
+
 impl Metrics {
     /// Registers all families under `prefix`.
     pub fn register(registry: &mut Registry, prefix: &str) -> Self {
         let registry = registry.sub_registry_with_prefix(prefix);
-        let queues = Arc::new(QueueCollector { sources: Mutex::new(Vec::new()) });
+        let queues = Arc::new(QueueCollector::default());
         registry.register_collector(Box::new(Arc::clone(&queues)));
         Self {
             runs: family(registry, "reconcile", "Runs by result", Family::default()),
             errors: family(registry, "reconcile_errors", "Runs that failed", Family::default()),
             terminal_errors: family(
                 registry,
-                "terminal_errors",
+                "terminal_reconcile_errors",
                 "Runs that failed for good until the input changes",
                 Family::default(),
             ),
-            panics: family(registry, "panics", "Runs that panicked", Family::default()),
-            conflicts: family(registry, "conflicts", "Runs that met a concurrent change", Family::default()),
-            seconds: family(registry, "reconcile_time_seconds", "Duration of a run", seconds()),
-            wait_seconds: family(registry, "queue_wait_seconds", "Time from due to running", seconds()),
+            panics: family(registry, "reconcile_panics", "Runs that panicked", Family::default()),
+            conflicts: family(
+                registry,
+                "reconcile_conflicts",
+                "Runs that met a concurrent change",
+                Family::default(),
+            ),
+            seconds: family(
+                registry,
+                "reconcile_time_seconds",
+                "Duration of a run",
+                Family::new_with_constructor(histogram),
+            ),
+            wait_seconds: family(
+                registry,
+                "workqueue_queue_duration_seconds",
+                "Time from due to running",
+                Family::new_with_constructor(histogram),
+            ),
+            work_seconds: family(
+                registry,
+                "workqueue_work_duration_seconds",
+                "Time that a key occupied a worker, runs repeated at once included",
+                Family::new_with_constructor(histogram),
+            ),
             active_workers: family(
                 registry,
                 "active_workers",
@@ -128,12 +177,25 @@ impl Metrics {
             ),
             max_concurrent: family(
                 registry,
-                "max_concurrent",
+                "max_concurrent_reconciles",
                 "Workers of the controller",
                 Family::default(),
             ),
             queues,
+            current: Runs::default(),
         }
+    }
+
+    /// The runs of all controllers that are under way, oldest first: at most as many as there are workers.
+    #[must_use]
+    pub fn current_runs(&self) -> Vec<CurrentRun> {
+        self.current.list()
+    }
+
+    /// A look at the queue of every controller.
+    #[must_use]
+    pub fn queues(&self) -> Vec<(&'static str, QueueStats)> {
+        self.queues.look()
     }
 
     /// The metrics of one controller, all at zero. A second controller of the same name takes over the first's queue
@@ -141,27 +203,32 @@ impl Metrics {
     pub(crate) fn controller(
         &self,
         controller: &'static str,
+        kinds: &[&'static str],
         workers: usize,
         stats: impl Fn() -> QueueStats + Send + Sync + 'static,
     ) -> ControllerMetrics {
         let labels = ControllerLabels { controller };
-        for result in RunLabel::ALL.map(RunLabel::name) {
-            let _zero = self.runs.get_or_create(&RunLabels { controller, result });
+        for kind in kinds.iter().copied() {
+            for result in RunLabel::ALL.map(RunLabel::name) {
+                let _zero = self.runs.get_or_create(&RunLabels { controller, kind, result });
+            }
+            let _zero = self.errors.get_or_create(&KindLabels { controller, kind });
+            let _zero = self.seconds.get_or_create(&KindLabels { controller, kind });
         }
-        let _zero = self.seconds.get_or_create(&labels);
-        let _zero = self.wait_seconds.get_or_create(&labels);
         self.max_concurrent.get_or_create(&labels).set(i64::try_from(workers).unwrap_or(i64::MAX));
         self.queues.watch(QueueSource { controller, stats: Box::new(stats) });
         ControllerMetrics {
             controller,
             runs: self.runs.clone(),
-            errors: self.errors.get_or_create_owned(&labels),
+            errors: self.errors.clone(),
+            seconds: self.seconds.clone(),
             terminal_errors: self.terminal_errors.get_or_create_owned(&labels),
             panics: self.panics.get_or_create_owned(&labels),
             conflicts: self.conflicts.get_or_create_owned(&labels),
             active_workers: self.active_workers.get_or_create_owned(&labels),
-            seconds: self.seconds.get_or_create_owned(&labels),
             wait_seconds: self.wait_seconds.get_or_create_owned(&labels),
+            work_seconds: self.work_seconds.get_or_create_owned(&labels),
+            current: self.current.clone(),
         }
     }
 }
@@ -171,8 +238,8 @@ fn family<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, fa
     family
 }
 
-fn seconds() -> Seconds {
-    Family::new_with_constructor(|| Histogram::new(SECONDS))
+fn histogram() -> Histogram {
+    Histogram::new(SECONDS)
 }
 
 /// The metrics of one controller.
@@ -180,13 +247,15 @@ fn seconds() -> Seconds {
 pub(crate) struct ControllerMetrics {
     controller: &'static str,
     runs: Family<RunLabels, Counter>,
-    errors: Counter,
+    errors: Family<KindLabels, Counter>,
+    seconds: Family<KindLabels, Histogram, fn() -> Histogram>,
     terminal_errors: Counter,
     panics: Counter,
     conflicts: Counter,
     active_workers: Gauge,
-    seconds: Histogram,
     wait_seconds: Histogram,
+    work_seconds: Histogram,
+    current: Runs,
 }
 
 impl ControllerMetrics {
@@ -196,19 +265,29 @@ impl ControllerMetrics {
         ActiveWorker(self.active_workers.clone())
     }
 
+    /// Shows a run as under way until the guard is dropped, also by a panic.
+    pub(crate) fn running(&self, run: CurrentRun) -> RunGuard {
+        self.current.add(run)
+    }
+
     pub(crate) fn waited(&self, wait: Duration) {
         self.wait_seconds.observe(wait.as_secs_f64());
+    }
+
+    pub(crate) fn worked(&self, took: Duration) {
+        self.work_seconds.observe(took.as_secs_f64());
     }
 
     pub(crate) fn conflict(&self) {
         self.conflicts.inc();
     }
 
-    pub(crate) fn ran(&self, label: RunLabel, took: Duration) {
-        self.runs.get_or_create(&RunLabels { controller: self.controller, result: label.name() }).inc();
-        self.seconds.observe(took.as_secs_f64());
+    pub(crate) fn ran(&self, kind: &'static str, label: RunLabel, took: Duration) {
+        let controller = self.controller;
+        self.runs.get_or_create(&RunLabels { controller, kind, result: label.name() }).inc();
+        self.seconds.get_or_create(&KindLabels { controller, kind }).observe(took.as_secs_f64());
         if label.is_error() {
-            self.errors.inc();
+            self.errors.get_or_create(&KindLabels { controller, kind }).inc();
         }
         match label {
             RunLabel::Terminal => drop(self.terminal_errors.inc()),
@@ -234,79 +313,10 @@ impl Drop for ActiveWorker {
     }
 }
 
-/// Reads the queues of all controllers when scraped.
-#[derive(Debug)]
-struct QueueCollector {
-    /// One entry per controller name, so bounded by the program's text.
-    sources: Mutex<Vec<QueueSource>>,
-}
-
-struct QueueSource {
-    controller: &'static str,
-    stats: Box<dyn Fn() -> QueueStats + Send + Sync>,
-}
-
-impl fmt::Debug for QueueSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueSource").field("controller", &self.controller).finish_non_exhaustive()
-    }
-}
-
-impl QueueCollector {
-    fn watch(&self, source: QueueSource) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.retain(|other| other.controller != source.controller);
-        sources.push(source);
-    }
-}
-
-impl Collector for QueueCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<_> = sources.iter().map(|source| (source.controller, (source.stats)())).collect();
-        drop(sources);
-
-        let name = "workqueue_depth";
-        let mut family =
-            encoder.encode_descriptor(name, "Keys that could run now", None, MetricType::Gauge)?;
-        for (controller, stats) in &all {
-            for (priority, depth) in stats.ready {
-                let labels = [("controller", *controller), ("priority", Priority::name(priority))];
-                family.encode_family(&labels)?.encode_gauge(&depth)?;
-            }
-        }
-        let mut gauge = |name, help, value: &dyn Fn(&QueueStats) -> f64| {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (controller, stats) in &all {
-                family.encode_family(&[("controller", *controller)])?.encode_gauge(&value(stats))?;
-            }
-            Ok::<(), fmt::Error>(())
-        };
-        gauge("workqueue_waiting", "Keys that wait for their time", &|stats| float(stats.waiting))?;
-        gauge("workqueue_running", "Keys that run", &|stats| float(stats.running))?;
-        gauge("longest_running_seconds", "Age of the oldest current run", &|stats| {
-            stats.longest_run.unwrap_or_default().as_secs_f64()
-        })?;
-
-        let name = "workqueue_refused";
-        let help = "Wake-ups refused because the queue was full";
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (controller, stats) in &all {
-            let labels = [("controller", *controller)];
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&stats.refused, None)?;
-        }
-        Ok(())
-    }
-}
-
-/// A count of keys as a metric value; exact, since a queue holds far fewer keys than 2³².
-fn float(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Priority;
 
     fn scrape(registry: &Registry) -> String {
         let mut text = String::new();
@@ -323,29 +333,38 @@ mod tests {
             waiting: 0,
             running: 0,
             longest_run: None,
+            unfinished: Duration::from_millis(2500),
+            added: 7,
+            retried: 3,
             refused: 0,
         };
-        let _first = metrics.controller("bees", 4, stats);
-        let second = metrics.controller("bees", 4, stats);
-        second.ran(RunLabel::Terminal, Duration::from_millis(3));
+        let _first = metrics.controller("bees", &["queen", "drone"], 4, stats);
+        let second = metrics.controller("bees", &["queen", "drone"], 4, stats);
+        second.ran("drone", RunLabel::Terminal, Duration::from_millis(3));
         let text = scrape(&registry);
         for line in [
-            r#"hive_reconcile_total{controller="bees",result="success"} 0"#,
-            r#"hive_reconcile_total{controller="bees",result="terminal"} 1"#,
-            r#"hive_reconcile_errors_total{controller="bees"} 1"#,
-            r#"hive_terminal_errors_total{controller="bees"} 1"#,
-            r#"hive_panics_total{controller="bees"} 0"#,
-            r#"hive_conflicts_total{controller="bees"} 0"#,
-            r#"hive_reconcile_time_seconds_bucket{le="0.005",controller="bees"} 1"#,
-            r#"hive_queue_wait_seconds_count{controller="bees"} 0"#,
+            r#"hive_reconcile_total{controller="bees",kind="queen",result="success"} 0"#,
+            r#"hive_reconcile_total{controller="bees",kind="drone",result="terminal"} 1"#,
+            r#"hive_reconcile_errors_total{controller="bees",kind="drone"} 1"#,
+            r#"hive_reconcile_errors_total{controller="bees",kind="queen"} 0"#,
+            r#"hive_terminal_reconcile_errors_total{controller="bees"} 1"#,
+            r#"hive_reconcile_panics_total{controller="bees"} 0"#,
+            r#"hive_reconcile_conflicts_total{controller="bees"} 0"#,
+            r#"hive_reconcile_time_seconds_bucket{le="0.005",controller="bees",kind="drone"} 1"#,
+            r#"hive_workqueue_queue_duration_seconds_count{controller="bees"} 0"#,
+            r#"hive_workqueue_work_duration_seconds_count{controller="bees"} 0"#,
             r#"hive_active_workers{controller="bees"} 0"#,
-            r#"hive_max_concurrent{controller="bees"} 4"#,
+            r#"hive_max_concurrent_reconciles{controller="bees"} 4"#,
             r#"hive_workqueue_depth{controller="bees",priority="urgent"} 0"#,
             r#"hive_workqueue_waiting{controller="bees"} 0.0"#,
-            r#"hive_longest_running_seconds{controller="bees"} 0.0"#,
+            r#"hive_workqueue_longest_running_processor_seconds{controller="bees"} 0.0"#,
+            r#"hive_workqueue_unfinished_work_seconds{controller="bees"} 2.5"#,
+            r#"hive_workqueue_adds_total{controller="bees"} 7"#,
+            r#"hive_workqueue_retries_total{controller="bees"} 3"#,
             r#"hive_workqueue_refused_total{controller="bees"} 0"#,
         ] {
             assert_eq!(text.lines().filter(|other| *other == line).count(), 1, "{line} in\n{text}");
         }
+        assert_eq!(metrics.queues().len(), 1);
     }
 }
