@@ -55,7 +55,7 @@ pub(crate) struct App(Arc<Shared>);
 impl App {
     pub(crate) fn new(api: Api, openapi: Bytes) -> Self {
         let Api { store, control, registry, metrics, shutdown } = api;
-        let hub = Hub::start(store.clone(), shutdown.clone());
+        let hub = Hub::start(store.clone(), metrics.clone(), shutdown.clone());
         Self(Arc::new(Shared {
             hub,
             store,

@@ -13,6 +13,7 @@ use skep_store::{Change, ChangeOp, Cursor, Page, Store, StoreError, WatchEvent, 
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::wire::ResourceView;
 
 /// Pages that a slow watch may be behind before it has to read by itself.
@@ -56,12 +57,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// Starts following, until told to stop.
-    pub(crate) fn start(store: Store, shutdown: CancellationToken) -> Arc<Self> {
+    pub(crate) fn start(store: Store, metrics: Metrics, shutdown: CancellationToken) -> Arc<Self> {
         let hub =
             Arc::new(Self { feed: broadcast::Sender::new(PAGES_MAX), following: AtomicBool::new(false) });
         let following = hub.clone();
         tokio::spawn(async move {
-            shutdown.run_until_cancelled(following.follow(store)).await;
+            shutdown.run_until_cancelled(following.follow(store, metrics)).await;
         });
         hub
     }
@@ -76,7 +77,7 @@ impl Hub {
         self.following.load(Ordering::Relaxed)
     }
 
-    async fn follow(&self, store: Store) {
+    async fn follow(&self, store: Store, metrics: Metrics) {
         let mut watcher = Watcher::new(store.clone());
         loop {
             let event = watcher.next().await;
@@ -84,10 +85,13 @@ impl Hub {
             let feed = match event {
                 // Nobody is there to be told.
                 WatchEvent::Changes(_) if self.feed.receiver_count() == 0 => continue,
-                WatchEvent::Changes(page) => read(&store, &page).await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "changed resources cannot be read; watches read by themselves");
-                    Feed::Gap
-                }),
+                WatchEvent::Changes(page) => {
+                    metrics.delivered(page.oldest);
+                    read(&store, &page).await.unwrap_or_else(|error| {
+                        tracing::warn!(%error, "changed resources cannot be read; watches read by themselves");
+                        Feed::Gap
+                    })
+                }
                 WatchEvent::Relist { .. } => Feed::Gap,
             };
             // Fails when the last watch has just ended, which is no failure.

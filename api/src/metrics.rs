@@ -32,6 +32,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     streams: Gauge,
+    watch_lag: Histogram,
 }
 
 impl Metrics {
@@ -41,6 +42,7 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(histogram),
             streams: Gauge::default(),
+            watch_lag: histogram(),
         };
         registry.register("skep_http_requests", "Answered HTTP requests", metrics.requests.clone());
         registry.register(
@@ -49,14 +51,24 @@ impl Metrics {
             metrics.durations.clone(),
         );
         registry.register("skep_http_open_streams", "Open watch and log streams", metrics.streams.clone());
+        registry.register(
+            "skep_http_watch_lag_seconds",
+            "Age of the oldest change of a page when it was handed to open watches, by the database's clock",
+            metrics.watch_lag.clone(),
+        );
         metrics
     }
 
     /// Counts one answer.
-    pub(crate) fn answered(&self, method: &Method, route: &'static str, status: StatusCode, took: Duration) {
+    pub fn answered(&self, method: &Method, route: &'static str, status: StatusCode, took: Duration) {
         let method = known(method);
         self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
         self.durations.get_or_create(&RouteLabels { method, route }).observe(took.as_secs_f64());
+    }
+
+    /// A page of changes goes to the watches that are open.
+    pub(crate) fn delivered(&self, oldest: Duration) {
+        self.watch_lag.observe(oldest.as_secs_f64());
     }
 
     /// Counts a stream while the result lives.

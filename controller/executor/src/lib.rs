@@ -13,18 +13,32 @@
 //! first (I6). A change that lost against another writer means a new plan, never a forced write.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretSlice};
 use skep_planner::{Op, Plan, Step};
 use skep_schemas::Uid;
 use skep_store::{Fence, Finalized, PlanId, StepOutcome, Store, StoreError};
 use skep_swarm::{Effect, SwarmApi, SwarmError};
+use tracing::Instrument;
 
 /// Carries plans out.
 #[derive(Clone)]
 pub struct Executor {
     swarm: Arc<dyn SwarmApi>,
     store: Store,
+    watch: Arc<dyn StepWatch>,
+}
+
+/// Is told of every step that ended, for metrics.
+pub trait StepWatch: Send + Sync {
+    /// A step ended so, after this long.
+    fn ended(&self, step: &Step, outcome: &StepOutcome, took: Duration);
+}
+
+/// Nobody wants to know.
+impl StepWatch for () {
+    fn ended(&self, _: &Step, _: &StepOutcome, _: Duration) {}
 }
 
 /// Why a plan could not be carried out to the end for reasons that are not the Swarm's.
@@ -86,7 +100,14 @@ enum Called {
 impl Executor {
     /// An executor for this Swarm, with its journal in this store.
     pub fn new(swarm: Arc<dyn SwarmApi>, store: Store) -> Self {
-        Self { swarm, store }
+        Self { swarm, store, watch: Arc::new(()) }
+    }
+
+    /// Tells `watch` of every step.
+    #[must_use]
+    pub fn watched_by(mut self, watch: impl StepWatch + 'static) -> Self {
+        self.watch = Arc::new(watch);
+        self
     }
 
     /// Carries a plan out, step by step, until one does not succeed.
@@ -100,7 +121,8 @@ impl Executor {
             for (index, step) in plan.steps.iter().enumerate() {
                 // A plan with steps is always journaled.
                 let Some(recorded) = &recorded else { break };
-                if let Some(stopped) = self.step(fence, recorded.id, index, step).await? {
+                let span = tracing::info_span!("step", plan = %recorded.id, verb = step.op.verb(), object = %step.object);
+                if let Some(stopped) = self.step(fence, recorded.id, index, step).instrument(span).await? {
                     return Ok(stopped);
                 }
             }
@@ -124,6 +146,7 @@ impl Executor {
         step: &Step,
     ) -> Result<Option<Execution>, ExecuteError> {
         let object = step.object.to_string();
+        let began = Instant::now();
         self.store.step_started(fence, plan, index).await.map_err(record(&object))?;
         let (outcome, stopped) = match self.call(step).await? {
             Called::Done { id } => {
@@ -144,6 +167,7 @@ impl Executor {
             }
         };
         self.store.step_finished(fence, plan, index, &outcome).await.map_err(record(&object))?;
+        self.watch.ended(step, &outcome, began.elapsed());
         Ok(stopped)
     }
 

@@ -57,7 +57,7 @@ pub use safety::{Census, Confirmation, Hold, HoldId, Orphan, RECOVERED_MAX};
 pub use seal::{MasterKey, MasterKeyError};
 pub use secret::SecretCurrent;
 pub use snapshot::{DomainClaim, KeyEntry, Snapshot};
-pub use store::Store;
+pub use store::{Connections, Store};
 pub use sweep::{Retention, Swept};
 pub use token::{Principal, TokenInfo};
 pub use watch::{CHANGES_MAX, Change, ChangeOp, Cursor, CursorError, Page, WatchEvent, WatchStats, Watcher};

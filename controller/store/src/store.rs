@@ -11,6 +11,17 @@ use crate::error::{Fault, Operation, StoreError};
 use crate::options::StoreOptions;
 use crate::seal::MasterKey;
 
+/// The connections of a process to its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Those in use.
+    pub used: u32,
+    /// Those that are open and wait for use.
+    pub idle: u32,
+    /// The most that there may be.
+    pub max: u32,
+}
+
 /// The store. Cheap to clone; all clones share one pool of connections.
 #[derive(Clone)]
 pub struct Store {
@@ -54,6 +65,13 @@ impl Store {
     pub async fn instance_id(&self) -> Result<InstanceId, StoreError> {
         let id = sqlx::query_scalar!("SELECT id FROM instance").fetch_one(&self.pool).await;
         id.map(InstanceId::new).map_err(|source| Fault::from(source).during(Operation::Setup))
+    }
+
+    /// How many connections are open, and how many are in use.
+    pub fn connections(&self) -> Connections {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        let used = self.pool.size().saturating_sub(idle);
+        Connections { used, idle, max: self.pool.options().get_max_connections() }
     }
 
     /// Closes all connections, waiting for those in use.

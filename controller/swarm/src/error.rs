@@ -70,6 +70,35 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// One word for it, for metrics and traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Info => "info",
+            Self::ListServices => "list_services",
+            Self::InspectService => "inspect_service",
+            Self::CreateService => "create_service",
+            Self::UpdateService => "update_service",
+            Self::RemoveService => "remove_service",
+            Self::ListTasks => "list_tasks",
+            Self::ListNodes => "list_nodes",
+            Self::ListNetworks => "list_networks",
+            Self::InspectNetwork => "inspect_network",
+            Self::CreateNetwork => "create_network",
+            Self::RemoveNetwork => "remove_network",
+            Self::ConnectNetwork => "connect_network",
+            Self::DisconnectNetwork => "disconnect_network",
+            Self::ListSecrets => "list_secrets",
+            Self::CreateSecret => "create_secret",
+            Self::RemoveSecret => "remove_secret",
+            Self::ListContainers => "list_containers",
+            Self::InspectContainer => "inspect_container",
+            Self::ResolveImage => "resolve_image",
+            Self::ReadLogs => "read_logs",
+            Self::FollowEvents => "follow_events",
+        }
+    }
+
     /// Whether the verb changes anything in the engine.
     pub fn is_mutation(self) -> bool {
         match self {

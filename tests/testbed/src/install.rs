@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command;
 
 /// The packages that the testbed runs.
-pub const PACKAGES: [&str; 8] = [
+pub const PACKAGES: [&str; 9] = [
     "docker.io",
     "iptables",
     "iproute2",
@@ -24,15 +24,18 @@ pub const PACKAGES: [&str; 8] = [
     "docker-registry",
     "openssl",
     "ca-certificates",
+    // promtool checks the alert rules; a test lets the server itself scrape Skep.
+    "prometheus",
 ];
 
 /// Services that these packages enable.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "docker.service",
     "docker.socket",
     "containerd.service",
     "postgresql.service",
     "docker-registry.service",
+    "prometheus.service",
 ];
 
 /// Says no to every start of a service while packages are being installed.

@@ -73,6 +73,11 @@ pub enum StepOutcome {
 }
 
 impl StepOutcome {
+    /// The word for it.
+    pub const fn as_str(&self) -> &'static str {
+        self.state().as_str()
+    }
+
     const fn state(&self) -> StepState {
         match self {
             Self::Done { .. } => StepState::Done,

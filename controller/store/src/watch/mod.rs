@@ -10,6 +10,8 @@ mod compact;
 mod cursor;
 mod watcher;
 
+use std::time::Duration;
+
 use skep_schemas::{ResourceKey, Revision, Uid};
 use sqlx::types::Uuid;
 
@@ -85,6 +87,8 @@ pub struct Page {
     pub more: bool,
     /// The last transaction when the page was read: how far behind the reader is.
     pub head: Revision,
+    /// How long ago the transaction of the oldest change began, by the database's clock; zero without changes.
+    pub oldest: Duration,
 }
 
 /// A row of the log beside the state of the log. The former is absent when there is nothing new.
@@ -100,6 +104,7 @@ struct LogRow {
     name: Option<String>,
     op: Option<String>,
     refs: Option<Vec<String>>,
+    age: Option<f64>,
 }
 
 impl Store {
@@ -121,7 +126,8 @@ impl Store {
         let rows = sqlx::query_as!(
             LogRow,
             r#"SELECT t.epoch, t.revision AS head, t.floor, c.seq AS "seq?", c.revision AS "revision?", c.uid AS "uid?",
-                      c.org AS "org?", c.kind AS "kind?", c.name AS "name?", c.op AS "op?", c.refs AS "refs?"
+                      c.org AS "org?", c.kind AS "kind?", c.name AS "name?", c.op AS "op?", c.refs AS "refs?",
+                      extract(epoch FROM clock_timestamp() - c.at)::double precision AS "age?"
                FROM cluster_rev t LEFT JOIN LATERAL (
                    SELECT * FROM change_log WHERE (revision, seq) > ($1, $2) ORDER BY revision, seq LIMIT $3
                ) c ON true
@@ -139,6 +145,9 @@ impl Store {
         }
         let more = u32::try_from(rows.len()).is_ok_and(|found| found == limit);
         let mut cursor = Cursor::end_of(epoch, head);
+        // A clock that was set back makes changes of the future; they are not older than now.
+        let ages = rows.iter().filter_map(|row| Duration::try_from_secs_f64(row.age?).ok());
+        let oldest = ages.max().unwrap_or_default();
         let mut changes = Vec::with_capacity(rows.len());
         for row in rows {
             let (Some(seq), Some(change)) = (row.seq, change(row)?) else { continue };
@@ -152,7 +161,7 @@ impl Store {
         if !more {
             cursor = Cursor::end_of(epoch, head);
         }
-        Ok(Page { changes, cursor, more, head })
+        Ok(Page { changes, cursor, more, head, oldest })
     }
 }
 
