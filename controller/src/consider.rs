@@ -16,9 +16,10 @@ use skep_planner::reconcile::{Assessment, Mode, domain, passive};
 use skep_planner::swarm::Secret;
 use skep_planner::{Observed, Plan, Settings};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
-use skep_schemas::{Generation, Meta, Resource};
+use skep_schemas::{ConditionKind, Generation, Meta, Resource};
 
 use crate::desired::Desired;
+use crate::metrics::Readiness;
 use crate::observe::Observer;
 
 /// One resource, loaded and observed.
@@ -39,6 +40,8 @@ pub(crate) enum Seen {
 pub(crate) struct Assessed {
     /// The generation that it speaks of.
     pub(crate) generation: Generation,
+    /// Does it say that the resource is ready?
+    pub(crate) ready: Readiness,
     /// The status.
     pub(crate) json: serde_json::Value,
     /// When to look again, if not only after a change.
@@ -133,7 +136,9 @@ impl Seen {
 }
 
 fn encode<D: Serialize>(assessment: Assessment<D>) -> Result<Assessed, serde_json::Error> {
+    let ready = assessment.status.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready);
     Ok(Assessed {
+        ready: ready.map_or(Readiness::Unknown, |ready| ready.status.into()),
         generation: assessment.status.observed_generation,
         json: serde_json::to_value(&assessment.status)?,
         recheck: assessment.recheck,

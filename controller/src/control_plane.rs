@@ -7,18 +7,16 @@ use async_trait::async_trait;
 use skep_api::wire::{ComponentHealth, LogQuery, PreviewView};
 use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
 use skep_planner::Settings;
-use skep_runtime::{Priority, Shutdown};
+use skep_runtime::Priority;
 use skep_schemas::ResourceKey;
 use skep_store::Store;
 use skep_swarm::SwarmApi;
 
 use crate::error::chain;
+use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::wake::Queue;
 use crate::{logs, preview};
-
-/// How often the engine is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// The controller, for the API.
 pub(crate) struct Control {
@@ -28,6 +26,7 @@ pub(crate) struct Control {
     settings: Arc<Settings>,
     engine: Mutex<EngineHealth>,
     queue: Mutex<Option<Queue>>,
+    metrics: Metrics,
 }
 
 /// What is known about the engine without asking it now.
@@ -47,6 +46,7 @@ impl Control {
         swarm: Arc<dyn SwarmApi>,
         observer: Arc<Observer>,
         settings: Arc<Settings>,
+        metrics: Metrics,
     ) -> Self {
         Self {
             store,
@@ -55,6 +55,7 @@ impl Control {
             settings,
             engine: Mutex::new(EngineHealth::NotAsked),
             queue: Mutex::new(None),
+            metrics,
         }
     }
 
@@ -63,19 +64,16 @@ impl Control {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = queue;
     }
 
-    /// Keeps asking the engine whether it is there, until shutdown.
-    pub(crate) async fn watch_engine(self: Arc<Self>, shutdown: Shutdown) {
-        loop {
-            let health = match self.swarm.ping().await {
-                Ok(()) => EngineHealth::Answers,
-                Err(error) => EngineHealth::Silent(chain(&error)),
-            };
-            *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = health;
-            tokio::select! {
-                () = tokio::time::sleep(PING_EVERY) => {}
-                () = shutdown.requested() => return,
-            }
-        }
+    /// Asks the engine whether it is there, and notes the answer; why not, in words, when it is not.
+    pub(crate) async fn ask_engine(&self) -> Result<(), String> {
+        let answer = self.swarm.ping().await.map_err(|error| chain(&error));
+        self.metrics.engine.answered(answer.is_ok());
+        let health = match &answer {
+            Ok(()) => EngineHealth::Answers,
+            Err(why) => EngineHealth::Silent(why.clone()),
+        };
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        answer
     }
 }
 

@@ -18,6 +18,7 @@ use crate::consider::Seen;
 use crate::desired::{self, Desired};
 use crate::error::{PassError, chain};
 use crate::events;
+use crate::metrics::{Board, Metrics};
 use crate::observe::Observer;
 use crate::unkept::Unkept;
 
@@ -33,6 +34,7 @@ pub(crate) struct ResourceReconciler {
     settings: Arc<Settings>,
     fence: Fence,
     unkept: Unkept,
+    board: Board,
 }
 
 /// What one round came to.
@@ -51,9 +53,11 @@ impl ResourceReconciler {
         observer: Arc<Observer>,
         settings: Arc<Settings>,
         fence: Fence,
+        metrics: Metrics,
     ) -> Self {
-        let executor = Executor::new(swarm, store.clone());
-        Self { store, observer, executor, settings, fence, unkept: Unkept::default() }
+        let executor = Executor::new(swarm, store.clone()).watched_by(metrics.convergence);
+        let board = metrics.board;
+        Self { store, observer, executor, settings, fence, unkept: Unkept::default(), board }
     }
 
     async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
@@ -91,7 +95,10 @@ impl ResourceReconciler {
         let key = plan.key.clone();
         let executed = self.executor.execute(&plan, &self.fence).await;
         match executed.map_err(|source| PassError::Execute { key: key.clone(), source })? {
-            Execution::Done { row_gone: true } => Ok(Round::Settled(Outcome::AwaitChange)),
+            Execution::Done { row_gone: true } => {
+                self.board.gone(&key);
+                Ok(Round::Settled(Outcome::AwaitChange))
+            }
             Execution::Done { row_gone: false } => {
                 self.unkept.done(&plan);
                 self.tell(&seen, events::of_plan(&plan)).await?;
@@ -121,6 +128,7 @@ impl ResourceReconciler {
         let assessed = seen
             .assess(&self.settings, plan, now)
             .map_err(|source| PassError::Encode { key: key(), source })?;
+        self.board.set(&meta.key, assessed.ready, plan.blocked.iter().map(Blocked::reason));
         let written =
             self.store.write_status(&self.fence, meta.uid, assessed.generation, &assessed.json).await;
         if written.map_err(|source| PassError::Record { key: key(), source })? {
@@ -149,7 +157,10 @@ impl Reconciler<ResourceKey> for ResourceReconciler {
             if pass.is_stopping() {
                 return Ok(Outcome::AwaitChange);
             }
-            let Some(desired) = self.load(key).await? else { return Ok(Outcome::AwaitChange) };
+            let Some(desired) = self.load(key).await? else {
+                self.board.gone(key);
+                return Ok(Outcome::AwaitChange);
+            };
             match self.round(desired).await {
                 Ok(Round::Settled(outcome)) => return Ok(outcome),
                 Ok(Round::Again) => {}

@@ -13,14 +13,18 @@ use skep_api::Api;
 use skep_planner::Settings;
 use skep_runtime::{
     Controller, ControllerOptions, Entropy, Environs, QueueOptions, Shutdown, StopCause, SystemClock,
+    TaskDriver,
 };
-use skep_store::{Fence, Retention, Store, StoreError, StoreOptions};
+use skep_schemas::{Kind, ResourceKey};
+use skep_store::{Fence, Store, StoreError, StoreOptions};
 use skep_swarm::{ClientOptions, EngineClient, SwarmApi, SwarmError};
 use tokio::net::TcpListener;
 
 use crate::config::{ConfigError, ServeConfig};
 use crate::control_plane::Control;
 use crate::error::chain;
+use crate::housekeeping;
+use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
 use crate::wake::{self, Queue, fairness_group};
@@ -33,8 +37,6 @@ const LEASE_TTL: Duration = Duration::from_secs(10);
 const LEASE_RENEW: Duration = Duration::from_secs(3);
 /// How often someone who does not hold it tries to.
 const LEASE_TRY: Duration = Duration::from_secs(1);
-/// How often what is no longer kept is removed.
-const SWEEP: Duration = Duration::from_secs(3600);
 /// How long everything may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
@@ -98,31 +100,37 @@ pub async fn run(
     let settings = Arc::new(config.settings(instance)?);
     let client =
         EngineClient::new(config.engine()?, ClientOptions::default()).await.map_err(ServeError::Engine)?;
-    let swarm: Arc<dyn SwarmApi> = Arc::new(client);
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let (engine, own_writes) = (metrics.engine.clone(), metrics.own_writes.clone());
+    let swarm: Arc<dyn SwarmApi> = Arc::new(Measured::new(Arc::new(client), engine, own_writes));
     let observer = Arc::new(Observer::new(Arc::clone(&swarm)));
     let control = Arc::new(Control::new(
         store.clone(),
         Arc::clone(&swarm),
         Arc::clone(&observer),
         Arc::clone(&settings),
+        metrics.clone(),
     ));
-    let mut registry = Registry::default();
+    let environs = Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() };
+    let tasks = Arc::new(TaskDriver::new(environs.clone(), shutdown.clone()));
+    let connections = store.clone();
+    Metrics::watch(&mut registry, move || connections.connections(), Arc::clone(&tasks));
     let leader = Leader {
         store: store.clone(),
         swarm,
         observer,
         settings,
         control: Arc::clone(&control),
-        metrics: skep_runtime::Metrics::register(&mut registry, "skep"),
-        environs: Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() },
+        metrics: metrics.clone(),
+        environs,
         resync: config.resync,
     };
-    let metrics = skep_api::Metrics::register(&mut registry);
     let api = Api {
         store: store.clone(),
         control: control.clone(),
+        metrics: skep_api::Metrics::register(&mut registry),
         registry: Arc::new(registry),
-        metrics,
         shutdown: shutdown.child_token(),
     };
     let router = skep_api::router(api).map_err(ServeError::Describe)?;
@@ -139,8 +147,7 @@ pub async fn run(
             () = asked.requested() => {}
         }
     });
-    shutdown.spawn(control.watch_engine(shutdown.clone()));
-    shutdown.spawn(sweep(store.clone(), shutdown.clone()));
+    housekeeping::start(&tasks, &store, &control, &metrics.own_writes);
     shutdown.spawn(leader.run(shutdown.clone()));
     let served = skep_api::serve(listener, router, config.serve, shutdown.child_token()).await;
     shutdown.begin();
@@ -161,20 +168,6 @@ fn during(what: &'static str) -> impl FnOnce(StoreError) -> ServeError {
     move |source| ServeError::Store { what, source }
 }
 
-/// Removes what is no longer kept, until shutdown.
-async fn sweep(store: Store, shutdown: Shutdown) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP) => {}
-            () = shutdown.requested() => return,
-        }
-        match store.sweep(&Retention::USUAL).await {
-            Ok(swept) => tracing::debug!(?swept, "removed what is no longer kept"),
-            Err(error) => tracing::warn!(error = chain(&error), "cannot remove what is no longer kept"),
-        }
-    }
-}
-
 /// Reconciles while this process holds the lease.
 struct Leader {
     store: Store,
@@ -182,7 +175,7 @@ struct Leader {
     observer: Arc<Observer>,
     settings: Arc<Settings>,
     control: Arc<Control>,
-    metrics: skep_runtime::Metrics,
+    metrics: Metrics,
     environs: Environs,
     resync: Duration,
 }
@@ -190,11 +183,15 @@ struct Leader {
 impl Leader {
     async fn run(self, shutdown: Shutdown) {
         let holder = skep_schemas::Uid::generate().to_string();
+        self.metrics.leases.known(LEASE);
         while !shutdown.is_requested() {
             match self.store.acquire_lease(LEASE, &holder, LEASE_TTL).await {
                 Ok(Some(fence)) => {
                     tracing::info!(epoch = fence.epoch(), "reconciling");
+                    self.metrics.leases.taken(LEASE, fence.epoch());
                     self.lead(&fence, &shutdown).await;
+                    self.metrics.leases.lost(LEASE);
+                    self.metrics.board.retain(|_| false);
                     if let Err(error) = self.store.release_lease(&fence).await {
                         tracing::debug!(error = chain(&error), "the lease runs out by itself");
                     }
@@ -224,6 +221,7 @@ impl Leader {
             Arc::clone(&self.observer),
             Arc::clone(&self.settings),
             fence.clone(),
+            self.metrics.clone(),
         );
         let keys = self.store.clone();
         let controller = Controller::new(
@@ -232,15 +230,24 @@ impl Leader {
             queue.clone(),
             reconciler,
             self.environs.clone(),
-            self.metrics.clone(),
+            self.metrics.runtime.clone(),
         )
+        .with_kinds(Kind::ALL.iter().map(|kind| kind.as_str()).collect(), |key: &ResourceKey| {
+            key.kind().as_str()
+        })
         .with_resync(self.resync, move || {
             let store = keys.clone();
             async move { wake::all_keys(&store).await }
         });
         self.control.lead_with(Some(queue.clone()));
-        term.spawn(wake::follow_store(self.store.clone(), queue.clone(), term.clone()));
-        term.spawn(wake::follow_engine(Arc::clone(&self.swarm), self.store.clone(), queue, term.clone()));
+        term.spawn(wake::follow_store(self.store.clone(), queue.clone(), self.metrics.clone(), term.clone()));
+        term.spawn(wake::follow_engine(
+            Arc::clone(&self.swarm),
+            self.store.clone(),
+            queue,
+            self.metrics.clone(),
+            term.clone(),
+        ));
         term.spawn(renew(self.store.clone(), fence.clone(), term.clone()));
         let stopped = tokio::select! {
             stopped = controller.run(&term) => stopped,

@@ -14,9 +14,18 @@ use skep_store::{Change, ChangeOp, Store, StoreError, WatchEvent, Watcher};
 use skep_swarm::{Hint, HintKind, SwarmApi};
 
 use crate::error::chain;
+use crate::metrics::Metrics;
 
 /// The queue of resources to look at, fair between organisations.
 pub(crate) type Queue = WorkQueue<ResourceKey, Option<OrgName>>;
+
+/// What is followed, in metrics and on the debug page.
+const CHANGES: &str = "changes";
+const ENGINE_EVENTS: &str = "engine-events";
+
+/// How often the numbers of a watch are shown while no change comes. Longer than any one look at the log takes, because a look
+/// that is cut off is begun again.
+const SHOW_EVERY: Duration = Duration::from_secs(30);
 
 /// How long to wait before listening to the engine again.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -30,13 +39,19 @@ pub(crate) fn fairness_group(key: &ResourceKey) -> Option<OrgName> {
 }
 
 /// Wakes what the store says has changed, until shutdown.
-pub(crate) async fn follow_store(store: Store, queue: Queue, shutdown: Shutdown) {
+pub(crate) async fn follow_store(store: Store, queue: Queue, metrics: Metrics, shutdown: Shutdown) {
+    metrics.followers.began(CHANGES);
     let mut watcher = Watcher::new(store.clone());
     loop {
         let event = tokio::select! {
             event = watcher.next() => event,
-            () = shutdown.requested() => return,
+            () = tokio::time::sleep(SHOW_EVERY) => {
+                metrics.watch.stats(watcher.stats());
+                continue;
+            }
+            () = shutdown.requested() => return metrics.followers.ended(CHANGES, "the term ended"),
         };
+        metrics.watch.stats(watcher.stats());
         match event {
             WatchEvent::Changes(page) => {
                 for change in &page.changes {
@@ -45,6 +60,7 @@ pub(crate) async fn follow_store(store: Store, queue: Queue, shutdown: Shutdown)
                         tracing::warn!(error = chain(&error), "cannot find who depends on a change");
                     }
                 }
+                metrics.watch.page(&page);
             }
             WatchEvent::Relist { .. } => {
                 if let Err(error) = wake_all(&store, &queue, Priority::Resync).await {
@@ -108,12 +124,19 @@ pub(crate) async fn all_keys(store: &Store) -> Result<Vec<ResourceKey>, StoreErr
 
 /// Wakes what the engine says something happened to, until shutdown. After a lost connection everything is looked at, because
 /// nobody knows what was missed.
-pub(crate) async fn follow_engine(swarm: Arc<dyn SwarmApi>, store: Store, queue: Queue, shutdown: Shutdown) {
+pub(crate) async fn follow_engine(
+    swarm: Arc<dyn SwarmApi>,
+    store: Store,
+    queue: Queue,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) {
     loop {
         let ended = tokio::select! {
-            ended = listen(&swarm, &store, &queue) => ended,
-            () = shutdown.requested() => return,
+            ended = listen(&swarm, &store, &queue, &metrics) => ended,
+            () = shutdown.requested() => return metrics.followers.ended(ENGINE_EVENTS, "the term ended"),
         };
+        metrics.followers.ended(ENGINE_EVENTS, &ended);
         tracing::info!(why = ended, "the engine's events ended; listening again");
         tokio::select! {
             () = tokio::time::sleep(RECONNECT) => {}
@@ -125,14 +148,19 @@ pub(crate) async fn follow_engine(swarm: Arc<dyn SwarmApi>, store: Store, queue:
     }
 }
 
-async fn listen(swarm: &Arc<dyn SwarmApi>, store: &Store, queue: &Queue) -> String {
+async fn listen(swarm: &Arc<dyn SwarmApi>, store: &Store, queue: &Queue, metrics: &Metrics) -> String {
     let mut hints = match swarm.events().await {
         Ok(hints) => hints,
         Err(error) => return chain(&error),
     };
+    metrics.followers.began(ENGINE_EVENTS);
     while let Some(hint) = hints.next().await {
         match hint {
-            Ok(hint) => wake_hint(store, queue, &hint).await,
+            Ok(hint) => {
+                metrics.own_writes.heard(hint.kind, &hint.id);
+                wake_hint(store, queue, &hint).await;
+                metrics.engine.heard(&hint);
+            }
             Err(error) => return chain(&error),
         }
     }
