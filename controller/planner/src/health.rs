@@ -71,15 +71,18 @@ pub fn service_health(
     containers: &BTreeMap<ContainerId, ContainerVerdict>,
     expected: Expectations<'_>,
 ) -> ServiceHealth {
-    let template = comparable(&service.spec.task_template);
+    let newest = &service.spec.task_template;
+    let template = comparable(newest);
+    // Swarm copies the template into each task, so most are equal as they are.
+    let is_current = |task: &Task| task.spec == *newest || comparable(&task.spec) == template;
     let running: Vec<&Task> = tasks.iter().filter(|task| is_running(task)).collect();
-    let is_updated = |task: &&&Task| comparable(&task.spec) == template && !is_misplaced(task, expected);
+    let is_updated = |task: &&&Task| is_current(task) && !is_misplaced(task, expected);
     let updated: Vec<&&Task> = running.iter().filter(is_updated).collect();
     // What an update replaces is not to be told as its error. (What it makes may have another template by now: Swarm returns to
     // the former one when it gives up.)
     let begun = update_started_at(service);
     let replaced = |task: &&Task| time(&task.created_at).zip(begun).is_some_and(|(made, begun)| made < begun);
-    let concerns = |task: &&Task| !replaced(task) || comparable(&task.spec) == template;
+    let concerns = |task: &&Task| !replaced(task) || is_current(task);
     ServiceHealth {
         running: count(running.len()),
         updated: count(updated.len()),

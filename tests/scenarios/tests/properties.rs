@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use skep_planner::normalize::{Absent, Field};
 use skep_planner::reconcile::Mode;
 use skep_planner::swarm::ServiceSpec;
 use skep_planner::{Blocked, Op, Plan, normalize};
@@ -355,11 +356,11 @@ fn a_live_edit_of_any_field_is_noticed_and_undone() -> Result<()> {
         let edited: ServiceSpec = serde_json::from_value(json)?;
         if normalize::service(&edited) == normalize::service(&before) {
             // A default that was named and is named no more says the same.
-            let named = ["/TaskTemplate/Runtime", "/TaskTemplate/ContainerSpec/Isolation"];
+            let field = normalize::service_field(pointer).context("a row")?;
+            let around = pointer.rsplit_once('/').and_then(|(around, _)| normalize::service_field(around));
+            let has_default = |field: &Field| matches!(field.absent, Absent::Is(_) | Absent::Written(_));
             ensure!(
-                named.contains(&pointer.as_str())
-                    || pointer.ends_with("Order")
-                    || pointer.ends_with("FailureAction"),
+                has_default(field) || around.is_some_and(has_default),
                 "seed {seed}: {pointer} is not compared"
             );
             continue;

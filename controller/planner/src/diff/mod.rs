@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::normalize::{self, Node};
 use crate::step::{Cost, FieldChange};
-use crate::swarm::ServiceSpec;
+use crate::swarm::{Network, NetworkCreate, Secret, SecretSpec, ServiceSpec};
 
 mod pointer;
 
@@ -17,88 +19,114 @@ pub use pointer::{escape, set_at, value_at};
 /// The most changes that are listed; a spec that differs in more is another spec, and the rest would not be read.
 const CHANGES_MAX: usize = 200;
 
-/// The changes that make `live` into `desired`. Empty when they are equal.
+/// The changes that make `live` into `desired`, both normalised. Empty when they are equal. Where one of them says nothing and the
+/// engine's default is known, the change shows the default.
 pub fn changes(live: &ServiceSpec, desired: &ServiceSpec) -> Vec<FieldChange> {
-    let (Ok(live), Ok(desired)) = (serde_json::to_value(live), serde_json::to_value(desired)) else {
-        // The wire types hold string-keyed maps and plain values only, which always serialise.
-        return Vec::new();
-    };
-    value_changes(&live, &desired)
+    typed_changes(live, desired, &normalize::SERVICE_TREE)
+}
+
+/// The changes that would make a live network what is asked for. None of them can be made in place.
+///
+/// Of a network that the manager has not allocated yet the engine tells neither driver nor addresses; those are not compared then.
+pub fn network(live: &Network, desired: &NetworkCreate) -> Vec<FieldChange> {
+    let mut desired = normalize::network_create(desired);
+    if live.driver.is_empty() {
+        desired.driver.clear();
+        desired.ipam = None;
+        desired.options.clear();
+    }
+    typed_changes(&normalize::network(live), &desired, &normalize::NETWORK_TREE)
+}
+
+/// The changes that would make a live secret what is asked for. Its value is not compared: nobody is told it.
+pub fn secret(live: &Secret, desired: &SecretSpec) -> Vec<FieldChange> {
+    typed_changes(&normalize::secret(live), &normalize::secret_spec(desired), &normalize::SECRET_TREE)
 }
 
 /// The changes that make one JSON value into another.
 pub fn value_changes(live: &Value, desired: &Value) -> Vec<FieldChange> {
-    let mut changes = Vec::new();
-    compare("", Some(live), Some(desired), &mut changes);
-    changes.truncate(CHANGES_MAX);
-    changes
+    compared(live, desired, None)
 }
 
-fn compare(pointer: &str, live: Option<&Value>, desired: Option<&Value>, changes: &mut Vec<FieldChange>) {
-    match (live, desired) {
-        (Some(live), Some(desired)) if live == desired => {}
-        (Some(Value::Object(live)), Some(Value::Object(desired))) => {
-            compare_objects(pointer, live, desired, changes)
+fn typed_changes<T: Serialize>(live: &T, desired: &T, table: &Node) -> Vec<FieldChange> {
+    let (Ok(live), Ok(desired)) = (serde_json::to_value(live), serde_json::to_value(desired)) else {
+        // The wire types hold string-keyed maps and plain values only, which always serialise.
+        return Vec::new();
+    };
+    compared(&live, &desired, Some(table))
+}
+
+fn compared(live: &Value, desired: &Value, table: Option<&Node>) -> Vec<FieldChange> {
+    let mut comparison = Comparison { table, changes: Vec::new() };
+    comparison.values("", Some(live), Some(desired));
+    comparison.changes.truncate(CHANGES_MAX);
+    comparison.changes
+}
+
+/// A comparison under way.
+struct Comparison<'a> {
+    /// Where it is known what absence means.
+    table: Option<&'a Node>,
+    changes: Vec<FieldChange>,
+}
+
+impl Comparison<'_> {
+    fn values(&mut self, pointer: &str, live: Option<&Value>, desired: Option<&Value>) {
+        let default = match (live, desired) {
+            (Some(_), Some(_)) | (None, None) => None,
+            _ => self.table.and_then(|table| table.at(pointer)).and_then(Node::meaning),
+        };
+        match (live.or(default), desired.or(default)) {
+            (Some(live), Some(desired)) if live == desired => {}
+            (Some(Value::Object(live)), Some(Value::Object(desired))) => self.objects(pointer, live, desired),
+            (Some(Value::Array(live)), Some(Value::Array(desired))) => self.lists(pointer, live, desired),
+            // An object that is made or removed is shown by its fields, and a list of variables by their names.
+            (None, Some(Value::Object(desired))) if !desired.is_empty() => {
+                self.objects(pointer, &Map::new(), desired)
+            }
+            (Some(Value::Object(live)), None) if !live.is_empty() => self.objects(pointer, live, &Map::new()),
+            (None, Some(Value::Array(desired))) if names_variables(pointer, desired) => {
+                self.lists(pointer, &[], desired)
+            }
+            (Some(Value::Array(live)), None) if names_variables(pointer, live) => {
+                self.lists(pointer, live, &[])
+            }
+            (None, None) => {}
+            (live, desired) => self.changed(pointer, live.cloned(), desired.cloned()),
         }
-        (Some(Value::Array(live)), Some(Value::Array(desired))) => {
-            compare_lists(pointer, live, desired, changes)
-        }
-        // An object that is made or removed is shown by its fields, and a list of variables by their names.
-        (None, Some(Value::Object(desired))) if !desired.is_empty() => {
-            compare_objects(pointer, &Map::new(), desired, changes)
-        }
-        (Some(Value::Object(live)), None) if !live.is_empty() => {
-            compare_objects(pointer, live, &Map::new(), changes)
-        }
-        (None, Some(Value::Array(desired))) if names_variables(pointer, desired) => {
-            compare_lists(pointer, &[], desired, changes)
-        }
-        (Some(Value::Array(live)), None) if names_variables(pointer, live) => {
-            compare_lists(pointer, live, &[], changes)
-        }
-        (None, None) => {}
-        (live, desired) => changes.push(change(pointer, live, desired)),
     }
-}
 
-fn compare_objects(
-    pointer: &str,
-    live: &Map<String, Value>,
-    desired: &Map<String, Value>,
-    changes: &mut Vec<FieldChange>,
-) {
-    let keys: BTreeSet<&String> = live.keys().chain(desired.keys()).collect();
-    for key in keys {
-        compare(&pointer::join(pointer, key), live.get(key), desired.get(key), changes);
+    fn objects(&mut self, pointer: &str, live: &Map<String, Value>, desired: &Map<String, Value>) {
+        let keys: BTreeSet<&String> = live.keys().chain(desired.keys()).collect();
+        for key in keys {
+            self.values(&pointer::join(pointer, key), live.get(key), desired.get(key));
+        }
     }
-}
 
-fn compare_lists(pointer: &str, live: &[Value], desired: &[Value], changes: &mut Vec<FieldChange>) {
-    let named = (pointer::variables_at(pointer, live), pointer::variables_at(pointer, desired));
-    match named {
-        // Equal by name but in another order: shown as a whole, because order restarts tasks.
-        (Some(live), Some(desired)) if live != desired => compare_objects(pointer, &live, &desired, changes),
-        // The same number of objects: which field of which. With another number positions would only mislead.
-        _ if live.len() == desired.len() && live.iter().chain(desired).all(Value::is_object) => {
-            for (index, (live, desired)) in live.iter().zip(desired).enumerate() {
-                compare(&pointer::join(pointer, &index.to_string()), Some(live), Some(desired), changes);
+    fn lists(&mut self, pointer: &str, live: &[Value], desired: &[Value]) {
+        match (pointer::variables_at(pointer, live), pointer::variables_at(pointer, desired)) {
+            // Equal by name but in another order: shown as a whole, because order restarts tasks.
+            (Some(live), Some(desired)) if live != desired => self.objects(pointer, &live, &desired),
+            // The same number of objects: which field of which. With another number positions would only mislead.
+            _ if live.len() == desired.len() && live.iter().chain(desired).all(Value::is_object) => {
+                for (index, (live, desired)) in live.iter().zip(desired).enumerate() {
+                    self.values(&pointer::join(pointer, &index.to_string()), Some(live), Some(desired));
+                }
+            }
+            _ => {
+                self.changed(pointer, Some(Value::Array(live.to_vec())), Some(Value::Array(desired.to_vec())))
             }
         }
-        _ => changes.push(change(
-            pointer,
-            Some(&Value::Array(live.to_vec())),
-            Some(&Value::Array(desired.to_vec())),
-        )),
+    }
+
+    fn changed(&mut self, pointer: &str, from: Option<Value>, to: Option<Value>) {
+        self.changes.push(FieldChange { pointer: pointer.to_owned(), from, to });
     }
 }
 
 /// Whether a list that is made or removed can be shown by the names of its variables.
 fn names_variables(pointer: &str, list: &[Value]) -> bool {
     !list.is_empty() && pointer::variables_at(pointer, list).is_some()
-}
-
-fn change(pointer: &str, from: Option<&Value>, to: Option<&Value>) -> FieldChange {
-    FieldChange { pointer: pointer.to_owned(), from: from.cloned(), to: to.cloned() }
 }
 
 /// What an update with these changes costs a service whose tasks run like this.

@@ -287,7 +287,7 @@ fn update_config(
     let monitor = monitor(process);
     let delay = if process.health_check.is_some() { Nanos::default() } else { Nanos(monitor.nanos()) };
     UpdateConfig {
-        parallelism: u64::from(rollout.parallelism),
+        parallelism: Some(u64::from(rollout.parallelism)),
         delay,
         failure_action: Some(on_failure),
         monitor: Nanos(monitor.nanos()),

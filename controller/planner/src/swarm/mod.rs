@@ -43,7 +43,9 @@ pub use container_spec::{
 pub use endpoint::{Endpoint, EndpointMode, EndpointSpec, PortConfig, PortProtocol, PublishMode, VirtualIp};
 pub use id::{ConfigId, ContainerId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 pub use mount::{BindOptions, Mount, MountDriver, MountType, TmpfsOptions, VolumeOptions};
-pub use network::{Ipam, IpamConfig, Network, NetworkContainer, NetworkCreate, NetworkPeer, NetworkScope};
+pub use network::{
+    Ipam, IpamConfig, Network, NetworkContainer, NetworkCreate, NetworkPeer, NetworkScope, NetworkTemplate,
+};
 pub use node::{
     EngineDescription, ManagerStatus, Node, NodeAvailability, NodeDescription, NodeResources, NodeRole,
     NodeSpec, NodeState, NodeStatus, Reachability,

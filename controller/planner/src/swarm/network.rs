@@ -17,6 +17,8 @@ wire_struct! {
         scope: Option<NetworkScope> = "Scope",
         /// `overlay`, `bridge`, …
         driver: String = "Driver",
+        /// Whether it carries IPv4; not said before API 1.47.
+        enable_ipv4: Option<bool> = "EnableIPv4",
         /// Whether it carries IPv6.
         enable_ipv6: bool = "EnableIPv6",
         /// Its addresses.
@@ -27,6 +29,10 @@ wire_struct! {
         attachable: bool = "Attachable",
         /// Whether it is the routing mesh's.
         ingress: bool = "Ingress",
+        /// Whether it is a mere template for networks of one engine.
+        config_only: bool = "ConfigOnly",
+        /// The template that it is made from.
+        config_from: NetworkTemplate = "ConfigFrom",
         /// What is attached **on the engine that was asked**; only inspection says it. Keyed by container id, with
         /// other keys (`lb-…`, `ep-…`) for the engine's own endpoints.
         containers: BTreeMap<String, NetworkContainer> = "Containers",
@@ -48,6 +54,14 @@ wire_enum! {
         Local = "local",
         /// Of an outside store.
         Global = "global",
+    }
+}
+
+wire_struct! {
+    /// The network whose settings another one has.
+    pub struct NetworkTemplate {
+        /// Its name.
+        network: String = "Network",
     }
 }
 
@@ -116,6 +130,16 @@ wire_struct! {
         attachable: bool = "Attachable",
         /// Whether it is the routing mesh's.
         ingress: bool = "Ingress",
+        /// Whose it shall be; follows from the driver when not said.
+        scope: Option<NetworkScope> = "Scope",
+        /// Whether it carries IPv4, API 1.47; it does when not said.
+        enable_ipv4: Option<bool> = "EnableIPv4",
+        /// Whether it carries IPv6.
+        enable_ipv6: bool = "EnableIPv6",
+        /// Whether it is a mere template for networks of one engine.
+        config_only: bool = "ConfigOnly",
+        /// The template that it is made from.
+        config_from: Option<NetworkTemplate> = "ConfigFrom",
         /// Its addresses; the Swarm's pool when not said.
         ipam: Option<Ipam> = "IPAM",
         /// Driver options.

@@ -120,8 +120,8 @@ wire_struct! {
 wire_struct! {
     /// How tasks are replaced, for an update or a rollback.
     pub struct UpdateConfig {
-        /// How many at once; zero means all.
-        parallelism: u64 = "Parallelism",
+        /// How many at once. Zero means all, and so does an absent one, unless the whole config is absent: then it is one.
+        parallelism: Option<u64> = "Parallelism",
         /// The pause between batches.
         delay: Nanos = "Delay",
         /// What to do when too many replaced tasks fail.

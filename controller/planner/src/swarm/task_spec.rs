@@ -9,6 +9,10 @@ wire_struct! {
     pub struct TaskSpec {
         /// The container; absent in tasks that only attach a network.
         container_spec: Option<ContainerSpec> = "ContainerSpec",
+        /// The plugin that runs instead of a container.
+        plugin_spec: Option<Extra> = "PluginSpec",
+        /// The container outside of services that it attaches; Swarm's own.
+        network_attachment_spec: Option<Extra> = "NetworkAttachmentSpec",
         /// Limits and reservations; an empty object where there was none is a difference.
         resources: Option<Resources> = "Resources",
         /// When an ended task is started anew.

@@ -145,7 +145,7 @@ fn task_template(secret: SecretReference, network: &NetworkId) -> TaskSpec {
 
 fn update_config(order: UpdateOrder) -> UpdateConfig {
     UpdateConfig {
-        parallelism: 1,
+        parallelism: Some(1),
         delay: Nanos::from_millis(10),
         failure_action: Some(FailureAction::Pause),
         monitor: Nanos::from_secs(5),
