@@ -189,6 +189,9 @@ impl Pass<'_> {
                 self.plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
             }
             Observed::Present(live) => {
+                // A restart by hand is no reason for another one.
+                let mut spec = spec;
+                spec.task_template.force_update = live.spec.task_template.force_update;
                 let changes = diff::changes(&normalize::service(&live.spec), &normalize::service(&spec));
                 if !changes.is_empty() {
                     let tasks = self.observed.anchor_tasks;
