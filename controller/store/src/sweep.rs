@@ -57,6 +57,8 @@ pub struct Swept {
     pub confirmed_removals: u64,
     /// Changes.
     pub changes: u64,
+    /// Controllers that are gone.
+    pub members: u64,
 }
 
 impl Store {
@@ -70,7 +72,13 @@ impl Store {
         let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
         let confirmed_removals = self.sweep_confirmed_removals().await.map_err(fault)?;
         let changes = self.compact(keep.changes, keep.changes_age).await?;
-        Ok(Swept { releases, secret_versions, plans, audit, confirmed_removals, changes })
+        let members = self.sweep_members().await.map_err(fault)?;
+        Ok(Swept { releases, secret_versions, plans, audit, confirmed_removals, changes, members })
+    }
+
+    async fn sweep_members(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!("DELETE FROM controller_member WHERE expires_at < clock_timestamp()");
+        Ok(swept.execute(self.pool()).await?.rows_affected())
     }
 
     /// A release that a service was last sent stays as well: the planner asks what it was.

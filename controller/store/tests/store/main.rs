@@ -8,6 +8,7 @@ mod delete;
 mod journal;
 mod lease;
 mod list;
+mod member;
 mod migrate;
 mod records;
 mod safety;
