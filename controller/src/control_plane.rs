@@ -1,7 +1,6 @@
 //! The controller as the API sees it: previews, logs, health and wake-ups.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_api::wire::{ComponentHealth, LogQuery, PreviewView};
@@ -13,6 +12,7 @@ use skep_store::Store;
 use skep_swarm::SwarmApi;
 
 use crate::error::chain;
+use crate::lead::Held;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::wake::Queue;
@@ -25,7 +25,8 @@ pub(crate) struct Control {
     observer: Arc<Observer>,
     settings: Arc<Settings>,
     engine: Mutex<EngineHealth>,
-    queue: Mutex<Option<Queue>>,
+    held: Arc<Held>,
+    queue: Queue,
     metrics: Metrics,
 }
 
@@ -46,22 +47,12 @@ impl Control {
         swarm: Arc<dyn SwarmApi>,
         observer: Arc<Observer>,
         settings: Arc<Settings>,
+        held: Arc<Held>,
+        queue: Queue,
         metrics: Metrics,
     ) -> Self {
-        Self {
-            store,
-            swarm,
-            observer,
-            settings,
-            engine: Mutex::new(EngineHealth::NotAsked),
-            queue: Mutex::new(None),
-            metrics,
-        }
-    }
-
-    /// From now on this queue is where keys are woken; none while another process leads.
-    pub(crate) fn lead_with(&self, queue: Option<Queue>) {
-        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = queue;
+        let engine = Mutex::new(EngineHealth::NotAsked);
+        Self { store, swarm, observer, settings, engine, held, queue, metrics }
     }
 
     /// Asks the engine whether it is there, and notes the answer; why not, in words, when it is not.
@@ -97,15 +88,15 @@ impl ControlPlane for Control {
             EngineHealth::NotAsked => Some("it was not asked yet".to_owned()),
             EngineHealth::Silent(why) => Some(why.clone()),
         };
-        vec![ComponentHealth { name: "engine".to_owned(), ready: engine.is_none(), detail: engine }]
+        let engine = ComponentHealth { name: "engine".to_owned(), ready: engine.is_none(), detail: engine };
+        // A process that holds nothing answers the API all the same.
+        let held = Some(self.held.describe());
+        vec![engine, ComponentHealth { name: "controller".to_owned(), ready: true, detail: held }]
     }
 
     fn wake(&self, keys: &[ResourceKey]) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = &*queue {
-            for key in keys {
-                queue.wake(key.clone(), Priority::Change, Duration::ZERO);
-            }
+        for key in keys {
+            self.queue.wake(key.clone(), Priority::Change);
         }
     }
 }

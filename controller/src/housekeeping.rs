@@ -1,4 +1,5 @@
-//! Background tasks of a server: work without keys that happens again and again, whether it leads or not.
+//! Background tasks of a server: work without keys that happens again and again. Each process looks after its own connection to the
+//! engine; what is about the whole cluster is done by whoever holds its lease.
 //!
 //! Each is a [`BackgroundTask`], so it has a time limit, backs off when it fails, survives a panic, and shows what it did last in
 //! `/debug/tasks` and in the metrics.
@@ -7,10 +8,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skep_runtime::{BackgroundTask, TaskContext, TaskDriver, TaskReport, TaskSpec};
-use skep_store::{Retention, Store, StoreError};
+use skep_runtime::{Activator, BackgroundTask, TaskContext, TaskDriver, TaskReport, TaskSpec};
+use skep_store::{Fence, Retention, Store, StoreError};
 
 use crate::control_plane::Control;
+use crate::lead::{ClusterDuty, Held, OfCluster};
 use crate::metrics::OwnWrites;
 
 /// How often what is no longer kept is removed.
@@ -18,15 +20,22 @@ const SWEEP: Duration = Duration::from_secs(3600);
 /// How often the engine is asked whether it is there, and writes are looked at that caused no event.
 const ENGINE: Duration = Duration::from_secs(5);
 
-/// Starts all of them; they end with the driver's shutdown.
-pub(crate) fn start(tasks: &TaskDriver, store: &Store, control: &Arc<Control>, own_writes: &OwnWrites) {
+/// Starts all of them; they end with the driver's shutdown. Returned are the bells of the duties of the cluster.
+pub(crate) fn start(
+    tasks: &TaskDriver,
+    store: &Store,
+    control: &Arc<Control>,
+    held: &Arc<Held>,
+    own_writes: &OwnWrites,
+) -> Vec<Activator> {
     let (control, own_writes) = (Arc::clone(control), own_writes.clone());
     tasks.start(TaskSpec::new("engine", ENGINE), move || WatchEngine {
         control: Arc::clone(&control),
         own_writes: own_writes.clone(),
     });
-    let store = store.clone();
-    tasks.start(TaskSpec::new("sweep", SWEEP), move || Sweep { store: store.clone() });
+    let (store, held) = (store.clone(), Arc::clone(held));
+    let sweep = move || OfCluster::new(Sweep { store: store.clone() }, Arc::clone(&held));
+    vec![tasks.start(TaskSpec::new("sweep", SWEEP), sweep)]
 }
 
 /// Asks whether the engine is there.
@@ -53,10 +62,10 @@ struct Sweep {
     store: Store,
 }
 
-impl BackgroundTask for Sweep {
+impl ClusterDuty for Sweep {
     type Error = StoreError;
 
-    async fn activate(&mut self, _: &TaskContext) -> Result<TaskReport, StoreError> {
+    async fn perform(&mut self, _: &Fence) -> Result<TaskReport, StoreError> {
         let swept = self.store.sweep(&Retention::USUAL).await?;
         Ok(TaskReport::did(format!("{swept:?}")))
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! wake ──key──> runtime ──> reconciler: desired (store) + observe (swarm) ─> planner ─> executor ─> status
 //!                           control_plane: previews by the same functions, logs and health, for the API
-//! serve: all of it in one process, reconciling while it holds the lease
+//! lead:  several such processes share the organisations among them
+//! serve: all of it in one process
 //! ```
 
 mod config;
@@ -13,6 +14,7 @@ mod desired;
 mod error;
 mod events;
 mod housekeeping;
+mod lead;
 mod logs;
 pub mod metrics;
 mod observe;

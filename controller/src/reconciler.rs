@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use skep_executor::{Execution, Executor};
 use skep_planner::reconcile::Mode;
 use skep_planner::{Blocked, Plan, Settings};
-use skep_runtime::{Outcome, Pass, Reconciler};
+use skep_runtime::{Classify, Disposition, Outcome, Pass, Reconciler};
 use skep_schemas::ResourceKey;
 use skep_store::{Fence, Store, StoreError};
 use skep_swarm::SwarmApi;
@@ -18,6 +18,7 @@ use crate::consider::Seen;
 use crate::desired::{self, Desired};
 use crate::error::{PassError, chain};
 use crate::events;
+use crate::lead::{Held, TermOver, Turn};
 use crate::metrics::{Board, Metrics};
 use crate::observe::Observer;
 use crate::unkept::Unkept;
@@ -32,7 +33,7 @@ pub(crate) struct ResourceReconciler {
     observer: Arc<Observer>,
     executor: Executor,
     settings: Arc<Settings>,
-    fence: Fence,
+    held: Arc<Held>,
     unkept: Unkept,
     board: Board,
 }
@@ -46,18 +47,18 @@ enum Round {
 }
 
 impl ResourceReconciler {
-    /// A reconciler that writes under this fence.
+    /// A reconciler of the keys that are held.
     pub(crate) fn new(
         store: Store,
         swarm: Arc<dyn SwarmApi>,
         observer: Arc<Observer>,
         settings: Arc<Settings>,
-        fence: Fence,
+        held: Arc<Held>,
         metrics: Metrics,
     ) -> Self {
         let executor = Executor::new(swarm, store.clone()).watched_by(metrics.convergence);
         let board = metrics.board;
-        Self { store, observer, executor, settings, fence, unkept: Unkept::default(), board }
+        Self { store, observer, executor, settings, held, unkept: Unkept::default(), board }
     }
 
     async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
@@ -67,13 +68,13 @@ impl ResourceReconciler {
     }
 
     /// An organisation needs a subnet before it can be planned; the store gives each one its own.
-    async fn allocate(&self, desired: &mut Desired) -> Result<(), PassError> {
+    async fn allocate(&self, fence: &Fence, desired: &mut Desired) -> Result<(), PassError> {
         let Desired::Organization(organization) = desired else { return Ok(()) };
         let meta = &organization.organization.meta;
         if organization.subnet.is_some() || meta.is_deleting() {
             return Ok(());
         }
-        match self.store.allocate_subnet(&self.fence, meta.uid, &self.settings.pool, &[]).await {
+        match self.store.allocate_subnet(fence, meta.uid, &self.settings.pool, &[]).await {
             Ok(subnet) => organization.subnet = Some(subnet),
             // Said as a blocked plan.
             Err(StoreError::SubnetsExhausted) => {}
@@ -82,18 +83,18 @@ impl ResourceReconciler {
         Ok(())
     }
 
-    async fn round(&self, mut desired: Desired) -> Result<Round, PassError> {
-        self.allocate(&mut desired).await?;
+    async fn round(&self, fence: &Fence, mut desired: Desired) -> Result<Round, PassError> {
+        self.allocate(fence, &mut desired).await?;
         let seen = Seen::look(&self.observer, &self.settings, desired).await;
         let now = Timestamp::now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
         self.unkept.hold_back(&mut plan);
         if plan.is_quiet() {
             self.unkept.kept(&plan.key);
-            return self.settle(&seen, &plan, now).await.map(Round::Settled);
+            return self.settle(fence, &seen, &plan, now).await.map(Round::Settled);
         }
         let key = plan.key.clone();
-        let executed = self.executor.execute(&plan, &self.fence).await;
+        let executed = self.executor.execute(&plan, fence).await;
         match executed.map_err(|source| PassError::Execute { key: key.clone(), source })? {
             Execution::Done { row_gone: true } => {
                 self.board.gone(&key);
@@ -101,7 +102,7 @@ impl ResourceReconciler {
             }
             Execution::Done { row_gone: false } => {
                 self.unkept.done(&plan);
-                self.tell(&seen, events::of_plan(&plan)).await?;
+                self.tell(fence, &seen, events::of_plan(&plan)).await?;
                 Ok(Round::Again)
             }
             Execution::LookAgain { why } => {
@@ -111,7 +112,7 @@ impl ResourceReconciler {
             Execution::Failed { object, why, retry } => {
                 plan.blocked.push(Blocked::StepFailed { object, why: why.clone(), retried: retry });
                 plan.steps.clear();
-                self.settle(&seen, &plan, now).await?;
+                self.settle(fence, &seen, &plan, now).await?;
                 if retry {
                     Err(PassError::StepFailed { key, why })
                 } else {
@@ -122,26 +123,31 @@ impl ResourceReconciler {
     }
 
     /// Writes the status, and says when to look again.
-    async fn settle(&self, seen: &Seen, plan: &Plan, now: Timestamp) -> Result<Outcome, PassError> {
+    async fn settle(
+        &self,
+        fence: &Fence,
+        seen: &Seen,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<Outcome, PassError> {
         let meta = seen.meta();
         let key = || meta.key.clone();
         let assessed = seen
             .assess(&self.settings, plan, now)
             .map_err(|source| PassError::Encode { key: key(), source })?;
         self.board.set(&meta.key, assessed.ready, plan.blocked.iter().map(Blocked::reason));
-        let written =
-            self.store.write_status(&self.fence, meta.uid, assessed.generation, &assessed.json).await;
+        let written = self.store.write_status(fence, meta.uid, assessed.generation, &assessed.json).await;
         if written.map_err(|source| PassError::Record { key: key(), source })? {
-            self.tell(seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
+            self.tell(fence, seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
         }
         Ok(assessed.recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
     }
 
-    async fn tell(&self, seen: &Seen, events: Vec<events::NewEvent>) -> Result<(), PassError> {
+    async fn tell(&self, fence: &Fence, seen: &Seen, events: Vec<events::NewEvent>) -> Result<(), PassError> {
         let meta = seen.meta();
         for event in events {
             self.store
-                .record_event(&self.fence, meta.uid, event.severity, &event.reason, &event.message)
+                .record_event(fence, meta.uid, event.severity, &event.reason, &event.message)
                 .await
                 .map_err(|source| PassError::Record { key: meta.key.clone(), source })?;
         }
@@ -149,19 +155,18 @@ impl ResourceReconciler {
     }
 }
 
-impl Reconciler<ResourceKey> for ResourceReconciler {
-    type Error = PassError;
-
-    async fn reconcile(&self, key: &ResourceKey, pass: &Pass) -> Result<Outcome, PassError> {
+impl ResourceReconciler {
+    /// Plans and acts until nothing is left to do now.
+    async fn pass(&self, key: &ResourceKey, pass: &Pass, turn: &Turn) -> Result<Outcome, PassError> {
         for _ in 0..ROUNDS_MAX {
-            if pass.is_stopping() {
+            if pass.is_stopping() || !turn.term().is_open() {
                 return Ok(Outcome::AwaitChange);
             }
             let Some(desired) = self.load(key).await? else {
                 self.board.gone(key);
                 return Ok(Outcome::AwaitChange);
             };
-            match self.round(desired).await {
+            match self.round(turn.fence(), desired).await {
                 Ok(Round::Settled(outcome)) => return Ok(outcome),
                 Ok(Round::Again) => {}
                 Err(error) => {
@@ -171,5 +176,27 @@ impl Reconciler<ResourceKey> for ResourceReconciler {
             }
         }
         Err(PassError::Unsettled { key: key.clone(), rounds: ROUNDS_MAX })
+    }
+}
+
+impl Reconciler<ResourceKey> for ResourceReconciler {
+    type Error = PassError;
+
+    /// A pass happens within the term of the key's shard. Once that is over the pass is dropped, and the next holder of
+    /// the shard looks at the key.
+    async fn reconcile(&self, key: &ResourceKey, pass: &Pass) -> Result<Outcome, PassError> {
+        let Some(turn) = self.held.enter(key) else { return Ok(Outcome::AwaitChange) };
+        match turn.term().hold(self.pass(key, pass, &turn)).await {
+            Ok(Err(error)) if error.disposition() == Disposition::Fenced => {
+                tracing::warn!(error = chain(&error), "another process works on this shard now");
+                turn.term().end();
+                Ok(Outcome::AwaitChange)
+            }
+            Ok(outcome) => outcome,
+            Err(TermOver) => {
+                tracing::info!("the shard passed on during the pass");
+                Ok(Outcome::AwaitChange)
+            }
+        }
     }
 }

@@ -8,16 +8,41 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use skep_planner::naming::{LABEL_KIND, LABEL_NAME, LABEL_ORG, LABEL_ROLE, ROLE_EDGE};
-use skep_runtime::{Priority, Shutdown, WorkQueue};
+use skep_runtime::{Environs, Priority, QueueOptions, Shutdown, WorkQueue};
 use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Scope};
 use skep_store::{Change, ChangeOp, Store, StoreError, WatchEvent, Watcher};
 use skep_swarm::{Hint, HintKind, SwarmApi};
 
 use crate::error::chain;
+use crate::lead::Held;
 use crate::metrics::Metrics;
 
-/// The queue of resources to look at, fair between organisations.
-pub(crate) type Queue = WorkQueue<ResourceKey, Option<OrgName>>;
+/// The queue of resources to look at, fair between organisations. It takes only those of the shards that this process holds: the
+/// holders of the others hear of the same changes.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    work: WorkQueue<ResourceKey, Option<OrgName>>,
+    held: Arc<Held>,
+}
+
+impl Queue {
+    /// An empty queue for what is held.
+    pub(crate) fn new(options: QueueOptions, environs: &Environs, held: Arc<Held>) -> Self {
+        Self { work: WorkQueue::new(options, Arc::clone(&environs.clock), fairness_group), held }
+    }
+
+    /// Wakes a key, if it is of a shard that is held.
+    pub(crate) fn wake(&self, key: ResourceKey, priority: Priority) {
+        if self.held.has(&key) {
+            self.work.wake(key, priority, Duration::ZERO);
+        }
+    }
+
+    /// The queue as workers see it.
+    pub(crate) const fn work(&self) -> &WorkQueue<ResourceKey, Option<OrgName>> {
+        &self.work
+    }
+}
 
 /// What is followed, in metrics and on the debug page.
 const CHANGES: &str = "changes";
@@ -31,7 +56,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(30);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// The organisation that a key competes as; platform resources compete as one more.
-pub(crate) fn fairness_group(key: &ResourceKey) -> Option<OrgName> {
+fn fairness_group(key: &ResourceKey) -> Option<OrgName> {
     match key.kind() {
         Kind::Organization => OrgName::try_from(key.name()).ok(),
         _ => key.org().cloned(),
@@ -77,37 +102,40 @@ async fn wake_change(store: &Store, queue: &Queue, change: &Change) -> Result<()
         ChangeOp::Status => {}
         ChangeOp::Removed => {
             if let Some(org) = change.key.org() {
-                queue.wake(ResourceKey::organization(org), Priority::Change, Duration::ZERO);
+                queue.wake(ResourceKey::organization(org), Priority::Change);
             }
             wake_each(queue, &change.refs);
         }
         ChangeOp::Created | ChangeOp::Spec | ChangeOp::Meta | ChangeOp::Deleting => {
-            queue.wake(change.key.clone(), Priority::Change, Duration::ZERO);
+            queue.wake(change.key.clone(), Priority::Change);
             wake_each(queue, &change.refs);
         }
     }
     for dependent in store.snapshot().await?.referrers(&change.key).await? {
-        queue.wake(dependent.meta.key, Priority::Change, Duration::ZERO);
+        queue.wake(dependent.meta.key, Priority::Change);
     }
     Ok(())
 }
 
 fn wake_each(queue: &Queue, keys: &[ResourceKey]) {
     for key in keys {
-        queue.wake(key.clone(), Priority::Change, Duration::ZERO);
+        queue.wake(key.clone(), Priority::Change);
     }
 }
 
 /// Wakes every resource.
-pub(crate) async fn wake_all(store: &Store, queue: &Queue, priority: Priority) -> Result<(), StoreError> {
-    for key in all_keys(store).await? {
-        queue.wake(key, priority, Duration::ZERO);
+async fn wake_all(store: &Store, queue: &Queue, priority: Priority) -> Result<(), StoreError> {
+    for key in keys_where(store, |_| true).await? {
+        queue.wake(key, priority);
     }
     Ok(())
 }
 
-/// The keys of all resources, what others depend on first.
-pub(crate) async fn all_keys(store: &Store) -> Result<Vec<ResourceKey>, StoreError> {
+/// The keys of those resources, what others depend on first.
+pub(crate) async fn keys_where(
+    store: &Store,
+    wanted: impl Fn(&ResourceKey) -> bool,
+) -> Result<Vec<ResourceKey>, StoreError> {
     let mut snapshot = store.snapshot().await?;
     let mut keys = Vec::new();
     for kind in Kind::ALL {
@@ -116,7 +144,7 @@ pub(crate) async fn all_keys(store: &Store) -> Result<Vec<ResourceKey>, StoreErr
             let page = snapshot.keys(*kind, after.as_ref()).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
-            keys.extend(page.into_iter().map(|entry| entry.key));
+            keys.extend(page.into_iter().map(|entry| entry.key).filter(&wanted));
         }
     }
     Ok(keys)
@@ -177,7 +205,7 @@ async fn wake_hint(store: &Store, queue: &Queue, hint: &Hint) {
         return;
     }
     if let Some(key) = by_labels(hint).or_else(|| by_name(hint)) {
-        queue.wake(key, Priority::Hint, Duration::ZERO);
+        queue.wake(key, Priority::Hint);
     }
 }
 

@@ -20,15 +20,19 @@ impl Store {
     async fn try_compact(&self, keep: u32, age: Duration) -> Result<u64, Fault> {
         // The floor rises before the rows go: no reader can miss one without being told.
         let floor = sqlx::query_scalar!(
-            "UPDATE cluster_rev SET floor = greatest(floor, coalesce((
-                 SELECT max(c.revision) FROM change_log c
-                 WHERE c.revision <= cluster_rev.revision - $1 AND c.at < now() - make_interval(secs => $2)), 0))
+            "WITH old AS (
+                 SELECT max(c.revision) AS revision FROM change_log c, cluster_rev r
+                 WHERE c.revision <= r.revision - $1 AND c.at < now() - make_interval(secs => $2)
+             )
+             UPDATE cluster_rev SET floor = old.revision FROM old WHERE old.revision >= floor
              RETURNING floor",
             i64::from(keep),
             age.as_secs_f64()
         )
-        .fetch_one(self.pool())
+        .fetch_optional(self.pool())
         .await?;
+        // Nothing is old enough, and then nothing is written.
+        let Some(floor) = floor else { return Ok(0) };
         let mut removed = 0;
         for _ in 0..BATCHES_MAX {
             let batch = sqlx::query!(

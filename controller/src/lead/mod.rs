@@ -1,0 +1,138 @@
+//! Several controllers: each works on its share of the organisations, and takes over from those that are gone.
+//!
+//! ```text
+//! shard       an organisation's name ─> one of 16 shards, for ever the same
+//! assignment  what a member sees ─> what it takes and gives back           (pure)
+//! membership  one statement a second: alive, leases renewed, who is there  (the only one that takes and gives)
+//! term        until when a lease is surely held; all work under it stops by then
+//! held        what this process holds now, for wakes, passes and readiness
+//! duty        work of the whole cluster, for whoever holds its lease
+//! ```
+//!
+//! Every member runs all of the machinery all the time: it follows the store and the engine, and drops the wakes of foreign
+//! shards at once. When it gains a shard, all keys of that shard are woken, so whatever was missed or left half done is
+//! looked at. Leases save work and protect Postgres (every write is fenced by its shard's epoch, I9); correctness in the Swarm rests on
+//! unique names, versions and the journal, as it does with one controller.
+
+mod assignment;
+mod duty;
+mod held;
+mod membership;
+mod shard;
+mod term;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_runtime::{Activator, Controller, ControllerOptions, Environs, Priority, Shutdown, StopCause};
+use skep_schemas::{Kind, ResourceKey, Uid};
+use skep_store::Store;
+use skep_swarm::SwarmApi;
+use tokio::sync::watch;
+
+pub(crate) use duty::{ClusterDuty, OfCluster};
+pub(crate) use held::{Held, Turn};
+use membership::Membership;
+use shard::Shard;
+pub(crate) use term::TermOver;
+
+use crate::error::chain;
+use crate::metrics::Metrics;
+use crate::reconciler::ResourceReconciler;
+use crate::wake::{self, Queue};
+
+/// How soon the keys of a gained shard are listed again when that failed.
+const LIST_AGAIN: Duration = Duration::from_secs(1);
+
+/// A controller that has not been started.
+pub(crate) struct Lead {
+    /// Where desired state and leases are.
+    pub(crate) store: Store,
+    /// The Swarm.
+    pub(crate) swarm: Arc<dyn SwarmApi>,
+    /// What this process holds.
+    pub(crate) held: Arc<Held>,
+    /// What is to be looked at.
+    pub(crate) queue: Queue,
+    /// What looks at it.
+    pub(crate) reconciler: ResourceReconciler,
+    /// The bells of what the holder of the cluster's lease does.
+    pub(crate) duties: Vec<Activator>,
+    /// How many keys run at once, and for how long.
+    pub(crate) options: ControllerOptions,
+    /// Where its numbers go.
+    pub(crate) metrics: Metrics,
+    /// Time and randomness.
+    pub(crate) environs: Environs,
+    /// How often every key is looked at.
+    pub(crate) resync: Duration,
+}
+
+impl Lead {
+    /// Takes part in the work until shutdown.
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        let Self { store, swarm, held, queue, reconciler, duties, options, metrics, environs, resync } = self;
+        let gained = watch::Sender::new(BTreeSet::new());
+        let member = store.member(Uid::generate().to_string(), membership::TTL);
+        let membership = Membership::new(
+            member,
+            Arc::clone(&held),
+            duties,
+            gained.clone(),
+            metrics.clone(),
+            shutdown.clone(),
+        );
+        let mine = (store.clone(), Arc::clone(&held));
+        let work = queue.work().clone();
+        let runtime = metrics.runtime.clone();
+        let kinds = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let controller = Controller::new("resource", options, work, reconciler, environs, runtime)
+            .with_kinds(kinds, |key: &ResourceKey| key.kind().as_str())
+            .with_resync(resync, move || {
+                let (store, held) = mine.clone();
+                async move { wake::keys_where(&store, |key| held.has(key)).await }
+            });
+        shutdown.spawn(wake::follow_store(store.clone(), queue.clone(), metrics.clone(), shutdown.clone()));
+        shutdown.spawn(wake::follow_engine(swarm, store.clone(), queue.clone(), metrics, shutdown.clone()));
+        shutdown.spawn(wake_gained(store, queue, gained, shutdown.clone()));
+        let membership = shutdown.spawn(membership.run());
+        let stopped = controller.run(&shutdown).await;
+        if let StopCause::Fenced { key, error } = stopped.cause {
+            tracing::error!(%key, error = chain(&error), "a pass was fenced outside of its term");
+        }
+        // Without its controller this process must not keep what others could work on.
+        shutdown.begin();
+        if let Err(error) = membership.await {
+            tracing::error!(%error, "the membership ended by a fault of its own");
+        }
+    }
+}
+
+/// Wakes all keys of the shards that this process gains, until shutdown.
+async fn wake_gained(store: Store, queue: Queue, gained: watch::Sender<BTreeSet<Shard>>, shutdown: Shutdown) {
+    let mut more = gained.subscribe();
+    loop {
+        tokio::select! {
+            seen = more.wait_for(|unseen| !unseen.is_empty()) => if seen.is_err() { return },
+            () = shutdown.requested() => return,
+        }
+        let shards = gained.send_replace(BTreeSet::new());
+        match wake::keys_where(&store, |key| shards.contains(&Shard::of(key))).await {
+            Ok(keys) => {
+                tracing::debug!(keys = keys.len(), shards = shards.len(), "looking at gained shards");
+                for key in keys {
+                    queue.wake(key, Priority::Resync);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "cannot list the keys of gained shards");
+                gained.send_modify(|unseen| unseen.extend(shards));
+                tokio::select! {
+                    () = tokio::time::sleep(LIST_AGAIN) => {}
+                    () = shutdown.requested() => return,
+                }
+            }
+        }
+    }
+}
