@@ -14,7 +14,7 @@ use skep_planner::reconcile::organization::{self, OrganizationDesired, Organizat
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive};
 use skep_planner::swarm::Secret;
-use skep_planner::{Observed, Plan, Settings};
+use skep_planner::{Observed, Plan, Settings, Stance};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{ConditionKind, Generation, Meta, Resource};
 
@@ -78,6 +78,21 @@ impl Seen {
             Self::Domain(domain, _) => &domain.meta,
             Self::Passive(resource) => &resource.meta,
         }
+    }
+
+    /// How Skep stands to drift of it; none for a kind without objects.
+    pub(crate) fn stance(&self) -> Option<&Stance> {
+        match self {
+            Self::Organization(desired, _) => Some(&desired.stance),
+            Self::Secret(desired, _) => Some(&desired.stance),
+            Self::Environment(desired, _) => Some(&desired.stance),
+            Self::Domain(..) | Self::Passive(_) => None,
+        }
+    }
+
+    /// When a pause of it ends by itself.
+    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
+        self.stance().and_then(|stance| stance.pause.as_ref()).and_then(|(_, pause)| pause.until)
     }
 
     /// The status that is recorded now.

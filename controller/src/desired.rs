@@ -15,6 +15,8 @@ use skep_schemas::kind::{
 use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 use skep_store::{Snapshot, StoreError};
 
+use crate::stance;
+
 /// How many of an environment's newest releases a pass looks at, apart from those that are pending or good.
 const RELEASES_SEEN: u32 = 1;
 
@@ -54,7 +56,7 @@ pub(crate) async fn load(snapshot: &mut Snapshot, key: &ResourceKey) -> Result<O
             };
             Desired::Domain(Box::new(Resource { meta, spec: *spec, status }), environment.map(Box::new))
         }
-        spec @ (AnySpec::App(_) | AnySpec::Plan(_)) => {
+        spec @ (AnySpec::App(_) | AnySpec::Plan(_) | AnySpec::DriftPolicy(_)) => {
             Desired::Passive(Box::new(Resource { meta, spec, status }))
         }
     }))
@@ -78,7 +80,9 @@ async fn organization(
     let uid = organization.meta.uid;
     // The key of an Organization is made from an organisation name only (checked when it was applied).
     let org = org_name(&organization)?;
+    let stance = stance::of(snapshot, &organization.meta, None).await?;
     Ok(OrganizationDesired {
+        stance,
         subnet: snapshot.subnet(uid).await?,
         dependents: snapshot.dependents(&org).await?,
         inventory: snapshot.inventory(uid).await?,
@@ -97,7 +101,9 @@ async fn secret(snapshot: &mut Snapshot, secret: Resource<SecretSpec>) -> Result
     let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
     let current = secret_facts(snapshot, &org).await?;
     let referrers = snapshot.referrers(&key).await?;
+    let stance = stance::of(snapshot, &secret.meta, None).await?;
     Ok(SecretDesired {
+        stance,
         current: current.get(key.name()).cloned(),
         in_use: snapshot.secret_versions_in_use(&org).await?,
         referrers: referrers.iter().map(|referrer| referrer.meta.key.to_string()).collect(),
@@ -136,7 +142,9 @@ async fn environment_desired(
     } else {
         secret_facts(snapshot, &org).await?
     };
+    let stance = stance::of(snapshot, &environment.meta, app.as_ref().map(|app| &app.meta)).await?;
     Ok(EnvironmentDesired {
+        stance,
         domains: domains(snapshot, &key).await?,
         releases: snapshot.releases(environment.meta.uid, RELEASES_SEEN).await?,
         inventory: snapshot.inventory(environment.meta.uid).await?,

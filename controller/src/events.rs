@@ -5,7 +5,7 @@ use skep_planner::reconcile::conditions::ReadConditions;
 use skep_planner::release::Verdict;
 use skep_schemas::kind::AnyStatus;
 use skep_schemas::{ConditionKind, ConditionStatus};
-use skep_store::Severity;
+use skep_store::{Corrected, Severity};
 
 /// An event to be recorded.
 pub(crate) struct NewEvent {
@@ -59,6 +59,16 @@ pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
     events
 }
 
+/// What drift that was put right is worth telling.
+pub(crate) fn of_corrected(corrected: &[Corrected]) -> Vec<NewEvent> {
+    let told = corrected.iter().map(|one| {
+        let field = if one.pointer.is_empty() { "it" } else { one.pointer.as_str() };
+        let message = format!("{}: somebody else changed {field}; it was put back", one.object);
+        NewEvent { severity: Severity::Warning, reason: "DriftCorrected".to_owned(), message }
+    });
+    told.collect()
+}
+
 /// What a change of conditions is worth telling.
 pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec<NewEvent> {
     let (old, new) = (AnyStatus::deserialize_lenient(old), AnyStatus::deserialize_lenient(new));
@@ -69,7 +79,7 @@ pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec
             .is_some_and(|before| before.status == condition.status && before.reason == condition.reason);
         let tells = match condition.kind {
             ConditionKind::Ready => condition.is_true() || condition.status == ConditionStatus::Unknown,
-            ConditionKind::Stalled | ConditionKind::Degraded => condition.is_true(),
+            ConditionKind::Stalled | ConditionKind::Degraded | ConditionKind::Drifted => condition.is_true(),
             // Said by the steps and the release themselves.
             ConditionKind::Progressing => false,
         };

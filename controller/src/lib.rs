@@ -11,6 +11,7 @@ mod config;
 mod consider;
 mod control_plane;
 mod desired;
+mod drift;
 mod error;
 mod events;
 mod housekeeping;
@@ -21,6 +22,7 @@ mod observe;
 mod preview;
 mod reconciler;
 pub mod serve;
+mod stance;
 mod unkept;
 mod wake;
 

@@ -4,7 +4,7 @@
 //! `Absent` (invariant I6), so one failing call makes a pass say less, not do something wrong. The one thing that is remembered for
 //! a while is what the engine is, because it changes only when the engine is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +129,24 @@ impl Observer {
     /// The objects that carry a secret's labels.
     pub(crate) async fn secret(&self, desired: &SecretDesired) -> Observed<Vec<Secret>> {
         let uid = desired.secret.meta.uid.to_string();
-        seen(self.swarm.list_secrets(&LabelFilter::any().with(LABEL_UID, uid)).await)
+        let mut found = match self.swarm.list_secrets(&LabelFilter::any().with(LABEL_UID, uid)).await {
+            Ok(found) => found,
+            Err(error) => return unknown(&error),
+        };
+        // Labels can be taken off by hand, and a foreign object can have the name: both are found by name alone.
+        let recorded = desired.inventory.iter().map(|entry| &entry.object.name);
+        let names: BTreeSet<&String> =
+            desired.current.iter().map(|current| &current.object).chain(recorded).collect();
+        for name in names {
+            if found.iter().any(|secret| secret.spec.name == *name) {
+                continue;
+            }
+            match self.swarm.inspect_secret(By::Name(name)).await {
+                Ok(secret) => found.extend(secret),
+                Err(error) => return unknown(&error),
+            }
+        }
+        Observed::Present(found)
     }
 
     async fn engine(&self) -> Observed<EngineFeatures> {

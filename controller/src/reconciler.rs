@@ -16,6 +16,7 @@ use skep_swarm::SwarmApi;
 
 use crate::consider::Seen;
 use crate::desired::{self, Desired};
+use crate::drift;
 use crate::error::{PassError, chain};
 use crate::events;
 use crate::lead::{Held, TermOver, Turn};
@@ -83,12 +84,14 @@ impl ResourceReconciler {
         Ok(())
     }
 
-    async fn round(&self, fence: &Fence, mut desired: Desired) -> Result<Round, PassError> {
+    async fn round(&self, fence: &Fence, mut desired: Desired, pass: &Pass) -> Result<Round, PassError> {
         self.allocate(fence, &mut desired).await?;
         let seen = Seen::look(&self.observer, &self.settings, desired).await;
         let now = Timestamp::now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
-        self.unkept.hold_back(&mut plan);
+        self.unkept.hold_back(&mut plan, seen.meta().retried_at);
+        let noted = drift::note(&self.store, fence, &seen, &plan, pass.trigger()).await;
+        noted.map_err(|source| PassError::Record { key: plan.key.clone(), source })?;
         if plan.is_quiet() {
             self.unkept.kept(&plan.key);
             return self.settle(fence, &seen, &plan, now).await.map(Round::Settled);
@@ -101,8 +104,12 @@ impl ResourceReconciler {
                 Ok(Round::Settled(Outcome::AwaitChange))
             }
             Execution::Done { row_gone: false } => {
-                self.unkept.done(&plan);
-                self.tell(fence, &seen, events::of_plan(&plan)).await?;
+                self.unkept.done(&plan, seen.meta().retried_at);
+                let corrected = drift::corrected(&self.store, fence, &plan).await;
+                let corrected = corrected.map_err(|source| PassError::Record { key, source })?;
+                let mut told = events::of_corrected(&corrected);
+                told.extend(events::of_plan(&plan));
+                self.tell(fence, &seen, told).await?;
                 Ok(Round::Again)
             }
             Execution::LookAgain { why } => {
@@ -140,7 +147,9 @@ impl ResourceReconciler {
         if written.map_err(|source| PassError::Record { key: key(), source })? {
             self.tell(fence, seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
         }
-        Ok(assessed.recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
+        let unpaused = seen.paused_until().map(|until| until.duration_since(now).unsigned_abs());
+        let recheck = assessed.recheck.into_iter().chain(unpaused).min();
+        Ok(recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
     }
 
     async fn tell(&self, fence: &Fence, seen: &Seen, events: Vec<events::NewEvent>) -> Result<(), PassError> {
@@ -166,7 +175,7 @@ impl ResourceReconciler {
                 self.board.gone(key);
                 return Ok(Outcome::AwaitChange);
             };
-            match self.round(turn.fence(), desired).await {
+            match self.round(turn.fence(), desired, pass).await {
                 Ok(Round::Settled(outcome)) => return Ok(outcome),
                 Ok(Round::Again) => {}
                 Err(error) => {

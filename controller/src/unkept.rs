@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use skep_planner::{Blocked, FieldChange, ObjectRef, Op, Plan, Step};
+use jiff::Timestamp;
+use skep_planner::{Blocked, FieldChange, ObjectRef, Op, Plan, Response, Step};
 use skep_schemas::ResourceKey;
 
 /// How many objects are remembered. The oldest names go first; forgetting one costs one more attempt.
@@ -23,15 +24,17 @@ pub(crate) struct Unkept {
 
 struct Attempt {
     changes: Vec<FieldChange>,
+    /// The last wish to try again, then: a later one counts.
+    retried_at: Option<Timestamp>,
     came_back: bool,
 }
 
 impl Unkept {
     /// Notes what a plan that was carried out changed.
-    pub(crate) fn done(&self, plan: &Plan) {
+    pub(crate) fn done(&self, plan: &Plan, retried_at: Option<Timestamp>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for step in updates(plan) {
-            let attempt = Attempt { changes: step.changes.clone(), came_back: false };
+            let attempt = Attempt { changes: step.changes.clone(), retried_at, came_back: false };
             known.insert((plan.key.clone(), step.object.clone()), attempt);
         }
         while known.len() > REMEMBERED_MAX {
@@ -45,18 +48,25 @@ impl Unkept {
         known.retain(|(owner, _), attempt| owner != key || attempt.came_back);
     }
 
-    /// Takes out of a plan what was just done and came back, and says so.
-    pub(crate) fn hold_back(&self, plan: &mut Plan) {
+    /// Takes out of a plan what was just done and came back, and says so. Whether the engine does not keep it or another writer undoes
+    /// it within moments makes no difference: going on would be a fight.
+    pub(crate) fn hold_back(&self, plan: &mut Plan, retried_at: Option<Timestamp>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = plan.key.clone();
         let mut blocked = Vec::new();
         plan.steps.retain(|step| {
             let Some(attempt) = known.get_mut(&(key.clone(), step.object.clone())) else { return true };
-            if step.changes.is_empty() || attempt.changes != step.changes {
+            if step.changes.is_empty() || attempt.changes != step.changes || attempt.retried_at != retried_at
+            {
                 return true;
             }
             attempt.came_back = true;
-            let pointers = step.changes.iter().map(|change| change.pointer.clone()).collect();
+            let pointers: Vec<String> = step.changes.iter().map(|change| change.pointer.clone()).collect();
+            for drift in plan.drift.iter_mut().filter(|drift| drift.object == step.object) {
+                if pointers.contains(&drift.pointer) {
+                    drift.response = Response::GiveUp;
+                }
+            }
             blocked.push(Blocked::NotKept { object: step.object.to_string(), pointers });
             false
         });
@@ -93,6 +103,7 @@ mod tests {
             why: "test".to_owned(),
             changes: vec![FieldChange { pointer: pointer.to_owned(), from: None, to: Some(to.into()) }],
             cost: Cost::NoRestart,
+            intended: None,
         });
         plan
     }
@@ -100,10 +111,10 @@ mod tests {
     #[test]
     fn a_change_that_comes_back_at_once_is_held_back_and_named() {
         let unkept = Unkept::default();
-        unkept.done(&plan("/TaskTemplate/New", "1"));
+        unkept.done(&plan("/TaskTemplate/New", "1"), None);
         for _ in 0..3 {
             let mut again = plan("/TaskTemplate/New", "1");
-            unkept.hold_back(&mut again);
+            unkept.hold_back(&mut again, None);
             assert!(again.steps.is_empty());
             assert!(
                 matches!(&again.blocked[..], [Blocked::NotKept { pointers, .. }] if pointers == &["/TaskTemplate/New"])
@@ -115,19 +126,19 @@ mod tests {
     #[test]
     fn another_change_of_the_same_object_goes_through() {
         let unkept = Unkept::default();
-        unkept.done(&plan("/TaskTemplate/New", "1"));
+        unkept.done(&plan("/TaskTemplate/New", "1"), None);
         let mut other = plan("/TaskTemplate/New", "2");
-        unkept.hold_back(&mut other);
+        unkept.hold_back(&mut other, None);
         assert_eq!((other.steps.len(), other.blocked.len()), (1, 0));
     }
 
     #[test]
     fn drift_that_returns_after_it_was_corrected_is_corrected_again() {
         let unkept = Unkept::default();
-        unkept.done(&plan("/Labels/a", "1"));
+        unkept.done(&plan("/Labels/a", "1"), None);
         unkept.kept(&key());
         let mut again = plan("/Labels/a", "1");
-        unkept.hold_back(&mut again);
+        unkept.hold_back(&mut again, None);
         assert_eq!(again.steps.len(), 1);
     }
 }

@@ -111,8 +111,26 @@ async fn wake_change(store: &Store, queue: &Queue, change: &Change) -> Result<()
             wake_each(queue, &change.refs);
         }
     }
+    if change.op != ChangeOp::Status
+        && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy)
+        && let Some(org) = fairness_group(&change.key)
+    {
+        wake_org(store, queue, &org).await?;
+    }
     for dependent in store.snapshot().await?.referrers(&change.key).await? {
         queue.wake(dependent.meta.key, Priority::Change);
+    }
+    Ok(())
+}
+
+/// Wakes everything of an organisation that has objects: its policy or a pause of it concerns them all.
+async fn wake_org(store: &Store, queue: &Queue, org: &OrgName) -> Result<(), StoreError> {
+    queue.wake(ResourceKey::organization(org), Priority::Change);
+    let mut snapshot = store.snapshot().await?;
+    for kind in [Kind::Secret, Kind::Environment] {
+        for resource in snapshot.list_org(org, kind).await? {
+            queue.wake(resource.meta.key, Priority::Change);
+        }
     }
     Ok(())
 }

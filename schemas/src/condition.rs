@@ -23,6 +23,8 @@ pub enum ConditionKind {
     Stalled,
     /// It serves, but not as well as it should: fewer instances than wanted, or running an older release.
     Degraded,
+    /// Somebody else changed what Skep made, and it stays so: by policy, by a pause, or because the other goes on.
+    Drifted,
 }
 
 /// Does a condition hold?
@@ -111,6 +113,8 @@ reasons! {
     StepFailed,
     /// The engine accepts part of what it is asked for and does not keep it.
     NotKept,
+    /// What is live differs from what was last converged, and the drift policy leaves it so.
+    Drifted,
     /// Someone paused it: Skep looks and reports, and changes nothing.
     Paused,
     /// The loop is on hold until an administrator confirms what it would do.

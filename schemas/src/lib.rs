@@ -28,13 +28,13 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use kind::{AnySpec, Kind, KindScope, KindSpec};
 pub use manifest::{Batch, ReadOptions, SourcedManifest};
 pub use resource::{
-    Annotations, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Resource, ResourceKey,
-    Revision, Scope, Uid,
+    Annotations, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Pause, Resource,
+    ResourceKey, Revision, Scope, Uid,
 };
 pub use resource_view::{MetaView, ResourceView};
 pub use scalar::{
-    Bytes, Cpu, Duration, EnvName, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName, Port,
-    ProcessName, Region, ResourceName, ScalarError,
+    Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName,
+    Port, ProcessName, Region, ResourceName, ScalarError,
 };
 
 /// The only API version so far. A manifest must name it, so that a later version can change meaning without guessing.

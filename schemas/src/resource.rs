@@ -278,6 +278,32 @@ pub struct Meta {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+    /// Somebody asked that nothing be changed for a while.
+    pub pause: Option<Pause>,
+    /// When somebody last asked to try again what was given up.
+    pub retried_at: Option<Timestamp>,
+}
+
+/// A pause: Skep looks and reports, and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// Why, in the words of whoever paused it.
+    pub reason: String,
+    /// Who paused it.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself; never, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl Pause {
+    /// Does it hold at that time?
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 impl Meta {

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::API_VERSION;
 use crate::kind::{AnySpec, AnyStatus, Kind};
 use crate::resource::{
-    Annotations, Finalizer, Generation, Labels, Meta, Owner, Resource, ResourceKey, Revision, Scope,
+    Annotations, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision, Scope,
     ScopeError, Uid,
 };
 use crate::scalar::{OrgName, ResourceName};
@@ -70,6 +70,12 @@ pub struct MetaView {
     /// Why it must stay although its deletion was asked for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub finalizers: BTreeSet<Finalizer>,
+    /// Somebody asked that nothing be changed for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// When somebody last asked to try again what was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<Timestamp>,
 }
 
 /// A view cannot be turned into a resource, or into YAML.
@@ -126,6 +132,8 @@ impl ResourceView {
                 deletion_requested_at: meta.deletion_requested_at,
                 managed_by: meta.managed_by.clone(),
                 finalizers: meta.finalizers.clone(),
+                pause: meta.pause.clone(),
+                retried_at: meta.retried_at,
             },
             spec: spec.to_json()?,
             status: (!status.is_null()).then(|| status.clone()),
@@ -172,6 +180,8 @@ impl TryFrom<ResourceView> for Resource {
             managed_by: metadata.managed_by,
             created_at: metadata.created_at,
             updated_at: metadata.updated_at,
+            pause: metadata.pause,
+            retried_at: metadata.retried_at,
         };
         Ok(Self { meta, spec, status: status.unwrap_or_default() })
     }
@@ -211,6 +221,8 @@ mod tests {
             managed_by: Owner::Git { source: "main".parse().unwrap() },
             created_at: at,
             updated_at: at,
+            pause: Some(Pause { reason: "exam".to_owned(), by: "ann".to_owned(), since: at, until: None }),
+            retried_at: Some(at),
         };
         let status = json!({ "observedGeneration": 3, "conditions": [], "anything": [1, {"a": null}] });
         Resource { meta, spec: manifest.spec, status }

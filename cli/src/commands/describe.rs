@@ -31,7 +31,9 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     let newest = events.items.len().saturating_sub(EVENTS_SHOWN);
     let releases = match key.kind() {
         Kind::Environment => session.client.get::<ReleaseList>(&format!("{path}/releases")).await?.items,
-        Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain => Vec::new(),
+        Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy => {
+            Vec::new()
+        }
     };
     let described = Described {
         view: &view,

@@ -54,7 +54,7 @@ fn environment(text: &str) -> Result<Address, String> {
     let address: Address = text.parse()?;
     match address.kind {
         Kind::Environment => Ok(address),
-        Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain => {
+        Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy => {
             Err("only environments have logs".to_owned())
         }
     }

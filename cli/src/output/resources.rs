@@ -69,6 +69,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::App, _) => &["IMAGE"],
         (Kind::Secret, _) => &["VERSION"],
         (Kind::Organization, _) => &["NETWORK"],
+        (Kind::DriftPolicy, _) => &["ENVIRONMENT", "MODE"],
     }
 }
 
@@ -100,6 +101,7 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
         Kind::App => vec![spec("/source/image").into()],
         Kind::Secret => vec![status("/version").into()],
         Kind::Organization => vec![status("/network/subnet").into()],
+        Kind::DriftPolicy => vec![spec("/environment").into(), spec("/mode").into()],
     }
 }
 

@@ -127,6 +127,7 @@ impl Executor {
                 }
             }
         }
+        self.store.learn(fence, plan.uid, &plan.learned).await.map_err(record("what was found"))?;
         self.store.forget(fence, plan.uid, &plan.forget).await.map_err(record("that objects are gone"))?;
         if !plan.finalized {
             return Ok(Execution::Done { row_gone: false });
@@ -181,6 +182,9 @@ impl Executor {
                 let value = self.value(*secret, *version).await?;
                 self.swarm.create_secret(spec, &value).await.map(|id| Some(id.to_string()))
             }
+            Op::UpdateSecret { id, version, spec } => {
+                self.swarm.update_secret(id, *version, spec).await.map(|()| Some(id.to_string()))
+            }
             Op::RemoveSecret { id } => self.swarm.remove_secret(id).await.map(|()| None),
             Op::CreateService { spec, .. } => {
                 self.swarm.create_service(spec, None).await.map(|id| Some(id.to_string()))
@@ -217,16 +221,9 @@ impl Executor {
 /// What an error of the Swarm means for the plan.
 fn judge(step: &Step, error: &SwarmError) -> Called {
     let why = words(error);
-    let removes = matches!(
-        step.op,
-        Op::RemoveNetwork { .. }
-            | Op::RemoveSecret { .. }
-            | Op::RemoveService { .. }
-            | Op::DisconnectEdge { .. }
-    );
     match error {
         // What is to be removed is gone: that is what was wanted.
-        SwarmError::NotFound { .. } if removes => Called::Done { id: None },
+        SwarmError::NotFound { .. } if step.op.removes() => Called::Done { id: None },
         // Made already, by an earlier attempt whose answer was lost, or by someone else: reading tells.
         SwarmError::NameTaken { .. } | SwarmError::Conflict { .. } | SwarmError::NotFound { .. } => {
             Called::LookAgain { outcome: StepOutcome::Conflict, why }
@@ -270,6 +267,7 @@ mod tests {
             why: "test".to_owned(),
             changes: Vec::new(),
             cost: Cost::NoRestart,
+            intended: None,
         }
     }
 

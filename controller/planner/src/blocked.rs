@@ -216,10 +216,13 @@ impl fmt::Display for Blocked {
             Self::QuotaExceeded { what } => f.write_str(what),
             Self::WouldNeverSchedule { why } => f.write_str(why),
             Self::ReleaseFailed { release, rolled_back: true, why } => {
-                write!(f, "release {release} failed and was rolled back: {why}; change the spec to try again")
+                write!(
+                    f,
+                    "release {release} failed and was rolled back: {why}; change the spec or run `skep retry` to try again"
+                )
             }
             Self::ReleaseFailed { release, rolled_back: false, why } => {
-                write!(f, "release {release} failed: {why}; change the spec to try again")
+                write!(f, "release {release} failed: {why}; change the spec or run `skep retry` to try again")
             }
             Self::ForeignObject { object } => {
                 write!(f, "{object} exists and was not made for this resource; remove or rename it")

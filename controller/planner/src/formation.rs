@@ -65,12 +65,25 @@ pub fn formation(
     }
 }
 
+/// Who owns the number of a process's instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instances {
+    /// The manifests: so many are wanted, and another number is drift.
+    Declared(u32),
+    /// Whoever scales the service. One, until somebody does.
+    LeftToOthers,
+}
+
 /// How many instances of a process app and environment ask for; `None` when neither has it.
-pub fn instances(app: Option<&AppSpec>, environment: &EnvironmentSpec, name: &ProcessName) -> Option<u32> {
+pub fn instances(
+    app: Option<&AppSpec>,
+    environment: &EnvironmentSpec,
+    name: &ProcessName,
+) -> Option<Instances> {
     let (app, own) = (app.and_then(|app| app.processes.get(name)), environment.processes.get(name));
     app.or(own)?;
     let asked = own.and_then(|own| own.instances).or_else(|| app.and_then(|app| app.instances));
-    Some(asked.unwrap_or(1))
+    Some(asked.map_or(Instances::LeftToOthers, Instances::Declared))
 }
 
 fn process(

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::Uid;
 
 use crate::release::ReleaseVersion;
+use crate::swarm::ServiceSpec;
 
 /// What sort of object an inventory entry or a step is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ impl fmt::Display for ObjectRef {
 }
 
 /// One object that Skep answers for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InventoryEntry {
     /// The resource that owns it.
     pub owner: Uid,
@@ -85,4 +86,22 @@ pub struct InventoryEntry {
     pub sent_release: Option<ReleaseVersion>,
     /// For an edge attachment: the address that was given to it.
     pub address: Option<Ipv4Addr>,
+    /// For a service: the spec that Skep last asked for, as far as it is known. What is live and differs from it was changed by
+    /// somebody else.
+    pub applied: Option<Box<ServiceSpec>>,
+}
+
+/// The entry of an object, if there is one.
+pub fn entry<'a>(entries: &'a [InventoryEntry], object: &ObjectRef) -> Option<&'a InventoryEntry> {
+    entries.iter().find(|entry| entry.object == *object)
+}
+
+/// Is this the very object that was made, whatever its labels say now? Ids are the engine's and are never given twice.
+pub fn records(entries: &[InventoryEntry], object: &ObjectRef, id: &str) -> bool {
+    entry(entries, object).is_some_and(|entry| entry.id.as_deref() == Some(id))
+}
+
+/// Was the object certainly there once?
+pub fn was_there(entries: &[InventoryEntry], object: &ObjectRef) -> bool {
+    entry(entries, object).is_some_and(|entry| entry.id.is_some())
 }

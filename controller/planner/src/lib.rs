@@ -11,6 +11,7 @@
 
 pub mod blocked;
 pub mod diff;
+pub mod drift;
 pub mod formation;
 pub mod health;
 pub mod inventory;
@@ -28,10 +29,11 @@ pub mod swarm;
 pub mod view;
 
 pub use blocked::Blocked;
+pub use drift::{Drift, DriftClass, Response, Stance};
 pub use inventory::{InventoryEntry, ObjectKind, ObjectRef};
 pub use naming::InstanceId;
 pub use observed::Observed;
-pub use plan::{NewRelease, Plan, VerdictChange};
+pub use plan::{Learned, NewRelease, Plan, VerdictChange};
 pub use release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage, Verdict};
 pub use settings::{NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};

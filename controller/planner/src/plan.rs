@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::{Generation, ResourceKey, Uid};
 
 use crate::blocked::Blocked;
+use crate::drift::Drift;
 use crate::inventory::ObjectRef;
 use crate::release::{ReleaseContent, ReleaseVersion, Verdict};
 use crate::step::Step;
+use crate::swarm::ServiceSpec;
 
 /// A new verdict on a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,18 @@ pub struct NewRelease {
     pub why: String,
 }
 
+/// What the inventory does not say rightly about an object that is as it should be: after a crash between a call and its record, after
+/// an object was replaced by an equal one, and after an adoption.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learned {
+    /// Which object.
+    pub object: ObjectRef,
+    /// The engine's id.
+    pub id: String,
+    /// Of a service: the spec that it was found to have.
+    pub applied: Option<Box<ServiceSpec>>,
+}
+
 /// Everything to be done for one resource now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -45,6 +59,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What should be done and is not, and why.
     pub blocked: Vec<Blocked>,
+    /// Differences that nobody asked for, whether or not the steps put them right.
+    pub drift: Vec<Drift>,
+    /// What the inventory is to be told about objects that are there.
+    pub learned: Vec<Learned>,
     /// Inventory entries whose objects were seen to be absent and are not wanted.
     pub forget: Vec<ObjectRef>,
     /// The resource is to be deleted and nothing of it is left: its finalizer can go.
@@ -62,16 +80,20 @@ impl Plan {
             verdicts: Vec::new(),
             steps: Vec::new(),
             blocked: Vec::new(),
+            drift: Vec::new(),
+            learned: Vec::new(),
             forget: Vec::new(),
             finalized: false,
         }
     }
 
-    /// Does it change nothing, neither in the Swarm nor in the store?
+    /// Does it change nothing, neither in the Swarm nor in the store? Drift that is left alone changes nothing; that it is reported
+    /// is no part of the plan.
     pub const fn is_quiet(&self) -> bool {
         self.release.is_none()
             && self.verdicts.is_empty()
             && self.steps.is_empty()
+            && self.learned.is_empty()
             && self.forget.is_empty()
             && !self.finalized
     }

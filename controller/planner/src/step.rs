@@ -39,6 +39,15 @@ pub enum Op {
         /// Which of its values.
         version: u32,
     },
+    /// Change the labels of a secret object; nothing else of one can be changed.
+    UpdateSecret {
+        /// Which.
+        id: SecretId,
+        /// The version that the change was computed from.
+        version: Version,
+        /// What it shall be, without the value.
+        spec: Box<SecretSpec>,
+    },
     /// Remove a secret object.
     RemoveSecret {
         /// Which.
@@ -90,7 +99,7 @@ impl Op {
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::CreateNetwork { .. } | Self::CreateSecret { .. } | Self::CreateService { .. } => "create",
-            Self::UpdateService { .. } => "update",
+            Self::UpdateService { .. } | Self::UpdateSecret { .. } => "update",
             Self::RemoveNetwork { .. } | Self::RemoveSecret { .. } | Self::RemoveService { .. } => "remove",
             Self::ConnectEdge { .. } => "connect",
             Self::DisconnectEdge { .. } => "disconnect",
@@ -101,12 +110,25 @@ impl Op {
     pub const fn object_kind(&self) -> ObjectKind {
         match self {
             Self::CreateNetwork { .. } | Self::RemoveNetwork { .. } => ObjectKind::Network,
-            Self::CreateSecret { .. } | Self::RemoveSecret { .. } => ObjectKind::Secret,
+            Self::CreateSecret { .. } | Self::UpdateSecret { .. } | Self::RemoveSecret { .. } => {
+                ObjectKind::Secret
+            }
             Self::CreateService { .. } | Self::UpdateService { .. } | Self::RemoveService { .. } => {
                 ObjectKind::Service
             }
             Self::ConnectEdge { .. } | Self::DisconnectEdge { .. } => ObjectKind::EdgeAttachment,
         }
+    }
+
+    /// Does it take an object away?
+    pub const fn removes(&self) -> bool {
+        matches!(
+            self,
+            Self::RemoveNetwork { .. }
+                | Self::RemoveSecret { .. }
+                | Self::RemoveService { .. }
+                | Self::DisconnectEdge { .. }
+        )
     }
 
     /// Does it bring an object about, so that its intent must be in the inventory first?
@@ -117,17 +139,6 @@ impl Op {
                 | Self::CreateSecret { .. }
                 | Self::CreateService { .. }
                 | Self::ConnectEdge { .. }
-        )
-    }
-
-    /// Does it take something away?
-    pub const fn removes(&self) -> bool {
-        matches!(
-            self,
-            Self::RemoveNetwork { .. }
-                | Self::RemoveSecret { .. }
-                | Self::RemoveService { .. }
-                | Self::DisconnectEdge { .. }
         )
     }
 }
@@ -182,6 +193,13 @@ pub struct FieldChange {
     pub to: Option<serde_json::Value>,
 }
 
+impl Step {
+    /// A step that makes, changes or removes an object as a whole.
+    pub fn new(object: ObjectRef, op: Op, why: impl Into<String>, cost: Cost) -> Self {
+        Self { object, op, why: why.into(), changes: Vec::new(), cost, intended: None }
+    }
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,4 +215,8 @@ pub struct Step {
     pub changes: Vec<FieldChange>,
     /// What it costs.
     pub cost: Cost,
+    /// The spec that is wanted, where a drift policy leaves fields of the one that is sent as they are live. What is live is
+    /// compared with this afterwards: a field that was left is still drift, and not what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intended: Option<Box<ServiceSpec>>,
 }

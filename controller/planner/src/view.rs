@@ -8,6 +8,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::drift::{Drift, Response};
 use crate::plan::Plan;
 use crate::step::{Cost, FieldChange};
 
@@ -62,6 +63,29 @@ pub struct PlanView {
     /// What would not be done, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<BlockedView>,
+    /// What somebody else changed and the plan leaves as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<LeftAloneView>,
+}
+
+/// A difference that nobody asked for and that would stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftAloneView {
+    /// On which object.
+    pub object: String,
+    /// In what way it differs.
+    pub class: String,
+    /// Where; empty when it is about the object as a whole.
+    pub pointer: String,
+    /// What is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<serde_json::Value>,
+    /// What is wanted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<serde_json::Value>,
+    /// Why it stays: report, ignore, paused or give-up.
+    pub response: String,
 }
 
 /// A release that a plan would make.
@@ -138,12 +162,26 @@ impl PlanView {
                     message: blocked.to_string(),
                 })
                 .collect(),
+            left_alone: plan.drift.iter().filter_map(LeftAloneView::of).collect(),
         }
     }
 
     /// Would it change anything?
     pub const fn is_quiet(&self) -> bool {
         self.release.is_none() && self.steps.is_empty()
+    }
+}
+
+impl LeftAloneView {
+    fn of(drift: &Drift) -> Option<Self> {
+        (drift.response != Response::Correct).then(|| Self {
+            object: drift.object.to_string(),
+            class: drift.class.to_string(),
+            pointer: drift.pointer.clone(),
+            live: drift.live.clone(),
+            desired: drift.desired.clone(),
+            response: drift.response.to_string(),
+        })
     }
 }
 
@@ -205,7 +243,7 @@ impl PreviewView {
 }
 
 fn render_plan(text: &mut String, plan: &PlanView) {
-    if plan.is_quiet() && plan.blocked.is_empty() {
+    if plan.is_quiet() && plan.blocked.is_empty() && plan.left_alone.is_empty() {
         return;
     }
     let _ = writeln!(text, "\n{}", plan.resource);
@@ -224,6 +262,20 @@ fn render_plan(text: &mut String, plan: &PlanView) {
             step.object_kind, step.object, step.cost_text, step.why
         );
         render_changes(text, &step.changes, "      ");
+    }
+    for left in &plan.left_alone {
+        let value = |value: &Option<serde_json::Value>| value.as_ref().map_or("nothing".to_owned(), shown);
+        let _ = match left.pointer.as_str() {
+            "" => writeln!(text, "  = {} is {}  [{}]", left.object, left.class, left.response),
+            pointer => writeln!(
+                text,
+                "  = {} {pointer}: {}, wanted {}  [{}]",
+                left.object,
+                value(&left.live),
+                value(&left.desired),
+                left.response
+            ),
+        };
     }
     for blocked in &plan.blocked {
         let _ = writeln!(text, "  ! {}: {}", blocked.reason, blocked.message);

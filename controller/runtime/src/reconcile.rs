@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::entropy::Entropy;
+use crate::queue::Priority;
 
 /// Brings one key's part of the world towards what is wanted, one pass at a time.
 pub trait Reconciler<K>: Send + Sync + 'static {
@@ -66,24 +67,31 @@ impl fmt::Display for ReconcileId {
 #[derive(Clone, Debug)]
 pub struct Pass {
     id: ReconcileId,
+    trigger: Priority,
     stop: CancellationToken,
 }
 
 impl Pass {
-    pub(crate) fn new(entropy: &Entropy, stop: CancellationToken) -> Self {
-        Self { id: ReconcileId(entropy.bits()), stop }
+    pub(crate) fn new(entropy: &Entropy, trigger: Priority, stop: CancellationToken) -> Self {
+        Self { id: ReconcileId(entropy.bits()), trigger, stop }
     }
 
     /// A pass outside of any controller: for previews, tools and tests.
     #[must_use]
     pub fn detached(entropy: &Entropy) -> Self {
-        Self::new(entropy, CancellationToken::new())
+        Self::new(entropy, Priority::Urgent, CancellationToken::new())
     }
 
     /// The identity of this pass.
     #[must_use]
     pub fn id(&self) -> ReconcileId {
         self.id
+    }
+
+    /// The most urgent of what woke the key: for records and logs. What is done must not depend on it.
+    #[must_use]
+    pub fn trigger(&self) -> Priority {
+        self.trigger
     }
 
     /// Whether the controller is stopping: begin nothing long.

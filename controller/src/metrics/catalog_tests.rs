@@ -98,13 +98,8 @@ async fn everything() -> BTreeMap<String, Entry> {
     tokio::spawn(async move { stop.begin() });
     controller.run(&shutdown).await;
 
-    let step = Step {
-        object: ObjectRef::new(ObjectKind::Network, "net"),
-        op: Op::RemoveNetwork { id: NetworkId::from("n1") },
-        why: String::new(),
-        changes: Vec::new(),
-        cost: Cost::Delete,
-    };
+    let op = Op::RemoveNetwork { id: NetworkId::from("n1") };
+    let step = Step::new(ObjectRef::new(ObjectKind::Network, "net"), op, "", Cost::Delete);
     metrics.convergence.ended(&step, &StepOutcome::Skipped, Duration::ZERO);
     metrics.engine.called(Verb::Ping, None, Duration::ZERO);
     metrics.engine.heard(&Hint {

@@ -179,6 +179,20 @@ impl SwarmApi for Measured {
         self.create(Verb::CreateSecret, HintKind::Secret, self.inner.create_secret(spec, value)).await
     }
 
+    async fn inspect_secret(&self, secret: By<'_, SecretId>) -> Result<Option<Secret>, SwarmError> {
+        self.call(Verb::InspectSecret, self.inner.inspect_secret(secret)).await
+    }
+
+    async fn update_secret(
+        &self,
+        id: &SecretId,
+        version: Version,
+        spec: &SecretSpec,
+    ) -> Result<(), SwarmError> {
+        let call = self.inner.update_secret(id, version, spec);
+        self.write(Verb::UpdateSecret, HintKind::Secret, id.as_str(), call).await
+    }
+
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
         self.write(Verb::RemoveSecret, HintKind::Secret, id.as_str(), self.inner.remove_secret(id)).await
     }

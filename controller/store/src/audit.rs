@@ -30,6 +30,9 @@ pub(crate) enum Verb {
     Create,
     Configure,
     Delete,
+    Pause,
+    Resume,
+    Retry,
 }
 
 impl Verb {
@@ -38,6 +41,9 @@ impl Verb {
             Self::Create => "create",
             Self::Configure => "configure",
             Self::Delete => "delete",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
         }
     }
 }

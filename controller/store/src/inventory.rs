@@ -2,9 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use skep_planner::{InventoryEntry, ObjectKind, ObjectRef, Op, ReleaseVersion, Step};
+use skep_planner::swarm::ServiceSpec;
+use skep_planner::{InventoryEntry, Learned, ObjectKind, ObjectRef, Op, ReleaseVersion, Step};
 use skep_schemas::Uid;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::error::{Fault, Operation, StoreError, violated};
 use crate::lease::Fence;
@@ -39,6 +41,38 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Notes what was found of objects that are as they should be: their ids, and the specs that they have.
+    pub async fn learn(&self, fence: &Fence, owner: Uid, learned: &[Learned]) -> Result<(), StoreError> {
+        if learned.is_empty() {
+            return Ok(());
+        }
+        self.try_learn(fence, owner, learned).await.map_err(|fault| fault.during(Operation::Learn))
+    }
+
+    async fn try_learn(&self, fence: &Fence, owner: Uid, learned: &[Learned]) -> Result<(), Fault> {
+        let mut tx = self.pool().begin().await?;
+        fence.check(&mut tx).await?;
+        for one in learned {
+            sqlx::query!(
+                "INSERT INTO inventory (owner, kind, name, object_id, applied)
+                 SELECT uid, $2, $3, $4, $5 FROM resource WHERE uid = $1 FOR KEY SHARE
+                 ON CONFLICT (owner, kind, name) DO UPDATE
+                 SET object_id = excluded.object_id, applied = coalesce(excluded.applied, inventory.applied)",
+                owner.uuid(),
+                one.object.kind.as_str(),
+                one.object.name,
+                one.id,
+                one.applied.as_ref().map(Json) as _
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
 /// Notes that Skep answers for the object of a step: one that it is about to bring about, or a service that it changes.
 pub(crate) async fn intend(tx: &mut PgConnection, owner: Uid, step: &Step) -> Result<(), Fault> {
     if !step.op.creates() && !matches!(step.op, Op::UpdateService { .. }) {
@@ -68,8 +102,8 @@ pub(crate) async fn intend(tx: &mut PgConnection, owner: Uid, step: &Step) -> Re
 /// What a resource owns, by kind and name.
 pub(crate) async fn of_owner(tx: &mut PgConnection, owner: Uid) -> Result<Vec<InventoryEntry>, Fault> {
     let rows = sqlx::query!(
-        "SELECT kind, name, object_id, sent_release, host(address) AS address
-         FROM inventory WHERE owner = $1 ORDER BY kind, name",
+        r#"SELECT kind, name, object_id, sent_release, host(address) AS address, applied AS "applied: Json<Box<ServiceSpec>>"
+         FROM inventory WHERE owner = $1 ORDER BY kind, name"#,
         owner.uuid()
     )
     .fetch_all(tx)
@@ -89,6 +123,7 @@ pub(crate) async fn of_owner(tx: &mut PgConnection, owner: Uid) -> Result<Vec<In
             id: row.object_id,
             sent_release,
             address,
+            applied: row.applied.map(|applied| applied.0),
         });
     }
     Ok(entries)

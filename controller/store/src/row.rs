@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use skep_schemas::{
-    Annotations, AnySpec, Finalizer, Generation, Kind, Labels, Meta, Owner, Resource, ResourceKey,
+    Annotations, AnySpec, Finalizer, Generation, Kind, Labels, Meta, Owner, Pause, Resource, ResourceKey,
     ResourceName, Revision, Scope, Uid,
 };
 use sqlx::types::{Json, Uuid};
@@ -31,6 +31,8 @@ pub(crate) struct ResourceRow {
     pub(crate) managed_by: Json<Owner>,
     pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
+    pub(crate) pause: Option<Json<Pause>>,
+    pub(crate) retried_at: Option<Time>,
     pub(crate) status: Option<serde_json::Value>,
 }
 
@@ -43,7 +45,8 @@ macro_rules! resource_query {
                    r.labels AS "labels!: _", r.annotations AS "annotations!: _", r.refs AS "refs!",
                    r.generation AS "generation!", r.revision AS "revision!", r.finalizers AS "finalizers!",
                    r.deletion_requested_at AS "deletion_requested_at?: _", r.managed_by AS "managed_by!: _",
-                   r.created_at AS "created_at!: _", r.updated_at AS "updated_at!: _", s.status AS "status?"
+                   r.created_at AS "created_at!: _", r.updated_at AS "updated_at!: _",
+                   r.pause AS "pause?: _", r.retried_at AS "retried_at?: _", s.status AS "status?"
                FROM resource r LEFT JOIN resource_status s ON s.uid = r.uid "# + $tail
             $(, $argument)*
         )
@@ -86,6 +89,8 @@ impl ResourceRow {
                 managed_by: self.managed_by.0,
                 created_at: self.created_at.0,
                 updated_at: self.updated_at.0,
+                pause: self.pause.map(|pause| pause.0),
+                retried_at: self.retried_at.map(|time| time.0),
                 key,
             },
             spec,

@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use skep_planner::{InventoryEntry, OrgSubnet, Release};
 use skep_schemas::{Host, Kind, OrgName, Resource, ResourceKey, ResourceName, Revision, Uid};
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use crate::drift::{self, DriftHistory};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
 use crate::secret::{self, SecretCurrent};
@@ -184,6 +186,18 @@ impl Snapshot {
     /// What a resource owns in the Swarm, or was about to.
     pub async fn inventory(&mut self, owner: Uid) -> Result<Vec<InventoryEntry>, StoreError> {
         inventory::of_owner(&mut self.tx, owner).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// What was noted of somebody else's changes to the objects of a resource: what stands, and what was corrected within `window`
+    /// and after the last wish to try again.
+    pub async fn drift_of(
+        &mut self,
+        owner: Uid,
+        window: SignedDuration,
+        retried_at: Option<Timestamp>,
+    ) -> Result<DriftHistory, StoreError> {
+        let history = drift::of_owner(&mut self.tx, owner, window, retried_at).await;
+        history.map_err(|fault| fault.during(Operation::Read))
     }
 
     /// The subnet of an organisation's network, if it has one.

@@ -23,6 +23,8 @@ pub struct Retention {
     pub plans: Duration,
     /// How long audit rows are kept.
     pub audit: Duration,
+    /// How long differences that ended are kept.
+    pub drift: Duration,
     /// How many revisions of changes are kept at least.
     pub changes: u32,
     /// How long changes are kept at least.
@@ -32,11 +34,12 @@ pub struct Retention {
 impl Retention {
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    /// Ten releases to roll back to; a week of plans; a year of audit; a day or 100,000 revisions of changes.
+    /// Ten releases to roll back to; a week of plans; a quarter of drift; a year of audit; a day or 100,000 revisions of changes.
     pub const USUAL: Self = Self {
         releases: 10,
         plans: Self::DAY.saturating_mul(7),
         audit: Self::DAY.saturating_mul(400),
+        drift: Self::DAY.saturating_mul(90),
         changes: 100_000,
         changes_age: Self::DAY,
     };
@@ -55,6 +58,8 @@ pub struct Swept {
     pub audit: u64,
     /// Confirmations of removals that are done.
     pub confirmed_removals: u64,
+    /// Differences that ended.
+    pub drift: u64,
     /// Changes.
     pub changes: u64,
     /// Controllers that are gone.
@@ -71,9 +76,10 @@ impl Store {
         let plans = self.sweep_plans(keep.plans).await.map_err(fault)?;
         let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
         let confirmed_removals = self.sweep_confirmed_removals().await.map_err(fault)?;
+        let drift = self.sweep_drift(keep.drift).await.map_err(fault)?;
         let changes = self.compact(keep.changes, keep.changes_age).await?;
         let members = self.sweep_members().await.map_err(fault)?;
-        Ok(Swept { releases, secret_versions, plans, audit, confirmed_removals, changes, members })
+        Ok(Swept { releases, secret_versions, plans, audit, confirmed_removals, drift, changes, members })
     }
 
     async fn sweep_members(&self) -> Result<u64, Fault> {
@@ -121,6 +127,16 @@ impl Store {
         let swept = sqlx::query!(
             "DELETE FROM plan WHERE id IN
              (SELECT id FROM plan WHERE finished_at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
+            keep.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    async fn sweep_drift(&self, keep: Duration) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM drift WHERE id IN
+             (SELECT id FROM drift WHERE ended_at < now() - make_interval(secs => $1) ORDER BY ended_at LIMIT $2)",
             keep.as_secs_f64(),
             SWEEP_MAX
         );

@@ -102,6 +102,18 @@ pub trait SwarmApi: Send + Sync {
     async fn create_secret(&self, spec: &SecretSpec, value: &SecretSlice<u8>)
     -> Result<SecretId, SwarmError>;
 
+    /// One secret; never its value.
+    async fn inspect_secret(&self, secret: By<'_, SecretId>) -> Result<Option<Secret>, SwarmError>;
+
+    /// Changes the labels of a secret, the only thing about one that can change, if it still has the version that the change was
+    /// computed from.
+    async fn update_secret(
+        &self,
+        id: &SecretId,
+        version: Version,
+        spec: &SecretSpec,
+    ) -> Result<(), SwarmError>;
+
     /// Removes a secret no service uses.
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError>;
 

@@ -45,8 +45,12 @@ pub enum Verb {
     DisconnectNetwork,
     /// List secrets.
     ListSecrets,
+    /// Inspect a secret.
+    InspectSecret,
     /// Create a secret.
     CreateSecret,
+    /// Update a secret.
+    UpdateSecret,
     /// Remove a secret.
     RemoveSecret,
     /// Inspect a config.
@@ -89,6 +93,8 @@ impl Verb {
             Self::ConnectNetwork => "connect_network",
             Self::DisconnectNetwork => "disconnect_network",
             Self::ListSecrets => "list_secrets",
+            Self::InspectSecret => "inspect_secret",
+            Self::UpdateSecret => "update_secret",
             Self::InspectConfig => "inspect_config",
             Self::CreateConfig => "create_config",
             Self::UpdateConfig => "update_config",
@@ -114,6 +120,7 @@ impl Verb {
             | Self::ConnectNetwork
             | Self::DisconnectNetwork
             | Self::CreateSecret
+            | Self::UpdateSecret
             | Self::RemoveSecret
             | Self::CreateConfig
             | Self::UpdateConfig
@@ -127,6 +134,7 @@ impl Verb {
             | Self::ListNetworks
             | Self::InspectNetwork
             | Self::ListSecrets
+            | Self::InspectSecret
             | Self::InspectConfig
             | Self::ListContainers
             | Self::InspectContainer
@@ -156,7 +164,9 @@ impl fmt::Display for Verb {
             Self::ConnectNetwork => "connect to network",
             Self::DisconnectNetwork => "disconnect from network",
             Self::ListSecrets => "list secrets",
+            Self::InspectSecret => "inspect secret",
             Self::CreateSecret => "create secret",
+            Self::UpdateSecret => "update secret",
             Self::RemoveSecret => "remove secret",
             Self::InspectConfig => "inspect config",
             Self::CreateConfig => "create config",

@@ -15,6 +15,7 @@ use crate::resource::{Generation, ResourceKey, Revision};
 
 mod app;
 mod domain;
+mod drift_policy;
 mod environment;
 mod organization;
 mod plan;
@@ -23,6 +24,7 @@ mod secret;
 
 pub use app::{AppDetail, AppSource, AppSpec};
 pub use domain::{DomainDetail, DomainSpec, TlsMode};
+pub use drift_policy::{DriftMode, DriftPolicyDetail, DriftPolicySpec};
 pub use environment::{
     EnvironmentDetail, EnvironmentSpec, ProcessStatus, ReleaseStatus, RestartCondition, RestartSpec,
     RolloutOrder, RolloutSpec, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
@@ -253,6 +255,10 @@ kinds! {
     Domain {
         spec: DomainSpec, scope: Org, plural: "domains",
         about: "A host name that is routed to a process of an environment."
+    },
+    DriftPolicy {
+        spec: DriftPolicySpec, scope: Org, plural: "driftpolicies",
+        about: "What happens when somebody else changes what Skep made: correct it, report it, or leave fields alone."
     },
 }
 

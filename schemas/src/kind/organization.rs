@@ -39,6 +39,9 @@ pub struct OrganizationDetail {
 pub struct NetworkStatus {
     /// Its name in the Swarm.
     pub name: String,
+    /// The engine's id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Its addresses, in CIDR form.
     pub subnet: String,
 }

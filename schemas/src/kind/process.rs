@@ -27,7 +27,8 @@ pub(super) const ENV_VALUE_MAX: usize = 32 * 1024;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProcessSpec {
-    /// How many instances run. 1 when absent.
+    /// How many instances run. When absent, the number belongs to whoever scales the service, a person or an autoscaler, and is 1
+    /// until somebody does; when present, another number is drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 500))]
     pub instances: Option<u32>,

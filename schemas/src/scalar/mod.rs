@@ -13,12 +13,14 @@ use serde::de::{Deserializer, Visitor};
 mod image;
 mod names;
 mod net;
+mod pointer;
 mod quantity;
 
 pub use image::{ImageDigest, ImageRef};
 pub(crate) use names::excerpt;
 pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, ResourceName};
 pub use net::{Host, Port};
+pub use pointer::FieldPointer;
 pub use quantity::{Bytes, Cpu, Duration};
 
 /// The JSON Schema extension that names the scalar type of a field (`"x-skep-scalar": "cpu"`).
@@ -94,6 +96,7 @@ parsers!(
     Duration,
     ImageRef,
     ImageDigest,
+    FieldPointer,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

@@ -6,6 +6,7 @@ use skep_planner::reconcile::secret::SecretDesired;
 use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretSpec};
 use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope};
 
+use crate::drift::stance;
 use crate::store::Store;
 
 pub(crate) fn organization(store: &Store, key: &ResourceKey) -> Option<OrganizationDesired> {
@@ -13,6 +14,7 @@ pub(crate) fn organization(store: &Store, key: &ResourceKey) -> Option<Organizat
     let org = OrgName::try_from(key.name()).ok()?;
     let uid = organization.meta.uid;
     Some(OrganizationDesired {
+        stance: stance(store, key, None),
         subnet: store.subnet(uid),
         dependents: store.dependents(&org),
         inventory: store.inventory(uid),
@@ -25,6 +27,7 @@ pub(crate) fn secret(store: &Store, key: &ResourceKey) -> Option<SecretDesired> 
     let secret: Resource<SecretSpec> = store.typed(key)?;
     let org = key.org()?;
     Some(SecretDesired {
+        stance: stance(store, key, None),
         current: store.secret_facts(org).get(key.name()).cloned(),
         in_use: store.secrets_in_use(org),
         referrers: store.referrers(key).iter().map(|referrer| referrer.meta.key.to_string()).collect(),
@@ -50,6 +53,7 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
     let referrers = store.referrers(key).into_iter().map(|referrer| referrer.meta.key.clone());
     let domains = referrers.filter(|referrer| referrer.kind() == Kind::Domain);
     Some(EnvironmentDesired {
+        stance: stance(store, key, app.as_ref()),
         app: app.and_then(|app| store.typed::<AppSpec>(&app)),
         plan,
         secrets: store.secret_facts(&org),

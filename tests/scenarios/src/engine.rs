@@ -134,6 +134,8 @@ impl Engine {
                     id: id.clone(),
                     name: spec.name.clone(),
                     labels: spec.labels.clone(),
+                    driver: spec.driver.clone(),
+                    ipam: spec.ipam.clone().unwrap_or_default(),
                     attachable: spec.attachable,
                     ..Network::default()
                 };
@@ -147,6 +149,16 @@ impl Engine {
                 let id = SecretId::new(format!("id-of-{}-{}", spec.name, version.index));
                 let secret = Secret { id: id.clone(), version, spec: (**spec).clone(), ..Secret::default() };
                 self.secrets.insert(spec.name.clone(), secret);
+                Ok(Some(id.to_string()))
+            }
+            Op::UpdateSecret { id, version, spec } => {
+                let next = self.next();
+                let secret = self.secrets.values_mut().find(|secret| secret.id == *id);
+                let secret = secret.ok_or_else(|| format!("secret {id} not found"))?;
+                if secret.version != *version {
+                    return Err("update out of sequence".to_owned());
+                }
+                (secret.spec, secret.version) = ((**spec).clone(), next);
                 Ok(Some(id.to_string()))
             }
             Op::RemoveSecret { id } => {
@@ -172,7 +184,7 @@ impl Engine {
             Op::ConnectEdge { network, container, address } => {
                 let attached = self.attachments(container)?;
                 attached.insert(network.clone(), *address);
-                Ok(None)
+                Ok(Some(container.to_string()))
             }
             Op::DisconnectEdge { network, container } => {
                 let attached = self.attachments(container)?;

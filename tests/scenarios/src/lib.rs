@@ -25,6 +25,7 @@ pub mod world;
 
 mod command;
 mod desired;
+mod drift;
 mod observe;
 mod show;
 mod surroundings;

@@ -56,7 +56,13 @@ pub(crate) fn organization(engine: &Engine, desired: &OrganizationDesired) -> Or
 
 pub(crate) fn secret(engine: &Engine, desired: &SecretDesired) -> Observed<Vec<Secret>> {
     let uid = desired.secret.meta.uid.to_string();
-    let of_resource = |secret: &&Secret| secret.spec.labels.get(naming::LABEL_UID) == Some(&uid);
+    let named = |name: &String| {
+        desired.current.as_ref().is_some_and(|current| current.object == *name)
+            || desired.inventory.iter().any(|entry| entry.object.name == *name)
+    };
+    let of_resource = |secret: &&Secret| {
+        secret.spec.labels.get(naming::LABEL_UID) == Some(&uid) || named(&secret.spec.name)
+    };
     let found: Vec<Secret> = engine.secrets.values().filter(of_resource).cloned().collect();
     look(engine, "secrets", Some(&found))
 }

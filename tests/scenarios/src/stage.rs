@@ -10,7 +10,7 @@ use skep_planner::view::{PlanView, PreviewView, ResourceAction, ResourceChange};
 use skep_planner::{Plan, diff};
 use skep_schemas::diagnostic::Style;
 use skep_schemas::manifest::{Batch, read_json};
-use skep_schemas::{Diagnostics, Duration, Kind, Manifest, OrgName, ReadOptions, ResourceKey};
+use skep_schemas::{Diagnostics, Duration, Kind, Manifest, OrgName, Pause, ReadOptions, ResourceKey};
 
 use crate::command::{self, Words};
 use crate::script::Command;
@@ -74,6 +74,15 @@ impl Stage {
             "live" => self.live(words),
             "clock" => self.clock(words).map(nothing),
             "fault" => self.fault(words).map(nothing),
+            "pause" => self.pause(words).map(nothing),
+            "resume" => {
+                let key = self.key(words)?;
+                self.world.store.pause(&key, None).map(nothing)
+            }
+            "retry" => {
+                let key = self.key(words)?;
+                self.world.store.retry(&key).map(nothing)
+            }
             "hold" | "finish" | "tasks" | "update-status" | "rollback" | "absent" | "meddle" => {
                 self.service(verb, words).map(nothing)
             }
@@ -243,6 +252,21 @@ impl Stage {
         let text = words.next("a time")?;
         let forward = text.strip_prefix('+').context("write `clock +10m`")?;
         self.world.advance(i64::try_from(seconds(forward)?)?)
+    }
+
+    fn pause(&mut self, words: &mut Words<'_>) -> Result<()> {
+        let key = self.key(words)?;
+        let reason = words.next("a reason")?.to_owned();
+        let until = words.maybe()?.map(seconds).transpose()?;
+        let until =
+            until.map(|seconds| jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)));
+        let pause = Pause {
+            reason,
+            by: "ann".to_owned(),
+            since: self.world.now,
+            until: until.map(|time| self.world.now.checked_add(time)).transpose()?,
+        };
+        self.world.store.pause(&key, Some(pause))
     }
 
     fn fault(&mut self, words: &mut Words<'_>) -> Result<()> {

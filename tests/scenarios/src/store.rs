@@ -16,10 +16,12 @@ use skep_planner::{
 };
 use skep_schemas::kind::KindSpec;
 use skep_schemas::{
-    AnySpec, Finalizer, Generation, Kind, Manifest, Meta, OrgName, Owner, Resource, ResourceKey,
+    AnySpec, Finalizer, Generation, Kind, Manifest, Meta, OrgName, Owner, Pause, Resource, ResourceKey,
     ResourceName, Revision, Uid,
 };
 use uuid::Uuid;
+
+use crate::drift::History;
 
 /// Desired state and the controller's memory.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Store {
     inventory: BTreeMap<(Uid, ObjectRef), InventoryEntry>,
     digests: BTreeMap<Uid, Vec<String>>,
     subnets: BTreeMap<Uid, OrgSubnet>,
+    drift: BTreeMap<Uid, History>,
+    now: Timestamp,
     uids: u128,
     revision: i64,
 }
@@ -44,9 +48,49 @@ impl Store {
             inventory: BTreeMap::new(),
             digests: BTreeMap::new(),
             subnets: BTreeMap::new(),
+            drift: BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
             uids: 0,
             revision: 0,
         }
+    }
+
+    /// The database's clock.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// The time.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What was noted of drift.
+    pub(crate) fn drift(&self, owner: Uid) -> Option<&History> {
+        self.drift.get(&owner)
+    }
+
+    /// Notes everything that differs now from what was last converged.
+    pub fn note_drift(&mut self, plan: &Plan) {
+        let now = self.now;
+        if !plan.drift.is_empty() || self.drift.contains_key(&plan.uid) {
+            self.drift.entry(plan.uid).or_default().note(&plan.drift, now);
+        }
+    }
+
+    /// Pauses a resource, or lets it go on.
+    pub fn pause(&mut self, key: &ResourceKey, pause: Option<Pause>) -> Result<()> {
+        let Some(resource) = self.resources.get_mut(key) else { bail!("{key} does not exist") };
+        resource.meta.pause = pause;
+        Ok(())
+    }
+
+    /// Asks to try again what was given up.
+    pub fn retry(&mut self, key: &ResourceKey) -> Result<()> {
+        let Some(resource) = self.resources.get_mut(key) else { bail!("{key} does not exist") };
+        resource.meta.retried_at = Some(self.now);
+        self.drift.entry(resource.meta.uid).or_default().retry();
+        Ok(())
     }
 
     /// Writes manifests, those that are referred to first, as the order in which identities are given must not depend on files.
@@ -92,7 +136,7 @@ impl Store {
         }
         let finalizers = match key.kind() {
             Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
-            Kind::Plan | Kind::App | Kind::Domain => BTreeSet::new(),
+            Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy => BTreeSet::new(),
         };
         let meta = Meta {
             key: key.clone(),
@@ -106,6 +150,8 @@ impl Store {
             managed_by: Owner::Api,
             created_at: now,
             updated_at: now,
+            pause: None,
+            retried_at: None,
         };
         self.resources.insert(key, Resource { meta, spec, status: serde_json::Value::Null });
         Ok(())
@@ -259,6 +305,7 @@ impl Store {
             id: None,
             sent_release: None,
             address: None,
+            applied: None,
         });
         if let Op::ConnectEdge { address, .. } = &step.op {
             entry.address = Some(*address);
@@ -279,9 +326,17 @@ impl Store {
 
     /// Notes that a step had its effect, and the id of what it made.
     pub fn finished(&mut self, owner: Uid, step: &Step, id: Option<String>) {
-        if let (Some(entry), Some(id)) = (self.inventory.get_mut(&(owner, step.object.clone())), id) {
-            entry.id = Some(id);
+        let now = self.now;
+        if let Some(history) = self.drift.get_mut(&owner) {
+            history.put_right(&step.object, now);
         }
+        let Some(entry) = self.inventory.get_mut(&(owner, step.object.clone())) else { return };
+        entry.id = id;
+        entry.applied = match (&step.intended, &step.op) {
+            (Some(intended), _) => Some(intended.clone()),
+            (None, Op::CreateService { spec, .. } | Op::UpdateService { spec, .. }) => Some(spec.clone()),
+            (None, _) => None,
+        };
     }
 
     /// Notes that a step certainly had no effect: what was sent is what was sent before.
@@ -293,6 +348,23 @@ impl Store {
 
     /// Forgets objects and lets a row go, as a plan says; never a row that still answers for objects.
     pub fn conclude(&mut self, plan: &Plan) -> Result<()> {
+        let now = self.now;
+        for learned in &plan.learned {
+            let object = learned.object.clone();
+            if let Some(history) = self.drift.get_mut(&plan.uid) {
+                history.put_right(&object, now);
+            }
+            let entry = self.inventory.entry((plan.uid, object.clone())).or_insert(InventoryEntry {
+                owner: plan.uid,
+                object,
+                id: None,
+                sent_release: None,
+                address: None,
+                applied: None,
+            });
+            entry.id = Some(learned.id.clone());
+            entry.applied = learned.applied.clone().or(entry.applied.take());
+        }
         for object in &plan.forget {
             self.inventory.remove(&(plan.uid, object.clone()));
         }

@@ -117,12 +117,15 @@ impl World {
             },
         };
         let now = "2026-01-01T00:00:00Z".parse()?;
-        Ok(Self { settings, now, store: Store::new(pool), engine: Engine::new(), faults: BTreeMap::new() })
+        let mut store = Store::new(pool);
+        store.set_clock(now);
+        Ok(Self { settings, now, store, engine: Engine::new(), faults: BTreeMap::new() })
     }
 
     /// Lets time pass.
     pub fn advance(&mut self, seconds: i64) -> Result<()> {
         self.now = self.now.checked_add(SignedDuration::from_secs(seconds))?;
+        self.store.set_clock(self.now);
         Ok(())
     }
 
@@ -149,7 +152,7 @@ impl World {
                 let (domain, environment) = desired::domain(store, key)?;
                 Seen::Domain(Box::new(domain), environment.map(Box::new))
             }
-            Kind::App | Kind::Plan => Seen::Passive(Box::new(store.get(key)?.clone())),
+            Kind::App | Kind::Plan | Kind::DriftPolicy => Seen::Passive(Box::new(store.get(key)?.clone())),
         })
     }
 
@@ -201,6 +204,7 @@ impl World {
         for _ in 0..ROUNDS_PER_PASS {
             let Some(seen) = self.look(key) else { return Ok(report) };
             let mut plan = self.plan_of(&seen, Mode::Act);
+            self.store.note_drift(&plan);
             if plan.is_quiet() {
                 return self.settle(&seen, &plan, report);
             }

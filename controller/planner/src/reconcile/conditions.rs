@@ -6,7 +6,11 @@ use skep_schemas::kind::AnyStatus;
 use skep_schemas::{Condition, ConditionKind, ConditionStatus, Generation, Reason};
 
 use crate::blocked::Blocked;
+use crate::drift::{Drift, Response};
 use crate::plan::Plan;
+
+/// How many differences a condition names; `skep drift` lists them all.
+const DRIFT_NAMED_MAX: usize = 3;
 
 /// Collects the conditions of one status.
 #[derive(Debug)]
@@ -73,11 +77,33 @@ impl Conditions {
         self.state(ConditionKind::Ready, ConditionStatus::Unknown, reason, message);
     }
 
-    /// What stands in the way of a plan. `false` when nothing does. A domain that cannot be routed says so itself and stands in
-    /// nobody's way.
+    /// Somebody else changed what Skep made, and it stays so. Says nothing of what is being put right, or left to others by policy.
+    pub fn drifted(&mut self, plan: &Plan) {
+        let lasting: Vec<&Drift> = plan
+            .drift
+            .iter()
+            .filter(|drift| matches!(drift.response, Response::Report | Response::Paused | Response::GiveUp))
+            .collect();
+        let any = |response: Response| lasting.iter().any(|drift| drift.response == response);
+        let reason = match lasting.first() {
+            None => return,
+            Some(_) if any(Response::GiveUp) => Reason::Contested,
+            Some(_) if any(Response::Paused) => Reason::Paused,
+            Some(_) => Reason::Drifted,
+        };
+        let named: Vec<String> = lasting.iter().take(DRIFT_NAMED_MAX).map(|drift| drift.in_words()).collect();
+        let more = lasting.len().saturating_sub(DRIFT_NAMED_MAX);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let message = format!("{}{more}; see `skep drift`", named.join("; "));
+        self.state(ConditionKind::Drifted, ConditionStatus::True, reason, message);
+    }
+
+    /// What stands in the way of a plan. `false` when nothing does. A domain that cannot be routed says so itself, and so does a
+    /// fight over fields of something that runs: neither stands in anybody's way.
     pub fn blocked(&mut self, plan: &Plan) -> bool {
-        let of_domain = |blocked: &&Blocked| matches!(blocked, Blocked::RouteInvalid { .. });
-        let blocked: Vec<&Blocked> = plan.blocked.iter().filter(|blocked| !of_domain(blocked)).collect();
+        let aside =
+            |blocked: &&Blocked| matches!(blocked, Blocked::RouteInvalid { .. } | Blocked::Contested { .. });
+        let blocked: Vec<&Blocked> = plan.blocked.iter().filter(|blocked| !aside(blocked)).collect();
         let lasting = blocked.iter().find(|blocked| !blocked.passes_by_itself());
         let Some(first) = lasting.or_else(|| blocked.first()) else { return false };
         let texts: Vec<String> = blocked.iter().map(ToString::to_string).collect();

@@ -12,14 +12,14 @@ use skep_schemas::{Reason, Resource, Revision};
 use super::conditions::Conditions;
 use super::{Assessment, RECHECK_WAITING};
 use crate::blocked::Blocked;
-use crate::inventory::{InventoryEntry, ObjectKind, ObjectRef};
-use crate::naming;
+use crate::drift::{Drift, DriftClass, Response, Stance};
+use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
 use crate::observed::Observed;
-use crate::plan::Plan;
-use crate::render;
+use crate::plan::{Learned, Plan};
 use crate::settings::Settings;
 use crate::step::{Cost, Op, Step};
-use crate::swarm::Secret;
+use crate::swarm::{Secret, SecretSpec as ObjectSpec};
+use crate::{diff, naming, render};
 
 /// What the store knows about a secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub struct SecretDesired {
     pub referrers: Vec<String>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
+    /// How Skep stands to drift of it.
+    pub stance: Stance,
 }
 
 /// One value of a secret, without the value.
@@ -47,7 +49,7 @@ pub struct SecretFacts {
     pub revision: Revision,
 }
 
-/// What to do for a secret. `observed` are the objects that carry its labels.
+/// What to do for a secret. `observed` are the objects that carry its labels, and those of the names that its own have.
 pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Vec<Secret>>) -> Plan {
     let meta = &desired.secret.meta;
     let mut plan = Plan::empty(meta.key.clone(), meta.uid, meta.generation);
@@ -64,54 +66,122 @@ pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Ve
         plan.blocked.push(Blocked::WaitingForDependents { who: desired.referrers.join(", ") });
         return plan;
     }
+    let ours: Vec<&Secret> = objects.iter().filter(|object| is_ours(settings, desired, object)).collect();
     let current = desired.current.as_ref().filter(|_| !meta.is_deleting());
-    if !meta.is_deleting() && current.is_none() {
-        plan.blocked.push(Blocked::SecretMissing { name: meta.key.name().to_string() });
+    match current {
+        None if meta.is_deleting() => {}
+        None => plan.blocked.push(Blocked::SecretMissing { name: meta.key.name().to_string() }),
+        Some(facts) => keep(settings, desired, facts, objects, &mut plan),
     }
-    if let Some(facts) = current
-        && !objects.iter().any(|object| object.spec.name == facts.object)
-    {
-        plan.steps.push(create(settings, desired, facts));
-    }
-    for object in objects {
+    for object in &ours {
         let name = &object.spec.name;
         let wanted = current.is_some_and(|facts| facts.object == *name);
-        let ours = naming::is_owned_by(&object.spec.labels, &settings.instance, meta.uid);
-        if ours && !wanted && !desired.in_use.contains(name) {
-            plan.steps.push(Step {
-                object: ObjectRef::new(ObjectKind::Secret, name),
-                op: Op::RemoveSecret { id: object.id.clone() },
-                why: "no release needs this value any more".to_owned(),
-                changes: Vec::new(),
-                cost: Cost::Delete,
-            });
+        if !wanted && !desired.in_use.contains(name) {
+            let op = Op::RemoveSecret { id: object.id.clone() };
+            let why = "no release needs this value any more";
+            plan.steps.push(Step::new(ObjectRef::new(ObjectKind::Secret, name), op, why, Cost::Delete));
         }
     }
     plan.forget = desired
         .inventory
         .iter()
         .map(|entry| &entry.object)
-        .filter(|object| !objects.iter().any(|found| found.spec.name == object.name))
+        .filter(|object| !ours.iter().any(|found| found.spec.name == object.name))
         .filter(|object| current.is_none_or(|facts| facts.object != object.name))
         .cloned()
         .collect();
-    plan.finalized = meta.is_deleting() && objects.is_empty();
+    plan.finalized = meta.is_deleting() && ours.is_empty();
+    desired.stance.hold(&mut plan);
     plan
 }
 
-fn create(settings: &Settings, desired: &SecretDesired, facts: &SecretFacts) -> Step {
+/// Does it carry our labels, or is it the very object that was made?
+fn is_ours(settings: &Settings, desired: &SecretDesired, object: &Secret) -> bool {
+    let name = ObjectRef::new(ObjectKind::Secret, &object.spec.name);
+    naming::is_owned_by(&object.spec.labels, &settings.instance, desired.secret.meta.uid)
+        || inventory::records(&desired.inventory, &name, object.id.as_str())
+}
+
+/// The object of the current value is made, and kept as it was made.
+fn keep(
+    settings: &Settings,
+    desired: &SecretDesired,
+    facts: &SecretFacts,
+    objects: &[Secret],
+    plan: &mut Plan,
+) {
     let meta = &desired.secret.meta;
-    Step {
-        object: ObjectRef::new(ObjectKind::Secret, &facts.object),
-        op: Op::CreateSecret {
-            spec: Box::new(render::secret_spec(&settings.instance, &meta.key, meta.uid, &facts.object)),
-            secret: meta.uid,
-            version: facts.version,
-        },
-        why: format!("version {} has no object yet", facts.version),
-        changes: Vec::new(),
-        cost: Cost::Create,
+    let object = ObjectRef::new(ObjectKind::Secret, &facts.object);
+    let wanted = render::secret_spec(&settings.instance, &meta.key, meta.uid, &facts.object);
+    let known = inventory::entry(&desired.inventory, &object).and_then(|entry| entry.id.as_deref());
+    let Some(live) = objects.iter().find(|found| found.spec.name == facts.object) else {
+        let (why, make) = match known {
+            None => (format!("version {} has no object yet", facts.version), true),
+            Some(_) => {
+                let make = desired.stance.note(plan, &object, DriftClass::Missing, Some("present"), None);
+                ("somebody removed it".to_owned(), make)
+            }
+        };
+        if make {
+            let op = Op::CreateSecret { spec: Box::new(wanted), secret: meta.uid, version: facts.version };
+            plan.steps.push(Step::new(object, op, why, Cost::Create));
+        }
+        return;
+    };
+    if !is_ours(settings, desired, live) {
+        plan.drift.push(Drift::foreign(&object, live.id.as_str()));
+        plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
+        return;
     }
+    match known {
+        // Its value cannot be read, so nobody can tell that it is the right one.
+        Some(known) if known != live.id.as_str() => {
+            let stance = &desired.stance;
+            if stance.note(plan, &object, DriftClass::Replaced, Some(known), Some(live.id.as_str())) {
+                let op = Op::RemoveSecret { id: live.id.clone() };
+                let why = "somebody put it in place of ours, and its value cannot be checked";
+                plan.steps.push(Step::new(object, op, why, Cost::Delete));
+            }
+        }
+        Some(_) => relabel(desired, object, live, wanted, plan),
+        None => plan.learned.push(Learned { object, id: live.id.to_string(), applied: None }),
+    }
+}
+
+/// Only the labels of a secret can be changed, and all of them are ours.
+fn relabel(desired: &SecretDesired, object: ObjectRef, live: &Secret, wanted: ObjectSpec, plan: &mut Plan) {
+    let mut spec = wanted.clone();
+    let changes = diff::secret(live, &wanted);
+    let mut contested = Vec::new();
+    for change in &changes {
+        let response = desired.stance.response(&object, &change.pointer);
+        plan.drift.push(Drift::of_field(&object, DriftClass::Modified, change, response));
+        if response == Response::GiveUp {
+            contested.push(change.pointer.clone());
+        }
+        if response != Response::Correct {
+            spec = keeping(&live.spec, spec, &change.pointer);
+        }
+    }
+    if !contested.is_empty() {
+        plan.blocked.push(desired.stance.contested(&object, contested));
+    }
+    let changes = diff::secret(live, &spec);
+    if !changes.is_empty() {
+        let op = Op::UpdateSecret { id: live.id.clone(), version: live.version, spec: Box::new(spec) };
+        let step = Step::new(object, op, "somebody else changed it", Cost::NoRestart);
+        plan.steps.push(Step { changes, ..step });
+    }
+}
+
+/// The wanted spec with one field as it is live.
+fn keeping(live: &ObjectSpec, wanted: ObjectSpec, pointer: &str) -> ObjectSpec {
+    let (Ok(live), Ok(mut kept)) = (serde_json::to_value(live), serde_json::to_value(&wanted)) else {
+        // Both are of a type that always serialises.
+        return wanted;
+    };
+    diff::set_at(&mut kept, pointer, diff::value_at(&live, pointer));
+    serde_json::from_value(kept).unwrap_or(wanted)
 }
 
 /// What to say about a secret.
@@ -119,6 +189,7 @@ pub fn status(desired: &SecretDesired, plan: &Plan, now: Timestamp) -> Assessmen
     let meta = &desired.secret.meta;
     let mut conditions = Conditions::new(&desired.secret.status, meta.generation, now);
     let mut recheck = None;
+    conditions.drifted(plan);
     if conditions.blocked(plan) {
         recheck = Some(RECHECK_WAITING);
     } else if meta.is_deleting() {

@@ -158,13 +158,7 @@ mod tests {
 
     fn plan() -> Plan {
         let key = ResourceKey::organization(&"acme".parse::<OrgName>().unwrap());
-        let step = |op| Step {
-            object: ObjectRef::new(ObjectKind::Service, "x"),
-            op,
-            why: String::new(),
-            changes: Vec::new(),
-            cost: Cost::Create,
-        };
+        let step = |op| Step::new(ObjectRef::new(ObjectKind::Service, "x"), op, "", Cost::Create);
         let mut plan = Plan::empty(key, Uid::generate(), Generation::new(1));
         plan.steps = vec![
             step(Op::CreateNetwork { spec: Box::new(NetworkCreate::default()) }),

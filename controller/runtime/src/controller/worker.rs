@@ -86,7 +86,7 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Worker<K, G, R> {
         }
         let mut conflicts = 0;
         loop {
-            let pass = Pass::new(&self.environs.entropy, self.stop.clone());
+            let pass = Pass::new(&self.environs.entropy, lease.priority(), self.stop.clone());
             let trigger = lease.priority();
             let span = tracing::info_span!("reconcile", controller = self.controller, %key, reconcile_id = %pass.id(), %trigger);
             let _shown = self.metrics.running(CurrentRun {

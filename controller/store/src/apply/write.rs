@@ -158,6 +158,6 @@ fn finalizers(kind: Kind) -> Vec<String> {
         Kind::Organization | Kind::Environment | Kind::Secret => {
             vec![finalizer_word(Finalizer::Swarm).to_owned()]
         }
-        Kind::Plan | Kind::App | Kind::Domain => Vec::new(),
+        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy => Vec::new(),
     }
 }

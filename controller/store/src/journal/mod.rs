@@ -208,13 +208,21 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?
         .ok_or_else(|| unexpected(plan, index, outcome.state()))?;
-        if let StepOutcome::Done { object_id: Some(id) } = outcome {
+        if let StepOutcome::Done { object_id } = outcome {
+            // A service is from now on compared with what was asked for; what was removed has no id any more, so that its
+            // absence is not taken for somebody else's doing.
             sqlx::query!(
-                "UPDATE inventory SET object_id = $4 WHERE owner = $1 AND kind = $2 AND name = $3",
+                "UPDATE inventory i SET object_id = $4,
+                     applied = CASE WHEN i.kind = 'service' AND $4::text IS NOT NULL
+                               THEN coalesce(s.step->'intended', s.step->'op'->'spec') END
+                 FROM plan_step s
+                 WHERE i.owner = $1 AND i.kind = $2 AND i.name = $3 AND s.plan = $5 AND s.index = $6",
                 row.uid,
                 row.object_kind,
                 row.object_name,
-                id
+                object_id.as_deref(),
+                plan.0,
+                column(plan, index)?
             )
             .execute(&mut *tx)
             .await?;

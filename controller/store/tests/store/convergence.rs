@@ -57,13 +57,7 @@ pub(crate) fn update_service(name: &str, release: u32) -> Step {
 }
 
 fn step(kind: ObjectKind, name: &str, op: Op) -> Step {
-    Step {
-        object: ObjectRef::new(kind, name),
-        op,
-        why: "a test".to_owned(),
-        changes: Vec::new(),
-        cost: Cost::Create,
-    }
+    Step::new(ObjectRef::new(kind, name), op, "a test", Cost::Create)
 }
 
 pub(crate) fn release(version: u32, secrets: &[(&str, u32)]) -> NewRelease {

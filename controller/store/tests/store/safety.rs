@@ -171,6 +171,7 @@ async fn a_removal_counts_for_a_while_after_it_was_done_unless_it_was_confirmed(
             why: String::new(),
             changes: Vec::new(),
             cost: Cost::Delete,
+            intended: None,
         };
         let plan = plan_of(environment, vec![step.clone()]);
         let id = bed.store.begin_plan(&fence, &plan).await.unwrap().unwrap().id;

@@ -268,6 +268,27 @@ impl SwarmApi for EngineClient {
         Ok(SecretId::from(created.id))
     }
 
+    async fn inspect_secret(&self, secret: By<'_, SecretId>) -> Result<Option<Secret>, SwarmError> {
+        let call = Call::on(Verb::InspectSecret, secret);
+        let request = Request::get(format!("/secrets/{}", escaped(secret.as_str())));
+        let answer = found(self.http.send(call, request).await)?;
+        let object: Option<Secret> = answer.map(|answer| answer.decode()).transpose()?;
+        Ok(object.filter(|object| is_meant(&secret, &object.id, &object.spec.name)))
+    }
+
+    async fn update_secret(
+        &self,
+        id: &SecretId,
+        version: Version,
+        spec: &SecretSpec,
+    ) -> Result<(), SwarmError> {
+        let call = Call::on(Verb::UpdateSecret, format_args!("{} ({id})", spec.name));
+        let request =
+            Request::post(format!("/secrets/{}/update", escaped(id.as_str())), body_of(&call, spec)?)
+                .query("version", &version.index.to_string());
+        self.http.send(call, request).await.map(drop)
+    }
+
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
         self.remove(Verb::RemoveSecret, "secrets", id.as_str()).await
     }

@@ -26,6 +26,7 @@ pub use status::status;
 use super::Mode;
 use super::secret::SecretFacts;
 use crate::blocked::Blocked;
+use crate::drift::Stance;
 use crate::health::ContainerVerdict;
 use crate::inventory::{InventoryEntry, ObjectKind};
 use crate::naming;
@@ -57,6 +58,8 @@ pub struct EnvironmentDesired {
     pub releases: Vec<Release>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
+    /// How Skep stands to drift of it.
+    pub stance: Stance,
 }
 
 impl EnvironmentDesired {
@@ -201,14 +204,11 @@ pub fn plan(input: &EnvironmentInput<'_>) -> Plan {
     let mut plan = Plan::empty(meta.key.clone(), meta.uid, meta.generation);
     if meta.is_deleting() {
         services::remove_all(input, &mut plan);
-        return plan;
+    } else if let Some(target) = target::target(input, &mut plan) {
+        services::converge(input, &target, &mut plan);
     }
-    let target = match target::target(input, &mut plan) {
-        Some(target) => target,
-        // Whatever stands in the way is in `plan.blocked`; what runs is left as it is.
-        None => return plan,
-    };
-    services::converge(input, &target, &mut plan);
+    // Whatever else stands in the way is in `plan.blocked`; what runs is left as it is.
+    input.desired.stance.hold(&mut plan);
     plan
 }
 

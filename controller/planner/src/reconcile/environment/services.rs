@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use skep_schemas::ProcessName;
 
 use super::target::{Target, last_good};
-use super::{EnvironmentInput, routes, unroutable};
+use super::{EnvironmentInput, PlanChoice, routes, unroutable};
 use crate::blocked::Blocked;
+use crate::drift::{self, Drift, DriftClass, ServiceSides, ServiceVerdict};
+use crate::formation::{self, Instances};
 use crate::health::{self, Expectations, ServiceHealth, service_health};
-use crate::inventory::{ObjectKind, ObjectRef};
+use crate::inventory::{self, ObjectKind, ObjectRef};
 use crate::observed::Observed;
-use crate::plan::Plan;
+use crate::plan::{Learned, Plan};
 use crate::reconcile::Mode;
 use crate::release::ReleaseContent;
 use crate::render::{EngineFeatures, ServiceInput, monitor, service_spec};
 use crate::step::{Cost, Op, Step};
-use crate::swarm::{Node, SecretId, Service, ServiceMode, ServiceSpec, Task};
-use crate::{diff, formation, naming, normalize};
+use crate::swarm::{Network, Node, SecretId, Service, ServiceMode, ServiceSpec, Task};
+use crate::{diff, naming, normalize};
 
 /// The largest spec that the engine can still update: a service holds its spec and the previous one, and a raft entry is limited
 /// to 1.5 MiB (tried: 1.0 MB can be created and never changed again).
@@ -65,8 +67,11 @@ pub(super) fn remove_all(input: &EnvironmentInput<'_>, plan: &mut Plan) {
     plan.finalized = !left;
 }
 
+/// Does it carry our labels, or is it the very object that was made? Labels can be taken off by hand; the id cannot.
 fn is_ours(input: &EnvironmentInput<'_>, service: &Service) -> bool {
+    let object = ObjectRef::new(ObjectKind::Service, &service.spec.name);
     naming::is_owned_by(&service.spec.labels, &input.settings.instance, input.desired.environment.meta.uid)
+        || inventory::records(&input.desired.inventory, &object, service.id.as_str())
 }
 
 fn remove_except(input: &EnvironmentInput<'_>, wanted: &BTreeSet<String>, why: &str, plan: &mut Plan) {
@@ -74,13 +79,10 @@ fn remove_except(input: &EnvironmentInput<'_>, wanted: &BTreeSet<String>, why: &
         let object = ObjectRef::new(ObjectKind::Service, name);
         let recorded = input.desired.inventory.iter().any(|entry| entry.object == object);
         match observed {
-            Observed::Present(service) if is_ours(input, service) => plan.steps.push(Step {
-                object,
-                op: Op::RemoveService { id: service.id.clone() },
-                why: why.to_owned(),
-                changes: Vec::new(),
-                cost: Cost::Delete,
-            }),
+            Observed::Present(service) if is_ours(input, service) => {
+                let op = Op::RemoveService { id: service.id.clone() };
+                plan.steps.push(Step::new(object, op, why, Cost::Delete));
+            }
             // Absent, or of that name and not ours: either way ours is gone.
             Observed::Present(_) | Observed::Absent if recorded => plan.forget.push(object),
             Observed::Present(_) | Observed::Absent => {}
@@ -130,10 +132,7 @@ fn network(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<String> {
     let resource = || format!("Organization/{}", input.desired.org);
     match (&input.observed.network, input.mode) {
         (Observed::Present(network), _) => {
-            let uid = input.desired.organization.as_ref().map(|organization| organization.meta.uid);
-            let ours =
-                uid.is_some_and(|uid| naming::is_owned_by(&network.labels, &input.settings.instance, uid));
-            if ours {
+            if is_the_organizations(input, network) {
                 return Some(network.id.to_string());
             }
             plan.blocked.push(Blocked::ForeignObject { object: format!("network {}", network.name) });
@@ -151,6 +150,14 @@ fn network(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<String> {
         }
     }
     None
+}
+
+/// Does the network carry the labels of the organisation, or does the organisation say that it is its own?
+fn is_the_organizations(input: &EnvironmentInput<'_>, network: &Network) -> bool {
+    let Some(organization) = &input.desired.organization else { return false };
+    let said = organization.status.pointer("/network/id").and_then(serde_json::Value::as_str);
+    naming::is_owned_by(&network.labels, &input.settings.instance, organization.meta.uid)
+        || said == Some(network.id.as_str())
 }
 
 fn secrets(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) -> BTreeMap<String, SecretId> {
@@ -219,9 +226,11 @@ fn step_for(
     }
     match input.observed.services.get(&spec.name) {
         Some(Observed::Present(live)) if is_ours(input, live) => {
+            replaced(input, &object, live, plan);
             update(input, target, live, spec, object, plan)
         }
-        Some(Observed::Present(_)) => {
+        Some(Observed::Present(live)) => {
+            plan.drift.push(Drift::foreign(&object, live.id.as_str()));
             plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
             None
         }
@@ -229,13 +238,33 @@ fn step_for(
             plan.blocked.push(Blocked::Unobserved { what: object.to_string(), why: why.clone() });
             None
         }
-        Some(Observed::Absent) | None => Some(Step {
-            object,
-            op: Op::CreateService { spec: Box::new(spec), release: Some(target.version) },
-            why: format!("runs release {}", target.version),
-            changes: Vec::new(),
-            cost: Cost::Create,
-        }),
+        Some(Observed::Absent) | None => create(input, target, spec, object, plan),
+    }
+}
+
+fn create(
+    input: &EnvironmentInput<'_>,
+    target: &Target,
+    spec: ServiceSpec,
+    object: ObjectRef,
+    plan: &mut Plan,
+) -> Option<Step> {
+    let stance = &input.desired.stance;
+    let gone = inventory::was_there(&input.desired.inventory, &object);
+    if gone && !stance.note(plan, &object, DriftClass::Missing, Some("present"), None) {
+        return None;
+    }
+    let why =
+        if gone { "somebody removed it".to_owned() } else { format!("runs release {}", target.version) };
+    let op = Op::CreateService { spec: Box::new(spec), release: Some(target.version) };
+    Some(Step::new(object, op, why, Cost::Create))
+}
+
+/// Another service carries its name and our labels: it is taken over as it is, and what differs in it is put right field by field.
+fn replaced(input: &EnvironmentInput<'_>, object: &ObjectRef, live: &Service, plan: &mut Plan) {
+    let known = inventory::entry(&input.desired.inventory, object).and_then(|entry| entry.id.as_deref());
+    if let Some(known) = known.filter(|known| *known != live.id.as_str()) {
+        plan.drift.push(Drift::replaced(object, known, live.id.as_str()));
     }
 }
 
@@ -256,10 +285,27 @@ fn update(
     // Someone restarted its tasks (`docker service update --force`). The counter says nothing else, and setting it back would
     // restart them again.
     spec.task_template.force_update = live.spec.task_template.force_update;
-    let changes = diff::changes(&normalize::service(&live.spec), &normalize::service(&spec));
-    if changes.is_empty() {
-        return None;
+    let entry = inventory::entry(&input.desired.inventory, &object);
+    let mut applied =
+        entry.and_then(|entry| entry.applied.clone()).filter(|applied| !is_of_later(applied, target));
+    if let Some(applied) = &mut applied {
+        applied.task_template.force_update = spec.task_template.force_update;
     }
+    let drift_before = plan.drift.len();
+    let sides = ServiceSides { object: &object, live, applied: applied.as_deref(), desired: &spec };
+    let (sent, changes, only_drift) = match drift::service(&input.desired.stance, sides, plan) {
+        ServiceVerdict::Send { spec, changes, only_drift } => (spec, changes, only_drift),
+        ServiceVerdict::Leave => {
+            let as_wanted = plan.drift.len() == drift_before;
+            let known = entry.and_then(|entry| entry.id.as_deref()) == Some(live.id.as_str());
+            let same = |applied: &ServiceSpec| normalize::service(applied) == normalize::service(&spec);
+            if !known || (as_wanted && !applied.as_deref().is_some_and(same)) {
+                let applied = as_wanted.then(|| Box::new(spec));
+                plan.learned.push(Learned { object, id: live.id.to_string(), applied });
+            }
+            return None;
+        }
+    };
     // Any write makes what runs now the spec that Swarm would return to, and what runs now is the release under trial.
     let on_trial = health::is_rolling(live) && input.mode == Mode::Act;
     if on_trial
@@ -278,34 +324,43 @@ fn update(
     let cost = diff::cost(
         &changes,
         replicas(&live.spec),
-        replicas(&spec),
+        replicas(&sent),
         length(alive.len()),
         length(alive.iter().filter(forbidden).count()),
     );
     let why = match other_release {
+        _ if only_drift => "somebody else changed it".to_owned(),
         Some(label) => format!("release {label} -> {}", target.version),
         None => "it is not as it should be".to_owned(),
     };
-    Some(Step {
-        object,
-        op: Op::UpdateService {
-            id: live.id.clone(),
-            version: live.version,
-            spec: Box::new(spec),
-            release: Some(target.version),
-        },
-        why,
-        changes,
-        cost,
-    })
+    let intended = (*sent != spec).then(|| Box::new(spec));
+    let op = Op::UpdateService {
+        id: live.id.clone(),
+        version: live.version,
+        spec: sent,
+        release: Some(target.version),
+    };
+    Some(Step { changes, intended, ..Step::new(object, op, why, cost) })
+}
+
+/// Does a spec belong to a release after the target? Then that one failed, Swarm or Skep is returning to the target, and what differs
+/// from it is nobody's doing.
+fn is_of_later(applied: &ServiceSpec, target: &Target) -> bool {
+    let version = |label: &String| label.strip_prefix('v').and_then(|number| number.parse::<u32>().ok());
+    applied
+        .labels
+        .get(naming::LABEL_RELEASE)
+        .and_then(version)
+        .is_some_and(|applied| applied > target.version.get())
 }
 
 fn nodes<'a>(input: &EnvironmentInput<'a>) -> &'a [Node] {
     input.observed.nodes.present().map_or(&[], Vec::as_slice)
 }
 
-/// How many instances of a process are wanted now: what the manifests say. A process that only the release to return to has
-/// keeps the number that it runs with.
+/// How many instances of a process are wanted now: what the manifests say. A number that they do not say belongs to whoever scales
+/// the service, a person or an autoscaler, within what the plan allows; so does that of a process that only the release to return
+/// to has.
 pub(super) fn wanted_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
     let desired = input.desired;
     let app = desired.app.as_ref().map(|app| &app.spec);
@@ -314,7 +369,14 @@ pub(super) fn wanted_instances(input: &EnvironmentInput<'_>, name: &ProcessName)
         let live = input.observed.services.get(&service)?.present()?;
         u32::try_from(replicas(&live.spec)).ok()
     };
-    formation::instances(app, &desired.environment.spec, name).or_else(live).unwrap_or(1)
+    let most = match &desired.plan {
+        PlanChoice::Found(plan) => plan.spec.max_instances.unwrap_or(u32::MAX),
+        PlanChoice::None | PlanChoice::Missing(_) => u32::MAX,
+    };
+    match formation::instances(app, &desired.environment.spec, name) {
+        Some(Instances::Declared(instances)) => instances,
+        Some(Instances::LeftToOthers) | None => live().unwrap_or(1).min(most),
+    }
 }
 
 fn replicas(spec: &ServiceSpec) -> u64 {

@@ -34,6 +34,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
         (processes, urls) = (last.processes, last.urls);
     }
     let recheck = conclude(input, plan, &processes, &mut conditions);
+    conditions.drifted(plan);
     let detail = EnvironmentDetail {
         release: running.map(|release| ReleaseStatus {
             version: release.version.get(),

@@ -57,11 +57,18 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
     };
     let newest = input.desired.releases.first();
     match newest {
-        Some(newest) if newest.content == content => Some(existing(input, newest, plan)),
+        Some(newest) if newest.content == content && !is_retried(input, newest) => {
+            Some(existing(input, newest, plan))
+        }
         newest => {
             let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
-            let why = newest
-                .map_or_else(|| "first release".to_owned(), |newest| differences(&newest.content, &content));
+            let why = match newest {
+                None => "first release".to_owned(),
+                Some(newest) if newest.content == content => {
+                    format!("{} failed; somebody asked to try it again", newest.version)
+                }
+                Some(newest) => differences(&newest.content, &content),
+            };
             plan.release = Some(NewRelease { version, content: content.clone(), why });
             Some(Target { version, content, given_up: false })
         }
@@ -93,6 +100,12 @@ fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> 
     });
     // Without a release to go back to, the failed one stays as it is: taking it away would not help anyone find out why.
     good.map_or_else(|| run(newest, true), |good| run(good, false))
+}
+
+/// Did somebody ask to try the failed release again, after it was made?
+fn is_retried(input: &EnvironmentInput<'_>, newest: &Release) -> bool {
+    let asked = input.desired.environment.meta.retried_at;
+    newest.verdict.failure().is_some() && asked.is_some_and(|asked| asked > newest.created_at)
 }
 
 /// The newest release that worked.

@@ -1,0 +1,222 @@
+//! Making an organisation, and keeping it so: network, then anchor, then one connection per edge task.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use super::{Edge, EdgeTask, Pass};
+use crate::blocked::Blocked;
+use crate::drift::{self, Drift, DriftClass, ServiceSides, ServiceVerdict};
+use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
+use crate::observed::Observed;
+use crate::plan::Learned;
+use crate::reconcile::Mode;
+use crate::settings::OrgSubnet;
+use crate::step::{Cost, Op, Step};
+use crate::swarm::{Network, NetworkId, Service, ServiceSpec};
+use crate::{diff, naming, normalize, render};
+
+impl Pass<'_> {
+    pub(super) fn make(&mut self) {
+        let Some(network) = self.network() else { return };
+        let edge = match &self.observed.edge {
+            Observed::Present(edge) => edge,
+            // Without an edge there is nothing to anchor for; domains say that they are not served.
+            Observed::Absent => return,
+            Observed::Unknown { why } => return self.unobserved("the edge", why),
+        };
+        self.anchor(&network, edge);
+        self.connect(&network, edge);
+    }
+
+    /// The network, if it is there already; otherwise it is made first.
+    fn network(&mut self) -> Option<NetworkId> {
+        let object = ObjectRef::new(ObjectKind::Network, naming::network(&self.desired.org));
+        match &self.observed.network {
+            Observed::Present(network) if self.owns_network(network) => {
+                self.compare_network(&object, network);
+                Some(network.id.clone())
+            }
+            Observed::Present(network) => {
+                self.plan.drift.push(Drift::foreign(&object, network.id.as_str()));
+                self.plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
+                None
+            }
+            Observed::Unknown { why } => {
+                self.unobserved("the organisation's network", &why.clone());
+                None
+            }
+            Observed::Absent => self.create_network(object),
+        }
+    }
+
+    fn create_network(&mut self, object: ObjectRef) -> Option<NetworkId> {
+        let (meta, org) = (&self.desired.organization.meta, &self.desired.org);
+        let Some(subnet) = self.desired.subnet else {
+            self.plan.blocked.push(Blocked::NetworkPoolExhausted);
+            return None;
+        };
+        let gone = inventory::was_there(&self.desired.inventory, &object);
+        let stance = &self.desired.stance;
+        if gone && !stance.note(&mut self.plan, &object, DriftClass::Missing, Some("present"), None) {
+            return None;
+        }
+        let why = if gone {
+            format!("somebody removed it; it gets {subnet} again")
+        } else {
+            format!("the organisation has no network yet; it gets {subnet}")
+        };
+        let spec = render::network_spec(&self.settings.instance, org, &meta.key, meta.uid, subnet);
+        let op = Op::CreateNetwork { spec: Box::new(spec) };
+        self.plan.steps.push(Step::new(object, op, why, Cost::Create));
+        match self.mode {
+            Mode::Act => None,
+            Mode::Preview => Some(NetworkId::new(naming::network(org))),
+        }
+    }
+
+    /// Nothing of a network can be changed, so a network that differs was put there in place of ours, or was adopted. What differs
+    /// is reported; it is put right only by removing and making it anew, and only while nothing is on it: that is not tried behind
+    /// running services.
+    fn compare_network(&mut self, object: &ObjectRef, network: &Network) {
+        let entry = inventory::entry(&self.desired.inventory, object);
+        match entry.and_then(|entry| entry.id.as_deref()) {
+            Some(known) if known == network.id.as_str() => {}
+            known => {
+                let drift = known.map(|known| Drift::replaced(object, known, network.id.as_str()));
+                self.plan.drift.extend(drift);
+                let learned = Learned { object: object.clone(), id: network.id.to_string(), applied: None };
+                self.plan.learned.push(learned);
+            }
+        }
+        let Some(subnet) = self.desired.subnet else { return };
+        self.report_network(object, network, subnet);
+    }
+
+    fn report_network(&mut self, object: &ObjectRef, network: &Network, subnet: OrgSubnet) {
+        let meta = &self.desired.organization.meta;
+        let wanted =
+            render::network_spec(&self.settings.instance, &self.desired.org, &meta.key, meta.uid, subnet);
+        for change in diff::network(network, &wanted) {
+            let response = self.desired.stance.response(object, &change.pointer).unless_corrected();
+            self.plan.drift.push(Drift::of_field(object, DriftClass::Modified, &change, response));
+        }
+    }
+
+    fn anchor(&mut self, network: &NetworkId, edge: &Edge) {
+        let (meta, org) = (&self.desired.organization.meta, &self.desired.org);
+        let spec = render::anchor_spec(
+            &self.settings.instance,
+            org,
+            &meta.key,
+            meta.uid,
+            network,
+            &self.settings.edge.anchor,
+            &edge.constraints,
+        );
+        let object = ObjectRef::new(ObjectKind::Service, &spec.name);
+        match &self.observed.anchor {
+            Observed::Unknown { why } => self.unobserved("the anchor", &why.clone()),
+            Observed::Absent => self.create_anchor(object, spec),
+            Observed::Present(live) if self.owns_anchor(live) => self.update_anchor(object, live, spec),
+            Observed::Present(live) => {
+                self.plan.drift.push(Drift::foreign(&object, live.id.as_str()));
+                self.plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
+            }
+        }
+    }
+
+    fn create_anchor(&mut self, object: ObjectRef, spec: ServiceSpec) {
+        let gone = inventory::was_there(&self.desired.inventory, &object);
+        let stance = &self.desired.stance;
+        if gone && !stance.note(&mut self.plan, &object, DriftClass::Missing, Some("present"), None) {
+            return;
+        }
+        let why = "keeps the organisation's network present where the edge runs";
+        let op = Op::CreateService { spec: Box::new(spec), release: None };
+        self.plan.steps.push(Step::new(object, op, why, Cost::Create));
+    }
+
+    fn update_anchor(&mut self, object: ObjectRef, live: &Service, mut spec: ServiceSpec) {
+        // Restarted by hand: setting the counter back would restart it again.
+        spec.task_template.force_update = live.spec.task_template.force_update;
+        let entry = inventory::entry(&self.desired.inventory, &object);
+        let known = entry.and_then(|entry| entry.id.as_deref());
+        let new_id = known != Some(live.id.as_str());
+        if let Some(known) = known.filter(|_| new_id) {
+            self.plan.drift.push(Drift::replaced(&object, known, live.id.as_str()));
+        }
+        // The anchor follows from nothing that a user writes but the edge's constraints, so whatever was sent before stands.
+        let applied = entry.and_then(|entry| entry.applied.clone());
+        let sides = ServiceSides { object: &object, live, applied: applied.as_deref(), desired: &spec };
+        match drift::service(&self.desired.stance, sides, &mut self.plan) {
+            ServiceVerdict::Leave => {
+                let same = |applied: &ServiceSpec| normalize::service(applied) == normalize::service(&spec);
+                let as_wanted = normalize::service(&live.spec) == normalize::service(&spec);
+                if new_id || (as_wanted && !applied.as_deref().is_some_and(same)) {
+                    let applied = as_wanted.then(|| Box::new(spec));
+                    self.plan.learned.push(Learned { object, id: live.id.to_string(), applied });
+                }
+            }
+            ServiceVerdict::Send { spec: sent, changes, only_drift } => {
+                let tasks = self.observed.anchor_tasks;
+                let cost = diff::cost(&changes, tasks, tasks, tasks, 0);
+                let why =
+                    if only_drift { "somebody else changed it" } else { "the anchor is not as it should be" };
+                let intended = (*sent != spec).then(|| Box::new(spec));
+                let op = Op::UpdateService {
+                    id: live.id.clone(),
+                    version: live.version,
+                    spec: sent,
+                    release: None,
+                };
+                self.plan.steps.push(Step { changes, intended, ..Step::new(object, op, why, cost) });
+            }
+        }
+    }
+
+    fn connect(&mut self, network: &NetworkId, edge: &Edge) {
+        let waiting: Vec<&EdgeTask> = edge.tasks.iter().filter(|task| task.address.is_none()).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        // A network that is not on the node cannot be connected to (404 from the engine).
+        if self.mode == Mode::Act && !self.observed.anchor_here {
+            self.plan.blocked.push(Blocked::DependencyNotReady {
+                resource: format!("service {}", naming::anchor(&self.desired.org)),
+                why: "its task has to bring the network to the edge's node".to_owned(),
+            });
+            return;
+        }
+        let Some(subnet) = self.desired.subnet else { return };
+        let mut taken: BTreeSet<Ipv4Addr> =
+            self.desired.inventory.iter().filter_map(|entry| entry.address).collect();
+        taken.extend(edge.tasks.iter().filter_map(|task| task.address));
+        for task in waiting {
+            let recorded = self.entry(task).and_then(|entry| entry.address);
+            let Some(address) =
+                recorded.or_else(|| subnet.edge_addresses().find(|address| !taken.contains(address)))
+            else {
+                self.plan.blocked.push(Blocked::EdgeAddressesExhausted { subnet: subnet.to_string() });
+                return;
+            };
+            taken.insert(address);
+            let object = ObjectRef::new(ObjectKind::EdgeAttachment, task.container.as_str());
+            let gone = inventory::was_there(&self.desired.inventory, &object);
+            let wanted = address.to_string();
+            let stance = &self.desired.stance;
+            if gone && !stance.note(&mut self.plan, &object, DriftClass::Missing, Some(&wanted), None) {
+                continue;
+            }
+            let op = Op::ConnectEdge { network: network.clone(), container: task.container.clone(), address };
+            let why = format!("the edge task has to reach the organisation's services; it gets {address}");
+            self.plan.steps.push(Step::new(object, op, why, Cost::Create));
+        }
+    }
+
+    fn entry(&self, task: &EdgeTask) -> Option<&InventoryEntry> {
+        let wanted = |entry: &&InventoryEntry| {
+            entry.object.kind == ObjectKind::EdgeAttachment && entry.object.name == task.container.as_str()
+        };
+        self.desired.inventory.iter().find(wanted)
+    }
+}

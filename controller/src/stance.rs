@@ -1,0 +1,75 @@
+//! How Skep stands to the drift of a resource at this moment: its policy, a pause of it or of what it is part of, and its history.
+
+use jiff::Timestamp;
+use skep_planner::drift::{FIGHT_WINDOW, Response, Stance};
+use skep_schemas::kind::DriftPolicySpec;
+use skep_schemas::{AnySpec, Kind, Meta, OrgName, Pause, ResourceKey, ResourceName};
+use skep_store::{Snapshot, StoreError};
+
+/// The stance to a resource. `app` is the app that it runs, if it is an environment: who pauses an app means what runs it.
+pub(crate) async fn of(
+    snapshot: &mut Snapshot,
+    meta: &Meta,
+    app: Option<&Meta>,
+) -> Result<Stance, StoreError> {
+    let org = match (meta.key.org(), meta.key.kind()) {
+        (Some(org), _) => Some(org.clone()),
+        (None, Kind::Organization) => OrgName::try_from(meta.key.name()).ok(),
+        (None, _) => None,
+    };
+    let mut stance = Stance::of_policy(policy(snapshot, org.as_ref(), &meta.key).await?.as_ref());
+    let history = snapshot.drift_of(meta.uid, FIGHT_WINDOW, meta.retried_at).await?;
+    stance.corrections = history.corrections;
+    stance.standing = !history.open.is_empty();
+    stance.given_up = history
+        .open
+        .into_iter()
+        .filter(|(_, _, response)| *response == Response::GiveUp)
+        .map(|(object, pointer, _)| (object, pointer))
+        .collect();
+    stance.pause = match pause(meta).or_else(|| app.and_then(pause)) {
+        Some(found) => Some(found),
+        None => match org.filter(|_| meta.key.kind() != Kind::Organization) {
+            Some(org) => snapshot
+                .get(&ResourceKey::organization(&org))
+                .await?
+                .as_ref()
+                .and_then(|organization| pause(&organization.meta)),
+            None => None,
+        },
+    };
+    Ok(stance)
+}
+
+/// The pause that is on a resource itself and holds now.
+fn pause(meta: &Meta) -> Option<(String, Pause)> {
+    let pause = meta.pause.clone().filter(|pause| pause.holds(Timestamp::now()))?;
+    Some((meta.key.to_string(), pause))
+}
+
+/// The policy of an environment, or else that of its organisation; the first by name of several.
+async fn policy(
+    snapshot: &mut Snapshot,
+    org: Option<&OrgName>,
+    key: &ResourceKey,
+) -> Result<Option<DriftPolicySpec>, StoreError> {
+    let Some(org) = org else { return Ok(None) };
+    let environment = (key.kind() == Kind::Environment).then(|| key.name());
+    let mut of_org = None;
+    for policy in snapshot.list_org(org, Kind::DriftPolicy).await? {
+        let AnySpec::DriftPolicy(spec) = policy.spec else { continue };
+        if policy.meta.deletion_requested_at.is_some() {
+            continue;
+        }
+        match (&spec.environment, environment) {
+            (Some(named), Some(own)) if is(named, own) => return Ok(Some(*spec)),
+            (None, _) => of_org = of_org.or(Some(*spec)),
+            (Some(_), _) => {}
+        }
+    }
+    Ok(of_org)
+}
+
+fn is(named: &ResourceName, own: &ResourceName) -> bool {
+    named == own
+}
