@@ -5,6 +5,7 @@
 mod deps;
 mod down;
 mod queries;
+mod record;
 mod test;
 mod totals;
 mod up;
@@ -26,6 +27,7 @@ usage: cargo xtask <command>
   test            format, lints, dependencies, queries and every test; ends with a line of totals
   test --fast     the same without the tests that start Docker engines
   sqlx-prepare    write .sqlx, the types of the store's queries, from the migrations
+  record-fixtures write down what real engines make of every field of services, networks and secrets
   sqlx-check      fail if .sqlx is not what sqlx-prepare would write";
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn run() -> Result<()> {
         ["test"] => test::run(Scope::Everything),
         ["test", "--fast"] => test::run(Scope::WithoutEngines),
         ["sqlx-prepare"] => queries::prepare(),
+        ["record-fixtures"] => record::run(),
         ["sqlx-check"] => queries::check(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

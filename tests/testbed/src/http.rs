@@ -1,4 +1,4 @@
-//! The least of HTTP that assertions need: one GET, over TCP or a Unix socket, read to its end.
+//! The least of HTTP that assertions need: one request, over TCP or a Unix socket, its answer read to its end.
 //!
 //! It speaks HTTP/1.0, so an answer is never chunked and ends with the connection. The product's own client is not used
 //! on purpose: a test that asks with the code under test learns little.
@@ -39,14 +39,32 @@ pub fn get(address: IpAddr, port: u16, host: &str, path: &str) -> Result<Answer>
 
 /// `GET path` from a Unix socket.
 pub fn get_unix(socket: &Path, path: &str) -> Result<Answer> {
+    ask(connected(socket)?, "localhost", path)
+        .with_context(|| format!("GET {path} from {}", socket.display()))
+}
+
+/// Any request to a Unix socket, with a body of JSON; empty is no body.
+pub fn send_unix(socket: &Path, method: &str, path: &str, json: &str) -> Result<Answer> {
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{json}",
+        json.len()
+    );
+    exchange(connected(socket)?, &request).with_context(|| format!("{method} {path} to {}", socket.display()))
+}
+
+fn connected(socket: &Path) -> Result<UnixStream> {
     let stream =
         UnixStream::connect(socket).with_context(|| format!("cannot connect to {}", socket.display()))?;
     stream.set_read_timeout(Some(PATIENCE)).context("cannot bound the wait for an answer")?;
-    ask(stream, "localhost", path).with_context(|| format!("GET {path} from {}", socket.display()))
+    Ok(stream)
 }
 
-fn ask(mut stream: impl Read + Write, host: &str, path: &str) -> Result<Answer> {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+fn ask(stream: impl Read + Write, host: &str, path: &str) -> Result<Answer> {
+    exchange(stream, &format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> Result<Answer> {
     stream.write_all(request.as_bytes()).context("cannot send the request")?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).context("cannot read the answer")?;

@@ -28,14 +28,19 @@ pub fn changes(live: &ServiceSpec, desired: &ServiceSpec) -> Vec<FieldChange> {
 /// The changes that would make a live network what is asked for. None of them can be made in place.
 ///
 /// Of a network that the manager has not allocated yet the engine tells neither driver nor addresses; those are not compared then.
+/// Addresses that nobody asked for are the manager's choice.
 pub fn network(live: &Network, desired: &NetworkCreate) -> Vec<FieldChange> {
-    let mut desired = normalize::network_create(desired);
+    let (mut found, mut desired) = (normalize::network(live), normalize::network_create(desired));
     if live.driver.is_empty() {
         desired.driver.clear();
         desired.ipam = None;
         desired.options.clear();
     }
-    typed_changes(&normalize::network(live), &desired, &normalize::NETWORK_TREE)
+    let asked_for = desired.ipam.as_ref().is_some_and(|ipam| !ipam.config.is_empty());
+    if let Some(ipam) = found.ipam.as_mut().filter(|_| !asked_for) {
+        ipam.config.clear();
+    }
+    typed_changes(&found, &desired, &normalize::NETWORK_TREE)
 }
 
 /// The changes that would make a live secret what is asked for. Its value is not compared: nobody is told it.

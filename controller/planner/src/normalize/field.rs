@@ -98,7 +98,7 @@ pub enum Kept {
     AsId,
     /// It takes it and forgets it, whatever it is.
     Never,
-    /// It refuses it in a service of containers.
+    /// It refuses it, or what it needs is not there.
     Refused,
 }
 

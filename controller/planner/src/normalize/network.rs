@@ -24,6 +24,7 @@ fields! {
     Skep   24 "/IPAM/Driver": Text, Written(r#""default""#), AsSent, ""; "convert/network.go BasicNetworkCreateToGRPC"
     Nobody 24 "/IPAM/Options": Map, Empty, AsSent, r#"{"a": "b"}"#; "answered as null when empty"
     Nobody 24 "/IPAM/Options/*": Text, Open, AsSent, r#""c""#; "convert/network.go"
+    Swarm  24 "/IPAM/Options/com.docker.network.ipam.serial": Text, Open, AsSent, ""; "tried: added as soon as there are options"
     Skep   24 "/IPAM/Config": List, Empty, AsSent, r#"[{"Subnet": "10.200.2.0/24"}]"#; "the manager's pool when not said"
     Skep   24 "/IPAM/Config/*": Object, Empty, AsSent, ""; "convert/network.go"
     Skep   24 "/IPAM/Config/*/Subnet": Text, Open, AsSent, r#""10.200.3.0/24""#; "convert/network.go"
