@@ -36,6 +36,8 @@ pub(crate) enum Permission {
     ReadLogs,
     /// See the server's metrics, which tell of all organisations.
     ReadMetrics,
+    /// See what the server is doing, with the keys of all organisations.
+    Debug,
     /// See what the API is: its version and description.
     Describe,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Permission {
             Self::Delete => "delete resources",
             Self::ReadLogs => "read logs",
             Self::ReadMetrics => "read metrics",
+            Self::Debug => "see what the server is doing",
             Self::Describe => "read the description of the API",
         })
     }

@@ -40,6 +40,9 @@ pub const SNAPSHOT_MAX: usize = 50_000;
 /// Events of resources in one answer, when no number is asked for.
 pub const EVENTS_DEFAULT: u32 = 100;
 
+/// Plans of a resource in one answer, when no number is asked for: what happened lately, on one screen.
+pub const PLANS_DEFAULT: u32 = 10;
+
 /// Log lines of each process that are sent before new ones, when no number is asked for.
 pub const TAIL_DEFAULT: u32 = 100;
 

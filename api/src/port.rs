@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, ResourceKey};
 
-use crate::wire::{ComponentHealth, LogLine, LogQuery, PreviewView};
+use crate::wire::{ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
 
 /// A set of changes whose outcome is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,6 +34,9 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// The components that must work for the server to be of use, apart from the database. Must not block: it is asked by
     /// anyone, without a token.
     fn readiness(&self) -> Vec<ComponentHealth>;
+
+    /// What the process is doing right now. Must not block.
+    fn tasks(&self) -> TasksView;
 
     /// These were written just now. A hint that saves the time until the store tells it; nothing depends on it.
     fn wake(&self, keys: &[ResourceKey]);

@@ -4,6 +4,7 @@
 
 mod batch;
 mod event;
+mod journal;
 mod log;
 mod release;
 mod resource;
@@ -22,6 +23,7 @@ pub(crate) fn table() -> Vec<Route> {
     const DELETE: Access = Access::Needs(Permission::Delete);
     const LOGS: Access = Access::Needs(Permission::ReadLogs);
     const METRICS: Access = Access::Needs(Permission::ReadMetrics);
+    const DEBUG: Access = Access::Needs(Permission::Debug);
     const DESCRIBE: Access = Access::Needs(Permission::Describe);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
@@ -119,6 +121,30 @@ pub(crate) fn table() -> Vec<Route> {
             "listReleases",
             "The releases of an environment.",
             release::list,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/{kind}/{name}/plans",
+            READ,
+            "listOrgResourcePlans",
+            "What was done for a resource of an organisation, newest first.",
+            journal::list,
+        ),
+        Route::new(
+            Get,
+            "/v1/{kind}/{name}/plans",
+            READ,
+            "listResourcePlans",
+            "What was done for a platform resource, newest first.",
+            journal::list,
+        ),
+        Route::new(
+            Get,
+            "/debug/tasks",
+            DEBUG,
+            "getTasks",
+            "What the server is doing right now.",
+            server::tasks,
         ),
         Route::new(Get, "/v1/version", DESCRIBE, "getVersion", "Which server this is.", server::version),
         Route::new(Get, "/openapi.json", DESCRIBE, "getDescription", "This document.", server::openapi),

@@ -10,8 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 
+mod debug;
+mod journal;
 mod operation;
 
+pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
+pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
     Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,

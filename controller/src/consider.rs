@@ -48,6 +48,19 @@ pub(crate) struct Assessed {
     pub(crate) recheck: Option<Duration>,
 }
 
+impl Assessed {
+    /// Adds what only the loop knows: which pass says it, and as of when it speaks if not of now.
+    pub(crate) fn stamp(&mut self, pass: Option<&str>, last_observed: Option<Timestamp>) {
+        let Some(status) = self.json.as_object_mut() else { return };
+        if let Some(at) = last_observed {
+            status.insert("lastObserved".to_owned(), at.to_string().into());
+        }
+        if let Some(pass) = pass {
+            status.insert("reconcileId".to_owned(), pass.into());
+        }
+    }
+}
+
 impl Seen {
     /// Looks at everything that planning this resource needs to see.
     pub(crate) async fn look(observer: &Observer, settings: &Settings, desired: Desired) -> Self {

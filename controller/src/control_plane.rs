@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use skep_api::wire::{ComponentHealth, LogQuery, PreviewView};
+use skep_api::wire::{ComponentHealth, LogQuery, PreviewView, TasksView};
 use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
 use skep_planner::Settings;
 use skep_runtime::Priority;
@@ -13,8 +13,8 @@ use skep_swarm::SwarmApi;
 
 use crate::error::chain;
 use crate::lead::Held;
-use crate::metrics::Metrics;
 use crate::observe::Observer;
+use crate::tasks::Works;
 use crate::wake::Queue;
 use crate::{logs, preview};
 
@@ -27,7 +27,7 @@ pub(crate) struct Control {
     engine: Mutex<EngineHealth>,
     held: Arc<Held>,
     queue: Queue,
-    metrics: Metrics,
+    works: Works,
 }
 
 /// What is known about the engine without asking it now.
@@ -49,16 +49,16 @@ impl Control {
         settings: Arc<Settings>,
         held: Arc<Held>,
         queue: Queue,
-        metrics: Metrics,
+        works: Works,
     ) -> Self {
         let engine = Mutex::new(EngineHealth::NotAsked);
-        Self { store, swarm, observer, settings, engine, held, queue, metrics }
+        Self { store, swarm, observer, settings, engine, held, queue, works }
     }
 
     /// Asks the engine whether it is there, and notes the answer; why not, in words, when it is not.
     pub(crate) async fn ask_engine(&self) -> Result<(), String> {
         let answer = self.swarm.ping().await.map_err(|error| chain(&error));
-        self.metrics.engine.answered(answer.is_ok());
+        self.works.metrics.engine.answered(answer.is_ok());
         let health = match &answer {
             Ok(()) => EngineHealth::Answers,
             Err(why) => EngineHealth::Silent(why.clone()),
@@ -92,6 +92,10 @@ impl ControlPlane for Control {
         // A process that holds nothing answers the API all the same.
         let held = Some(self.held.describe());
         vec![engine, ComponentHealth { name: "controller".to_owned(), ready: true, detail: held }]
+    }
+
+    fn tasks(&self) -> TasksView {
+        self.works.view()
     }
 
     fn wake(&self, keys: &[ResourceKey]) {

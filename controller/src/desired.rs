@@ -12,7 +12,7 @@ use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
 use skep_schemas::kind::{
     AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, PlanSpec, SecretSpec,
 };
-use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
+use skep_schemas::{AnySpec, Generation, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 use skep_store::{Snapshot, StoreError};
 
 use crate::stance;
@@ -32,6 +32,19 @@ pub(crate) enum Desired {
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
+}
+
+impl Desired {
+    /// The generation of the resource's spec.
+    pub(crate) fn generation(&self) -> Generation {
+        match self {
+            Self::Organization(desired) => desired.organization.meta.generation,
+            Self::Secret(desired) => desired.secret.meta.generation,
+            Self::Environment(desired) => desired.environment.meta.generation,
+            Self::Domain(domain, _) => domain.meta.generation,
+            Self::Passive(resource) => resource.meta.generation,
+        }
+    }
 }
 
 /// Loads what a pass over `key` needs; `None` when the resource does not exist.

@@ -17,6 +17,8 @@ use crate::metrics::OwnWrites;
 
 /// How often what is no longer kept is removed.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How often plans are looked for that nobody carries out any more.
+const CLOSE_CUT_OFF: Duration = Duration::from_secs(10);
 /// How often the engine is asked whether it is there, and writes are looked at that caused no event.
 const ENGINE: Duration = Duration::from_secs(5);
 
@@ -33,9 +35,15 @@ pub(crate) fn start(
         control: Arc::clone(&control),
         own_writes: own_writes.clone(),
     });
-    let (store, held) = (store.clone(), Arc::clone(held));
-    let sweep = move || OfCluster::new(Sweep { store: store.clone() }, Arc::clone(&held));
-    vec![tasks.start(TaskSpec::new("sweep", SWEEP), sweep)]
+    let of_cluster = (store.clone(), Arc::clone(held));
+    let sweep = move || OfCluster::new(Sweep { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
+    let of_cluster = (store.clone(), Arc::clone(held));
+    let close =
+        move || OfCluster::new(CloseCutOff { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
+    vec![
+        tasks.start(TaskSpec::new("sweep", SWEEP), sweep),
+        tasks.start(TaskSpec::new("close-cut-off-plans", CLOSE_CUT_OFF), close),
+    ]
 }
 
 /// Asks whether the engine is there.
@@ -68,5 +76,24 @@ impl ClusterDuty for Sweep {
     async fn perform(&mut self, _: &Fence) -> Result<TaskReport, StoreError> {
         let swept = self.store.sweep(&Retention::USUAL).await?;
         Ok(TaskReport::did(format!("{swept:?}")))
+    }
+}
+
+/// Closes plans whose controller ended before they did.
+struct CloseCutOff {
+    store: Store,
+}
+
+impl ClusterDuty for CloseCutOff {
+    type Error = StoreError;
+
+    async fn perform(&mut self, fence: &Fence) -> Result<TaskReport, StoreError> {
+        Ok(match self.store.close_interrupted(fence).await? {
+            0 => TaskReport::idle(),
+            plans => {
+                tracing::info!(plans, "plans of a former holder were cut off; they are closed as such");
+                TaskReport::did(format!("closed {plans} plans that were cut off"))
+            }
+        })
     }
 }

@@ -22,7 +22,9 @@ mod observe;
 mod preview;
 mod reconciler;
 pub mod serve;
+mod sightings;
 mod stance;
+mod tasks;
 mod unkept;
 mod wake;
 

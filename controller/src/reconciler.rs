@@ -13,6 +13,7 @@ use skep_runtime::{Classify, Disposition, Outcome, Pass, Reconciler};
 use skep_schemas::ResourceKey;
 use skep_store::{Fence, Store, StoreError};
 use skep_swarm::SwarmApi;
+use tracing::Instrument;
 
 use crate::consider::Seen;
 use crate::desired::{self, Desired};
@@ -22,6 +23,7 @@ use crate::events;
 use crate::lead::{Held, TermOver, Turn};
 use crate::metrics::{Board, Metrics};
 use crate::observe::Observer;
+use crate::sightings::Sightings;
 use crate::unkept::Unkept;
 
 /// How many plans one pass makes before it lets others have their turn. Making an organisation takes three (network, anchor,
@@ -37,6 +39,7 @@ pub(crate) struct ResourceReconciler {
     held: Arc<Held>,
     unkept: Unkept,
     board: Board,
+    sightings: Sightings,
 }
 
 /// What one round came to.
@@ -59,7 +62,16 @@ impl ResourceReconciler {
     ) -> Self {
         let executor = Executor::new(swarm, store.clone()).watched_by(metrics.convergence);
         let board = metrics.board;
-        Self { store, observer, executor, settings, held, unkept: Unkept::default(), board }
+        Self {
+            store,
+            observer,
+            executor,
+            settings,
+            held,
+            unkept: Unkept::default(),
+            board,
+            sightings: Sightings::default(),
+        }
     }
 
     async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
@@ -100,7 +112,7 @@ impl ResourceReconciler {
         let executed = self.executor.execute(&plan, fence).await;
         match executed.map_err(|source| PassError::Execute { key: key.clone(), source })? {
             Execution::Done { row_gone: true } => {
-                self.board.gone(&key);
+                self.gone(&key);
                 Ok(Round::Settled(Outcome::AwaitChange))
             }
             Execution::Done { row_gone: false } => {
@@ -139,10 +151,11 @@ impl ResourceReconciler {
     ) -> Result<Outcome, PassError> {
         let meta = seen.meta();
         let key = || meta.key.clone();
-        let assessed = seen
+        let mut assessed = seen
             .assess(&self.settings, plan, now)
             .map_err(|source| PassError::Encode { key: key(), source })?;
         self.board.set(&meta.key, assessed.ready, plan.blocked.iter().map(Blocked::reason));
+        assessed.stamp(fence.pass(), self.sightings.look(plan, seen.recorded_status(), now));
         let written = self.store.write_status(fence, meta.uid, assessed.generation, &assessed.json).await;
         if written.map_err(|source| PassError::Record { key: key(), source })? {
             self.tell(fence, seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
@@ -150,6 +163,11 @@ impl ResourceReconciler {
         let unpaused = seen.paused_until().map(|until| until.duration_since(now).unsigned_abs());
         let recheck = assessed.recheck.into_iter().chain(unpaused).min();
         Ok(recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
+    }
+
+    fn gone(&self, key: &ResourceKey) {
+        self.board.gone(key);
+        self.sightings.gone(key);
     }
 
     async fn tell(&self, fence: &Fence, seen: &Seen, events: Vec<events::NewEvent>) -> Result<(), PassError> {
@@ -167,15 +185,17 @@ impl ResourceReconciler {
 impl ResourceReconciler {
     /// Plans and acts until nothing is left to do now.
     async fn pass(&self, key: &ResourceKey, pass: &Pass, turn: &Turn) -> Result<Outcome, PassError> {
-        for _ in 0..ROUNDS_MAX {
+        let fence = turn.fence().in_pass(pass.id());
+        for round in 0..ROUNDS_MAX {
             if pass.is_stopping() || !turn.term().is_open() {
                 return Ok(Outcome::AwaitChange);
             }
             let Some(desired) = self.load(key).await? else {
-                self.board.gone(key);
+                self.gone(key);
                 return Ok(Outcome::AwaitChange);
             };
-            match self.round(turn.fence(), desired, pass).await {
+            let span = tracing::info_span!("round", round, generation = desired.generation().get());
+            match self.round(&fence, desired, pass).instrument(span).await {
                 Ok(Round::Settled(outcome)) => return Ok(outcome),
                 Ok(Round::Again) => {}
                 Err(error) => {

@@ -20,6 +20,7 @@ use crate::lead::{Held, Lead};
 use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
+use crate::tasks::Works;
 use crate::wake::Queue;
 
 /// How long everything may take to end.
@@ -94,6 +95,7 @@ pub async fn run(
     let options = ControllerOptions::default();
     let held = Arc::new(Held::default());
     let queue = Queue::new(QueueOptions::for_workers(options.workers), &environs, Arc::clone(&held));
+    let tasks = Arc::new(TaskDriver::new(environs.clone(), shutdown.clone()));
     let control = Arc::new(Control::new(
         store.clone(),
         Arc::clone(&swarm),
@@ -101,9 +103,8 @@ pub async fn run(
         Arc::clone(&settings),
         Arc::clone(&held),
         queue.clone(),
-        metrics.clone(),
+        Works { metrics: metrics.clone(), tasks: Arc::clone(&tasks) },
     ));
-    let tasks = Arc::new(TaskDriver::new(environs.clone(), shutdown.clone()));
     let connections = store.clone();
     Metrics::watch(&mut registry, move || connections.connections(), Arc::clone(&tasks));
     let reconciler = ResourceReconciler::new(

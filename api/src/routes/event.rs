@@ -43,5 +43,6 @@ fn view(key: &ResourceKey, event: Event) -> EventView {
         count: event.count,
         first_seen: event.first_at,
         last_seen: event.last_at,
+        reconcile_id: event.reconcile_id,
     }
 }

@@ -7,7 +7,7 @@ use prometheus_client::encoding::text::encode;
 use crate::answer::{Document, MetricsText, Prepared, Ready};
 use crate::call::Call;
 use crate::error::ApiError;
-use crate::wire::{ComponentHealth, Health, Readiness, VersionView};
+use crate::wire::{ComponentHealth, Health, Readiness, TasksView, VersionView};
 
 /// How long the database may take to answer a readiness check, which is asked every few seconds.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -39,6 +39,10 @@ pub(super) async fn metrics(call: Call) -> Result<MetricsText, ApiError> {
     let mut text = String::new();
     encode(&mut text, &call.app.registry).map_err(ApiError::internal)?;
     Ok(MetricsText(text))
+}
+
+pub(super) async fn tasks(call: Call) -> Result<Document<TasksView>, ApiError> {
+    Ok(Document(call.app.control.tasks()))
 }
 
 pub(super) async fn version(_: Call) -> Result<Document<VersionView>, ApiError> {

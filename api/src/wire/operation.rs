@@ -27,6 +27,9 @@ pub struct EventView {
     pub first_seen: Timestamp,
     /// When it last did.
     pub last_seen: Timestamp,
+    /// The pass that said so last, as the server's log and the journal of plans name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile_id: Option<String>,
 }
 
 /// Does an event need attention?

@@ -6,11 +6,14 @@ use anyhow::Result;
 use axum::body::Body;
 use http::Request;
 use skep_api::wire::{
-    EventList, LogLine, LogQuery, Readiness, ReleaseList, ReleaseVerdict, ResourceView, VersionView,
+    EventList, LogLine, LogQuery, PlanEnd, PlanList, Readiness, ReleaseList, ReleaseVerdict, ResourceView,
+    TasksView, VersionView,
 };
-use skep_planner::{NewRelease, Plan, ReleaseVersion, Verdict, VerdictChange};
+use skep_planner::{
+    Cost, NewRelease, ObjectKind, ObjectRef, Op, Plan, ReleaseVersion, Step, Verdict, VerdictChange,
+};
 use skep_schemas::{Kind, ResourceKey, Scope};
-use skep_store::Severity;
+use skep_store::{Severity, StepOutcome};
 
 use crate::support::{Server, manifest};
 
@@ -147,6 +150,49 @@ async fn releases_of_an_environment_are_told_with_how_they_went() -> Result<()> 
         ("example.com/shop:1", "sha256:a")
     );
     assert_eq!(server.get("/v1/orgs/acme/environments/none/releases").await?.code(), "SK0601");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_of_a_resource_are_told_with_their_pass_and_their_steps() -> Result<()> {
+    let server = with_environment().await?;
+    let path = format!("{LIVE}/plans");
+    assert_eq!(server.get(&path).await?.read::<PlanList>().items, []);
+    let resource = server.get(LIVE).await?.read();
+    let fence = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    let fence = fence.in_pass("00c0ffee");
+    let op = Op::RemoveNetwork { id: "n1".into() };
+    let step = Step::new(ObjectRef::new(ObjectKind::Network, "net"), op, "it is not wanted", Cost::Delete);
+    let plan = Plan { steps: vec![step], ..releasing(&resource, 1, None)? };
+    let record = server.store.begin_plan(&fence, &plan).await?.unwrap();
+    server.store.step_started(&fence, record.id, 0).await?;
+    server.store.step_finished(&fence, record.id, 0, &StepOutcome::Conflict).await?;
+
+    let told: PlanList = server.get(&path).await?.read();
+    let [plan] = told.items.as_slice() else { panic!("{told:?}") };
+    assert_eq!(
+        (plan.reconcile_id.as_deref(), plan.release, plan.outcome),
+        (Some("00c0ffee"), Some(1), PlanEnd::Stopped)
+    );
+    assert!(plan.duration_ms.is_some());
+    let step = &plan.steps[0];
+    let words = [&step.verb, &step.object_kind, &step.object, &step.why, &step.outcome].map(String::as_str);
+    assert_eq!(words, ["remove", "network", "net", "it is not wanted", "conflict"]);
+    assert_eq!((step.cost, step.cost_text.as_deref()), (Some(Cost::Delete), Some("delete")));
+    assert!(step.duration_ms.is_some());
+    assert_eq!(server.get("/v1/organizations/acme/plans").await?.read::<PlanList>().items, []);
+    assert_eq!(server.get(&format!("{path}?limit=0")).await?.code(), "SK0602");
+    assert_eq!(server.get("/v1/orgs/acme/environments/none/plans").await?.code(), "SK0601");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_does_is_told_to_administrators_only() -> Result<()> {
+    let server = Server::start().await?;
+    let told: TasksView = server.get("/debug/tasks").await?.read();
+    assert_eq!((told.leases[0].name.as_str(), told.leases[0].epoch), ("controller", 7));
+    let nobody = server.send(Request::get("/debug/tasks").body(Body::empty())?).await?;
+    assert_eq!(nobody.status, 401);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use skep_api::wire::{ComponentHealth, LogLine, LogQuery, LogStream, PreviewView};
+use skep_api::wire::{ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView};
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest};
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::ResourceKey;
@@ -70,6 +70,15 @@ impl ControlPlane for Control {
         let ready = !self.engine_is_down.load(Ordering::SeqCst);
         let detail = (!ready).then(|| "it does not answer".to_owned());
         vec![ComponentHealth { name: "engine".to_owned(), ready, detail }]
+    }
+
+    fn tasks(&self) -> TasksView {
+        let held = LeaseView {
+            name: "controller".to_owned(),
+            epoch: 7,
+            since: "2026-01-02T03:04:05Z".parse().unwrap(),
+        };
+        TasksView { leases: vec![held], ..TasksView::default() }
     }
 
     fn wake(&self, keys: &[ResourceKey]) {

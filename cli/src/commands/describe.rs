@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
-use skep_api::wire::{EventList, ReleaseList, ResourceView};
+use skep_api::wire::{EventList, PlanList, ReleaseList, ResourceView};
 use skep_schemas::Kind;
 
 use super::{Outcome, Session};
@@ -14,6 +14,9 @@ use crate::output::{print, stdout_style};
 
 /// How many of the newest events are shown.
 const EVENTS_SHOWN: usize = 20;
+
+/// How many of the newest plans are shown.
+const PLANS_SHOWN: usize = 5;
 
 /// `skep describe`
 #[derive(Debug, Args)]
@@ -29,6 +32,7 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     let view: ResourceView = session.client.get(&path).await?;
     let events: EventList = session.client.get(&format!("{path}/events")).await?;
     let newest = events.items.len().saturating_sub(EVENTS_SHOWN);
+    let plans: PlanList = session.client.get(&format!("{path}/plans?limit={PLANS_SHOWN}")).await?;
     let releases = match key.kind() {
         Kind::Environment => session.client.get::<ReleaseList>(&format!("{path}/releases")).await?.items,
         Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy => {
@@ -38,6 +42,7 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     let described = Described {
         view: &view,
         releases: &releases,
+        plans: &plans.items,
         events: events.items.get(newest..).unwrap_or_default(),
     };
     print(&described.render(Timestamp::now(), stdout_style())?)?;

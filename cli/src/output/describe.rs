@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use skep_api::wire::{EventView, ReleaseItem, ReleaseVerdict, ResourceView};
+use skep_api::wire::{EventView, PlanItem, ReleaseItem, ReleaseVerdict, ResourceView};
 use skep_schemas::diagnostic::Style;
 use skep_schemas::kind::EnvironmentDetail;
 use skep_schemas::{Condition, ConditionStatus, Owner};
 
 use super::events::{EventLayout, table};
-use super::phase::{Phase, Report};
+use super::phase::{Phase, Report, last_observed};
+use super::plans::plans;
 use super::resources::environment;
 use super::table::{Cell, render};
 use super::text::{Tone, age, harmless, paint};
@@ -25,6 +26,8 @@ pub(crate) struct Described<'r> {
     pub(crate) view: &'r ResourceView,
     /// Its releases, newest first.
     pub(crate) releases: &'r [ReleaseItem],
+    /// What was done for it lately, newest first.
+    pub(crate) plans: &'r [PlanItem],
     /// Its events, oldest first.
     pub(crate) events: &'r [EventView],
 }
@@ -47,6 +50,9 @@ impl Described<'_> {
         if !self.releases.is_empty() {
             section(&mut out, "Releases", &indented(&self.release_table(now, style)));
         }
+        if !self.plans.is_empty() {
+            section(&mut out, "Plans", &indented(&plans(self.plans, now, style)));
+        }
         let events = match self.events {
             [] => "none\n".to_owned(),
             events => table(events, &EventLayout { wide: false, now, style }),
@@ -65,6 +71,9 @@ impl Described<'_> {
         field("Status", &paint(&phase.short(), phase.word.tone(), style));
         if !phase.message.is_empty() {
             field("Because", &harmless(&phase.message));
+        }
+        if let Some(at) = last_observed(self.view) {
+            field("Last seen", &format!("{at} ({} ago)", age(at, now)));
         }
         if let Some(detail) = environment(self.view) {
             if let Some(release) = &detail.release {
@@ -195,8 +204,20 @@ mod tests {
              "createdAt": "2026-03-01T10:30:00Z"},
         ]))
         .unwrap();
-        let view = stalled(3);
-        let described = Described { view: &view, releases: &releases, events: &events };
+        let plans: Vec<PlanItem> = serde_json::from_value(json!([
+            {"id": 9, "reconcileId": "00c0ffee00c0ffee", "generation": 3, "release": 3, "createdAt": "2026-03-01T11:00:00Z",
+             "durationMs": 2310, "outcome": "stopped", "steps": [
+                {"verb": "update", "objectKind": "service", "object": "acme_shop_web", "why": "release v3",
+                 "costText": "rolling restart of 2 tasks", "outcome": "done", "startedAt": "2026-03-01T11:00:00Z", "durationMs": 87},
+                {"verb": "create", "objectKind": "service", "object": "acme_shop_worker", "why": "new process",
+                 "costText": "create", "outcome": "failed", "problem": "no\u{1b}[2J", "durationMs": 12},
+                {"verb": "remove", "objectKind": "secret", "object": "acme_db", "why": "unused", "outcome": "skipped"}]},
+            {"id": 8, "generation": 2, "createdAt": "2026-03-01T10:30:00Z", "outcome": "interrupted", "steps": []},
+        ]))
+        .unwrap();
+        let mut view = stalled(3);
+        view.status.as_mut().unwrap()["lastObserved"] = json!("2026-03-01T11:58:00Z");
+        let described = Described { view: &view, releases: &releases, plans: &plans, events: &events };
         insta::assert_snapshot!(described.render(NOW.parse().unwrap(), Style::Plain).unwrap());
     }
 }

@@ -12,6 +12,7 @@ use skep_schemas::diagnostic::Style;
 pub(crate) mod describe;
 pub(crate) mod events;
 pub(crate) mod phase;
+pub(crate) mod plans;
 pub(crate) mod resources;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -3,6 +3,7 @@
 //! The word comes from the conditions, and only from those that speak of the resource's current generation: a status that has
 //! not caught up is `Pending`, whatever it says.
 
+use jiff::Timestamp;
 use skep_api::wire::ResourceView;
 use skep_schemas::condition::{Condition, ConditionKind};
 use skep_schemas::kind::AnyStatus;
@@ -87,6 +88,11 @@ impl Report {
             (Some(_), Some(status)) => Self::Status(status),
         }
     }
+}
+
+/// As of when the report speaks, if not of now.
+pub(crate) fn last_observed(view: &ResourceView) -> Option<Timestamp> {
+    view.any_status()?.last_observed
 }
 
 /// The condition of a kind, if it speaks of this generation or a later one.

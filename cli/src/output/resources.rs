@@ -6,7 +6,7 @@ use skep_schemas::Kind;
 use skep_schemas::diagnostic::Style;
 use skep_schemas::kind::{EnvironmentDetail, Status};
 
-use super::phase::Phase;
+use super::phase::{Phase, last_observed};
 use super::table::{Cell, render};
 use super::text::age;
 
@@ -46,8 +46,9 @@ pub(crate) fn line(kind: Kind, view: &ResourceView, layout: &Layout) -> String {
 
 fn row(view: &ResourceView, layout: &Layout) -> Vec<Cell> {
     let phase = Phase::of(view);
-    let mut cells =
-        vec![Cell::from(view.metadata.name.as_str()), Cell::toned(&phase.short(), phase.word.tone())];
+    let seen = last_observed(view).map(|at| format!(" (last seen {} ago)", age(at, layout.now)));
+    let status = phase.short() + &seen.unwrap_or_default();
+    let mut cells = vec![Cell::from(view.metadata.name.as_str()), Cell::toned(&status, phase.word.tone())];
     if layout.with_org {
         cells.insert(0, view.metadata.org.as_ref().map_or("-", |org| org.as_str()).into());
     }
@@ -151,6 +152,15 @@ mod tests {
     #[test]
     fn environments_in_a_wide_table_of_all_organisations() {
         insta::assert_snapshot!(table(Kind::Environment, &[ready(2), stalled(3)], &layout(true, true)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_now_says_when_it_was_last_seen() {
+        let status = json!({"observedGeneration": 1, "lastObserved": "2026-03-01T11:58:00Z",
+            "conditions": [condition("Ready", "Unknown", "EngineUnavailable", "the engine does not answer", 1)]});
+        let view = resource(Kind::Secret, "db", 1, &json!({}), &status);
+        let table = table(Kind::Secret, &[view], &layout(false, false));
+        assert!(table.contains("EngineUnavailable (last seen 2m ago)"), "{table}");
     }
 
     #[test]

@@ -100,7 +100,7 @@ async fn everything() -> BTreeMap<String, Entry> {
 
     let op = Op::RemoveNetwork { id: NetworkId::from("n1") };
     let step = Step::new(ObjectRef::new(ObjectKind::Network, "net"), op, "", Cost::Delete);
-    metrics.convergence.ended(&step, &StepOutcome::Skipped, Duration::ZERO);
+    metrics.convergence.ended(&step, &StepOutcome::Conflict, Duration::ZERO);
     metrics.engine.called(Verb::Ping, None, Duration::ZERO);
     metrics.engine.heard(&Hint {
         kind: HintKind::Service,

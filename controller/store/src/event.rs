@@ -50,6 +50,8 @@ pub struct Event {
     pub first_at: Timestamp,
     /// When it happened last.
     pub last_at: Timestamp,
+    /// The pass that said so last.
+    pub reconcile_id: Option<String>,
 }
 
 impl Store {
@@ -79,14 +81,15 @@ impl Store {
         let mut tx = self.pool().begin().await?;
         fence.check(&mut tx).await?;
         sqlx::query!(
-            "INSERT INTO event (uid, severity, reason, message)
-             SELECT uid, $2, $3, $4 FROM resource WHERE uid = $1 FOR KEY SHARE
+            "INSERT INTO event (uid, severity, reason, message, reconcile_id)
+             SELECT uid, $2, $3, $4, $5 FROM resource WHERE uid = $1 FOR KEY SHARE
              ON CONFLICT (uid, severity, reason, md5(message))
-             DO UPDATE SET count = event.count + 1, last_at = now()",
+             DO UPDATE SET count = event.count + 1, last_at = now(), reconcile_id = excluded.reconcile_id",
             uid.uuid(),
             severity.as_str(),
             reason,
-            message
+            message,
+            fence.pass()
         )
         .execute(&mut *tx)
         .await?;
@@ -107,7 +110,7 @@ impl Store {
         let rows = sqlx::query_as!(
             EventRow,
             r#"SELECT r.org, r.kind, r.name, severity, reason, message, count,
-                      first_at AS "first_at: _", last_at AS "last_at: _"
+                      first_at AS "first_at: _", last_at AS "last_at: _", reconcile_id
                FROM event JOIN resource r USING (uid) WHERE uid = $1 ORDER BY last_at, id LIMIT $2"#,
             uid.uuid(),
             EVENTS_MAX
@@ -126,7 +129,7 @@ impl Store {
         let rows = sqlx::query_as!(
             EventRow,
             r#"SELECT r.org, r.kind, r.name, severity, reason, message, count,
-                      first_at AS "first_at: _", last_at AS "last_at: _"
+                      first_at AS "first_at: _", last_at AS "last_at: _", reconcile_id
                FROM event JOIN resource r USING (uid)
                WHERE r.org = $1 OR (r.org = '' AND r.kind = 'Organization' AND r.name = $1)
                ORDER BY last_at DESC, id DESC LIMIT $2"#,
@@ -151,6 +154,7 @@ struct EventRow {
     count: i64,
     first_at: Time,
     last_at: Time,
+    reconcile_id: Option<String>,
 }
 
 impl EventRow {
@@ -163,6 +167,7 @@ impl EventRow {
             count: self.count,
             first_at: self.first_at.0,
             last_at: self.last_at.0,
+            reconcile_id: self.reconcile_id,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) const RELEASED: &str = "skep_leases";
 pub struct Fence {
     name: String,
     epoch: i64,
+    /// The pass in whose name is written, as logs and traces call it.
+    pass: Option<String>,
 }
 
 impl Fence {
@@ -34,6 +36,17 @@ impl Fence {
     /// Rises with every change of hands.
     pub const fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// The same right, exercised by one pass: what is recorded under it carries the pass's id.
+    #[must_use]
+    pub fn in_pass(&self, id: impl std::fmt::Display) -> Self {
+        Self { pass: Some(id.to_string()), ..self.clone() }
+    }
+
+    /// The pass in whose name is written.
+    pub fn pass(&self) -> Option<&str> {
+        self.pass.as_deref()
     }
 
     /// Fails if the lease has moved on. Holds it in place until the transaction ends: a takeover waits for the write, or
@@ -83,7 +96,8 @@ pub(crate) async fn take<'c>(
                ON CONFLICT DO NOTHING
                RETURNING name, epoch
            )
-           SELECT name AS "name!", epoch AS "epoch!" FROM taken UNION ALL SELECT name, epoch FROM made ORDER BY 1"#,
+           SELECT name AS "name!", epoch AS "epoch!", NULL::text AS pass FROM taken
+           UNION ALL SELECT name, epoch, NULL FROM made ORDER BY 1"#,
         names,
         holder,
         ttl.as_secs_f64()

@@ -54,7 +54,10 @@ pub use error::{Operation, StoreError};
 pub use event::{Event, Severity};
 pub use finalize::Finalized;
 pub use intervention::Intervention;
-pub use journal::{PlanId, PlanRecord, StepOutcome, StepState, UnfinishedPlan, UnfinishedStep};
+pub use journal::{
+    PLANS_MAX, PlanHistory, PlanId, PlanOutcome, PlanRecord, StepHistory, StepOutcome, StepState,
+    UnfinishedPlan, UnfinishedStep,
+};
 pub use lease::Fence;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
 pub use member::{Beat, Member};

@@ -8,7 +8,8 @@ use crate::lease::Fence;
 use crate::store::Store;
 
 impl Store {
-    /// Reports a status. Was it written? Not when it is what is stored already, and not when the resource is gone.
+    /// Reports a status. Was it written? Not when it is what is stored already, and not when the resource is gone. Which pass says it
+    /// (`reconcileId`) is no difference: a status names the pass that last changed it.
     ///
     /// Times of transitions are the caller's: it keeps the stored ones where a condition says the same, or every report is new.
     pub async fn write_status(
@@ -38,7 +39,8 @@ impl Store {
              SELECT uid, $2, $3 FROM resource WHERE uid = $1 FOR KEY SHARE
              ON CONFLICT (uid) DO UPDATE
              SET observed_generation = excluded.observed_generation, status = excluded.status, updated_at = now()
-             WHERE (s.observed_generation, s.status) IS DISTINCT FROM (excluded.observed_generation, excluded.status)",
+             WHERE (s.observed_generation, s.status - 'reconcileId')
+                 IS DISTINCT FROM (excluded.observed_generation, excluded.status - 'reconcileId')",
             uid.uuid(),
             observed_generation.get(),
             status

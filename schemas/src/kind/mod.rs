@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -83,9 +84,35 @@ pub struct Status<D> {
     pub observed_revision: Revision,
     /// Ready always; Progressing, Stalled and Degraded while they hold.
     pub conditions: Vec<Condition>,
+    /// When everything that the status rests on could last be read. There only while something cannot be read now: what the status
+    /// says of that is as old as this. Absent as well when nothing was read since the controller started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_observed: Option<Timestamp>,
+    /// The pass that last changed the status, as the controller's log and the journal of plans name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile_id: Option<String>,
     /// The kind's own.
     #[serde(flatten)]
     pub detail: D,
+}
+
+impl<D> Status<D> {
+    /// What the planner says. When things were last seen, and by which pass, is the loop's to add.
+    pub const fn new(
+        observed_generation: Generation,
+        observed_revision: Revision,
+        conditions: Vec<Condition>,
+        detail: D,
+    ) -> Self {
+        Self {
+            observed_generation,
+            observed_revision,
+            conditions,
+            last_observed: None,
+            reconcile_id: None,
+            detail,
+        }
+    }
 }
 
 /// The part of a status that can be read without knowing the kind.

@@ -54,12 +54,7 @@ pub fn status(
     let seen_of_environment = environment.map(|environment| environment.meta.revision);
     let observed_revision = seen_of_environment.max(Some(domain.meta.revision)).unwrap_or_default();
     let detail = DomainDetail { url };
-    let status = Status {
-        observed_generation: domain.meta.generation,
-        observed_revision,
-        conditions: conditions.into_vec(),
-        detail,
-    };
+    let status = Status::new(domain.meta.generation, observed_revision, conditions.into_vec(), detail);
     Assessment { status, recheck }
 }
 

@@ -13,11 +13,6 @@ use super::conditions::Conditions;
 pub fn status<D: Default>(meta: &Meta, previous: &Value, now: Timestamp) -> Assessment<D> {
     let mut conditions = Conditions::new(previous, meta.generation, now);
     conditions.ready("recorded");
-    let status = Status {
-        observed_generation: meta.generation,
-        observed_revision: meta.revision,
-        conditions: conditions.into_vec(),
-        detail: D::default(),
-    };
+    let status = Status::new(meta.generation, meta.revision, conditions.into_vec(), D::default());
     Assessment { status, recheck: None }
 }

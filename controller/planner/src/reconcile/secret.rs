@@ -205,11 +205,6 @@ pub fn status(desired: &SecretDesired, plan: &Plan, now: Timestamp) -> Assessmen
         version: desired.current.as_ref().map(|facts| facts.version),
         object: desired.current.as_ref().map(|facts| facts.object.clone()),
     };
-    let status = Status {
-        observed_generation: meta.generation,
-        observed_revision: meta.revision,
-        conditions: conditions.into_vec(),
-        detail,
-    };
+    let status = Status::new(meta.generation, meta.revision, conditions.into_vec(), detail);
     Assessment { status, recheck }
 }

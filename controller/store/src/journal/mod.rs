@@ -7,6 +7,8 @@
 //! Which release was sent to a service is noted when its step starts, not when it is planned: a release that was never sent
 //! must not look like one that was rolled back. A step that certainly had no effect takes the note back.
 
+mod history;
+mod interrupted;
 mod unfinished;
 
 use skep_planner::Plan;
@@ -19,6 +21,7 @@ use crate::row::finalizer_word;
 use crate::store::Store;
 use crate::{inventory, release};
 
+pub use history::{PLANS_MAX, PlanHistory, PlanOutcome, StepHistory};
 pub use unfinished::{StepState, UnfinishedPlan, UnfinishedStep};
 
 /// Longest reason of a step's outcome; longer ones are cut.
@@ -68,8 +71,6 @@ pub enum StepOutcome {
         /// Why.
         why: String,
     },
-    /// It was not tried, because an earlier step did not succeed.
-    Skipped,
 }
 
 impl StepOutcome {
@@ -84,14 +85,13 @@ impl StepOutcome {
             Self::Conflict => StepState::Conflict,
             Self::Failed { .. } => StepState::Failed,
             Self::Unknown { .. } => StepState::Unknown,
-            Self::Skipped => StepState::Skipped,
         }
     }
 
     fn why(&self) -> Option<String> {
         match self {
             Self::Failed { why } | Self::Unknown { why } => Some(why.chars().take(WHY_MAX).collect()),
-            Self::Done { .. } | Self::Conflict | Self::Skipped => None,
+            Self::Done { .. } | Self::Conflict => None,
         }
     }
 
@@ -175,7 +175,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes how a step ended, and the id of what it made. The plan is finished with its last step.
+    /// Notes how a step ended, and the id of what it made. The plan is finished with its last step, or with the first that does not
+    /// succeed: those after it are not tried.
     pub async fn step_finished(
         &self,
         fence: &Fence,
@@ -238,10 +239,20 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
+        let done = matches!(outcome, StepOutcome::Done { .. });
+        if !done {
+            sqlx::query!(
+                "UPDATE plan_step SET state = 'skipped' WHERE plan = $1 AND state = 'planned'",
+                plan.0
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
         sqlx::query!(
-            "UPDATE plan SET finished_at = now() WHERE id = $1
+            "UPDATE plan SET finished_at = now(), outcome = $2 WHERE id = $1
              AND NOT EXISTS (SELECT FROM plan_step WHERE plan = $1 AND state IN ('planned', 'started'))",
-            plan.0
+            plan.0,
+            if done { "done" } else { "stopped" }
         )
         .execute(&mut *tx)
         .await?;
@@ -282,21 +293,18 @@ async fn hold(tx: &mut PgConnection, plan: &Plan) -> Result<(), Fault> {
 
 async fn journal(tx: &mut PgConnection, fence: &Fence, plan: &Plan) -> Result<PlanRecord, Fault> {
     // One reconcile per key: whatever was under way before has ended, with or without telling.
-    sqlx::query!(
-        "UPDATE plan SET finished_at = now() WHERE uid = $1 AND finished_at IS NULL",
-        plan.uid.uuid()
-    )
-    .execute(&mut *tx)
-    .await?;
+    interrupted::close_those_of(tx, plan.uid).await?;
     let release = plan.release.as_ref().map(|release| release::column(release.version)).transpose()?;
     let id = sqlx::query_scalar!(
-        "INSERT INTO plan (uid, key, generation, release, lease, epoch) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        "INSERT INTO plan (uid, key, generation, release, lease, epoch, reconcile_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         plan.uid.uuid(),
         plan.key.to_string(),
         plan.generation.get(),
         release,
         fence.name(),
-        fence.epoch()
+        fence.epoch(),
+        fence.pass()
     )
     .fetch_one(&mut *tx)
     .await?;

@@ -53,7 +53,7 @@ macro_rules! states {
                 match self { $(Self::$name => $word,)* }
             }
 
-            fn from_word(word: &str) -> Option<Self> {
+            pub(super) fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$name),)* _ => None }
             }
         }

@@ -127,9 +127,7 @@ async fn the_journal_tells_what_was_under_way() {
     assert_eq!(bed.store.journal_unfinished().await.unwrap()[0].id, second);
     bed.store.step_started(&fence, second, 0).await.unwrap();
     bed.store.step_finished(&fence, second, 0, &StepOutcome::Failed { why: "no".to_owned() }).await.unwrap();
-    for index in [1, 2] {
-        bed.store.step_finished(&fence, second, index, &StepOutcome::Skipped).await.unwrap();
-    }
+    // Those after it are not tried.
     assert!(bed.store.journal_unfinished().await.unwrap().is_empty());
 }
 

@@ -119,7 +119,7 @@ async fn a_sweep_keeps_what_is_needed_to_go_back() {
     }
     let plan =
         bed.store.begin_plan(&fence, &plan_of(env, vec![create_network("net")])).await.unwrap().unwrap();
-    bed.store.step_finished(&fence, plan.id, 0, &StepOutcome::Skipped).await.unwrap();
+    bed.store.step_finished(&fence, plan.id, 0, &StepOutcome::Conflict).await.unwrap();
     // Values that have just been replaced may still be released.
     bed.sql("UPDATE secret_version SET created_at = now() - interval '2 hours'");
     let keep = Retention { releases: 1, plans: Duration::ZERO, audit: Duration::ZERO, ..Retention::USUAL };

@@ -51,12 +51,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
             .map(|engine| engine.not_enforced())
             .unwrap_or_default(),
     };
-    let status = Status {
-        observed_generation: meta.generation,
-        observed_revision: input.desired.revision(),
-        conditions: conditions.into_vec(),
-        detail,
-    };
+    let status = Status::new(meta.generation, input.desired.revision(), conditions.into_vec(), detail);
     Assessment { status, recheck }
 }
 

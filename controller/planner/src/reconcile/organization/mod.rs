@@ -177,12 +177,7 @@ pub fn status(
             })
             .collect(),
     };
-    let status = Status {
-        observed_generation: meta.generation,
-        observed_revision: meta.revision,
-        conditions: conditions.into_vec(),
-        detail,
-    };
+    let status = Status::new(meta.generation, meta.revision, conditions.into_vec(), detail);
     Assessment { status, recheck }
 }
 
