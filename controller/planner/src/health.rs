@@ -1,6 +1,7 @@
 //! How a service is doing, from the engine's own words: which tasks run, whether a roll-out is over and how it went, and why the
 //! last task failed, said so that a person can act on it.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -72,9 +73,9 @@ pub fn service_health(
     expected: Expectations<'_>,
 ) -> ServiceHealth {
     let newest = &service.spec.task_template;
-    let template = comparable(newest);
+    let template = LazyCell::new(|| comparable(newest));
     // Swarm copies the template into each task, so most are equal as they are.
-    let is_current = |task: &Task| task.spec == *newest || comparable(&task.spec) == template;
+    let is_current = |task: &Task| task.spec == *newest || comparable(&task.spec) == *template;
     let running: Vec<&Task> = tasks.iter().filter(|task| is_running(task)).collect();
     let is_updated = |task: &&&Task| is_current(task) && !is_misplaced(task, expected);
     let updated: Vec<&&Task> = running.iter().filter(is_updated).collect();

@@ -15,7 +15,7 @@ fields! {
     Nobody 31 "/Driver/Name": Text, Empty, Refused, r#""vault""#; "convert/service.go driverToGRPC"
     Nobody 31 "/Driver/Options": Map, Empty, Refused, r#"{"path": "a"}"#; "convert/service.go driverToGRPC"
     Nobody 31 "/Driver/Options/*": Text, Open, Refused, r#""b""#; "convert/service.go driverToGRPC"
-    Nobody 37 "/Templating": Object, Empty, AsSent, r#"{"Name": "golang"}"#; "convert/secret.go; cannot be changed in place"
+    Nobody 37 "/Templating": Object, Empty, AsSent, r#"{"Name": "golang"}"#; "convert/secret.go; tried: an update takes another one and forgets it"
     Nobody 37 "/Templating/Name": Text, Empty, AsSent, r#""golang""#; "convert/secret.go"
     Nobody 37 "/Templating/Options": Map, Empty, AsSent, r#"{"a": "b"}"#; "convert/secret.go"
     Nobody 37 "/Templating/Options/*": Text, Open, AsSent, r#""c""#; "convert/secret.go"

@@ -1,7 +1,13 @@
 //! The Docker API as a person uses it: JSON in, JSON out, nothing typed and nothing dropped on the way.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use skep_testbed::{Engine, EngineOptions, EngineVersion, http};
+use skep_testbed::wait::ready;
+use skep_testbed::{Engine, EngineOptions, EngineVersion, http, wait_until};
+
+/// How long the manager may take to allocate a network.
+const ALLOCATION: Duration = Duration::from_secs(10);
 
 /// How often an update is sent again because the manager wrote to the service in between.
 const CONFLICTS_MAX: usize = 50;
@@ -47,16 +53,16 @@ impl Docker {
         Ok(id.and_then(Value::as_str).expect("an id").to_owned())
     }
 
-    /// Writes a service as it is now.
-    pub(crate) fn update_service(&self, id: &str, spec: &Value) -> Result<(), String> {
+    /// Writes an object as it is now.
+    pub(crate) fn update(&self, kind: &str, id: &str, spec: &Value) -> Result<(), String> {
         for _ in 0..CONFLICTS_MAX {
-            let version = &self.get(&format!("/services/{id}"))["Version"]["Index"];
-            match self.send("POST", &format!("/services/{id}/update?version={version}"), &spec.to_string()) {
+            let version = &self.get(&format!("/{kind}/{id}"))["Version"]["Index"];
+            match self.send("POST", &format!("/{kind}/{id}/update?version={version}"), &spec.to_string()) {
                 Err(message) if message.contains("update out of sequence") => {}
                 answer => return answer.map(drop),
             }
         }
-        panic!("the manager writes to service {id} all the time");
+        panic!("the manager writes to {id} of {kind} all the time");
     }
 
     /// What is there.
@@ -64,6 +70,21 @@ impl Docker {
         let answer = http::get_unix(&self.engine.socket(), path).expect("an answer");
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
+    }
+
+    /// A network once the manager has allocated it, or after a while as it is then: one that asks for what the manager cannot give
+    /// never is, and nobody is told.
+    pub(crate) fn network(&self, id: &str) -> Value {
+        let mut network = Value::Null;
+        let allocated = wait_until("a network to be allocated", ALLOCATION, || {
+            network = self.get(&format!("/networks/{id}"));
+            let is_allocated = network["Driver"].as_str().is_some_and(|driver| !driver.is_empty());
+            ready(is_allocated, "it has no driver")
+        });
+        if let Err(error) = allocated {
+            eprintln!("{error:#}");
+        }
+        network
     }
 
     pub(crate) fn remove(&self, kind: &str, id: &str) {

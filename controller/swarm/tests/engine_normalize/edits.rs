@@ -36,7 +36,7 @@ pub(crate) fn a_rendered_service_reads_back_without_a_difference(version: Engine
         assert_eq!(difference(&docker, &id, &desired), [], "seed {seed} created");
         // Written once more, with all that the engine would have it be.
         let full = docker.get(&format!("/services/{id}?insertDefaults=true"))["Spec"].take();
-        docker.update_service(&id, &full).expect("updated");
+        docker.update("services", &id, &full).expect("updated");
         assert_eq!(difference(&docker, &id, &desired), [], "seed {seed} with every default spelled out");
         docker.remove("services", &id);
     }
@@ -92,7 +92,7 @@ pub(crate) fn an_edit_of_any_field_by_hand_is_that_difference(version: EngineVer
         assert!(set_at(&mut by_hand, &place, value.clone()), "{place}");
         let id = docker.create("services", &desired).unwrap_or_else(|error| panic!("{place}: {error}"));
         let before = difference(&docker, &id, &desired);
-        docker.update_service(&id, &by_hand).unwrap_or_else(|error| panic!("{place} {value:?}: {error}"));
+        docker.update("services", &id, &by_hand).unwrap_or_else(|error| panic!("{place} {value:?}: {error}"));
         let found = difference(&docker, &id, &desired);
         let pointers: Vec<&str> = found.iter().map(|change| change.pointer.as_str()).collect();
         let is_seen = field.kept == Kept::AsSent && field.since <= docker.api && field.owner != Owner::Swarm;

@@ -10,6 +10,7 @@
 mod cases;
 mod docker;
 mod edits;
+mod objects;
 mod record;
 mod rendered;
 
@@ -38,4 +39,8 @@ on_each_engine!(
         as a_rendered_service_reads_back_without_a_difference,
     crate::edits::an_edit_of_any_field_by_hand_is_that_difference
         as an_edit_of_any_field_by_hand_is_that_difference,
+    crate::objects::a_rendered_secret_and_its_edit_by_hand_are_told_apart
+        as a_rendered_secret_and_its_edit_by_hand_are_told_apart,
+    crate::objects::a_rendered_network_and_another_of_its_name_are_told_apart
+        as a_rendered_network_and_another_of_its_name_are_told_apart,
 );

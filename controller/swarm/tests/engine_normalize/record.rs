@@ -2,19 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use skep_planner::normalize::{CONTAINER, Field, NETWORK, SECRET, SERVICE};
 use skep_testbed::EngineVersion;
-use skep_testbed::wait::ready;
 
 use crate::cases::{Case, cases};
 use crate::docker::{self, Docker};
-
-/// How long the manager may take to allocate a network. It never does with one that asks for what it cannot give, and says so to
-/// nobody; that is a result too.
-const ALLOCATION: Duration = Duration::from_secs(4);
 
 /// Set to write the recordings instead of comparing with them.
 const BLESS: &str = "SKEP_BLESS";
@@ -77,15 +71,9 @@ fn networks(docker: &Docker) -> Vec<Value> {
     records
 }
 
-/// A network once the manager has allocated it, without what is another one each time.
+/// A network without what is another one each time.
 fn allocated(docker: &Docker, id: &str) -> Value {
-    let mut network = Value::Null;
-    skep_testbed::wait_until("a network to be allocated", ALLOCATION, || {
-        network = docker.get(&format!("/networks/{id}"));
-        let is_allocated = network["Driver"].as_str().is_some_and(|driver| !driver.is_empty());
-        ready(is_allocated, "it has no driver")
-    })
-    .unwrap_or_else(|error| eprintln!("{error:#}: {network}"));
+    let mut network = docker.network(id);
     let members = network.as_object_mut().expect("an object");
     for unstable in ["Id", "Created", "Peers"] {
         if members.contains_key(unstable) {
