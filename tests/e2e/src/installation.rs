@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::binary;
 use crate::cli::Cli;
+use crate::deaf::Deaf;
 
 /// A key for sealing secrets, good for tests only.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -28,12 +29,16 @@ pub struct Options {
     pub tls: bool,
     /// How often the server looks at everything; its own default when absent.
     pub resync: Option<Duration>,
+    /// No event of the engine reaches the server.
+    pub deaf: bool,
+    /// The engine's address, where the server is to use another than its own.
+    pub docker_host: Option<String>,
 }
 
 impl Options {
     /// The engine's socket and the server's defaults.
     pub fn new(version: EngineVersion) -> Self {
-        Self { version, tls: false, resync: None }
+        Self { version, tls: false, resync: None, deaf: false, docker_host: None }
     }
 }
 
@@ -62,7 +67,7 @@ impl Installation {
     }
 
     /// The same, set up in a special way.
-    pub fn start_with(options: Options) -> Result<Self> {
+    pub fn start_with(mut options: Options) -> Result<Self> {
         let engine =
             Engine::start(options.version, EngineOptions { tls: options.tls, ..EngineOptions::default() })?;
         engine.publish(&Recipe::busybox()?, "anchor:1")?;
@@ -71,6 +76,9 @@ impl Installation {
         let postgres = Postgres::shared()?;
         let database = postgres.create_database("e2e")?;
         let home = tempfile::tempdir()?;
+        if options.deaf {
+            options.docker_host = Some(Deaf::start(home.path(), engine.socket())?.docker_host());
+        }
         let mut skep = serve(&engine, &database, &options)?;
         let (server, token) = announced(&mut skep)?;
         let token = token.context("an empty database gets a bootstrap token")?;
@@ -163,7 +171,8 @@ fn serve(engine: &Engine, database: &str, options: &Options) -> Result<Process> 
             command.env("DOCKER_HOST", host).env("DOCKER_CERT_PATH", &credentials.dir);
         }
         None => {
-            command.env("DOCKER_HOST", engine.docker_host());
+            let host = options.docker_host.clone().unwrap_or_else(|| engine.docker_host());
+            command.env("DOCKER_HOST", host);
         }
     }
     if let Some(resync) = options.resync {

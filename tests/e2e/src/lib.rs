@@ -6,9 +6,11 @@
 
 pub mod binary;
 pub mod cli;
+pub mod deaf;
 pub mod engine_view;
 pub mod installation;
 pub mod manifests;
+pub mod meddler;
 
 pub use cli::{Answer, Cli};
 pub use installation::{Installation, Options};

@@ -19,6 +19,8 @@ pub struct Web {
     pub labels: BTreeMap<String, String>,
     /// Hosts, each with a domain of its own.
     pub hosts: Vec<String>,
+    /// Secrets that its processes read, by name.
+    pub secrets: Vec<String>,
     /// How long a roll-out may take.
     pub deadline: String,
 }
@@ -33,6 +35,7 @@ impl Web {
             env: BTreeMap::new(),
             labels: BTreeMap::new(),
             hosts: vec![format!("{org}.localhost")],
+            secrets: Vec::new(),
             deadline: "2m".to_owned(),
         }
     }
@@ -51,7 +54,10 @@ impl Web {
 
     /// All of it as one text.
     pub fn manifests(&self) -> String {
-        let mut all = vec![organization(&self.org), self.app(), self.environment()];
+        let mut all = vec![organization(&self.org), self.app()];
+        let value = json!({ "value": "a value of no importance" });
+        all.extend(self.secrets.iter().map(|name| resource(&self.org, "Secret", name, value.clone())));
+        all.push(self.environment());
         all.extend(self.hosts.iter().map(|host| self.domain(host)));
         documents(&all)
     }
@@ -69,6 +75,7 @@ impl Web {
         let spec = json!({
             "app": "shop",
             "env": self.env,
+            "secrets": self.secrets.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
             "processes": { "web": { "instances": self.instances } },
             "rollout": { "deadline": self.deadline, "parallelism": 1 },
             "restart": { "delay": "1s" },
