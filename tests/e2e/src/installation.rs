@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::binary;
 use crate::cli::Cli;
 use crate::deaf::Deaf;
+use crate::server::Server;
 
 /// A key for sealing secrets, good for tests only.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -100,6 +101,14 @@ impl Installation {
         let (server, _) = announced(&mut self.skep)?;
         self.cli = Cli::new(binary::skep()?, server, self.token.clone(), self.home.path());
         Ok(())
+    }
+
+    /// Starts a further server, which reaches the database under this URL.
+    pub fn another(&self, database: &str) -> Result<Server> {
+        let mut process = serve(&self.engine, database, &self.options)?;
+        let (server, _) = announced(&mut process)?;
+        let cli = Cli::new(binary::skep()?, server, self.token.clone(), self.home.path());
+        Server::new(process, cli)
     }
 
     /// What the server wrote, in this life and in former ones.

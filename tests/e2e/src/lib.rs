@@ -11,6 +11,8 @@ pub mod engine_view;
 pub mod installation;
 pub mod manifests;
 pub mod meddler;
+pub mod server;
 
 pub use cli::{Answer, Cli};
 pub use installation::{Installation, Options};
+pub use server::Server;
