@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_planner::reconcile::environment::{
-    self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
+    self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, ImageFailure,
 };
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
@@ -106,6 +106,17 @@ impl Seen {
     /// When a pause of it ends by itself.
     pub(crate) fn paused_until(&self) -> Option<Timestamp> {
         self.stance().and_then(|stance| stance.pause.as_ref()).and_then(|(_, pause)| pause.until)
+    }
+
+    /// Why the image could not be looked up, if nobody answered. Others' machines are asked again with growing pauses.
+    pub(crate) fn image_unanswered(&self) -> Option<&str> {
+        match self {
+            Self::Environment(_, observed) => match &observed.image {
+                Some(Err(ImageFailure::NoAnswer { why })) => Some(why),
+                Some(Ok(_) | Err(ImageFailure::Refused { .. })) | None => None,
+            },
+            Self::Organization(..) | Self::Secret(..) | Self::Domain(..) | Self::Passive(_) => None,
+        }
     }
 
     /// The status that is recorded now.

@@ -54,6 +54,14 @@ pub(crate) enum PassError {
         /// Why, in words.
         why: String,
     },
+    /// What the image of an environment stands for could not be found out. That may pass, but nobody says when.
+    #[error("the image of {key} could not be looked up: {why}")]
+    ImageUnanswered {
+        /// The resource.
+        key: ResourceKey,
+        /// Why not, in words.
+        why: String,
+    },
     /// The world would not hold still.
     #[error("the Swarm changed under each of {rounds} plans for {key}")]
     Unsettled {
@@ -72,7 +80,9 @@ impl Classify for PassError {
                 ExecuteError::Record { source, .. } | ExecuteError::Value { source, .. } => of_store(source),
             },
             Self::Encode { .. } => Disposition::Terminal,
-            Self::StepFailed { .. } | Self::Unsettled { .. } => Disposition::Retry,
+            Self::StepFailed { .. } | Self::ImageUnanswered { .. } | Self::Unsettled { .. } => {
+                Disposition::Retry
+            }
         }
     }
 }

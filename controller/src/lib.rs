@@ -17,6 +17,7 @@ mod events;
 mod housekeeping;
 mod lead;
 mod logs;
+mod lookup;
 pub mod metrics;
 mod observe;
 mod preview;

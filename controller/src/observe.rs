@@ -22,11 +22,12 @@ use skep_planner::swarm::{
 };
 use skep_planner::{Observed, ResolvedImage, Settings};
 use skep_schemas::ImageRef;
-use skep_swarm::{By, ImageIdentity, LabelFilter, SwarmApi, SwarmError, TaskFilter};
+use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError, TaskFilter};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::chain;
+use crate::lookup::Lookups;
 
 /// How long what the engine is stays believed.
 const ENGINE_FACTS_FOR: Duration = Duration::from_secs(60);
@@ -36,6 +37,7 @@ const FAILED_TASKS_MAX: usize = 4;
 /// Looks at the Swarm.
 pub(crate) struct Observer {
     swarm: Arc<dyn SwarmApi>,
+    lookups: Lookups,
     engine: Mutex<Option<(Instant, EngineFacts)>>,
 }
 
@@ -49,8 +51,8 @@ struct EngineFacts {
 
 impl Observer {
     /// An observer of this Swarm.
-    pub(crate) fn new(swarm: Arc<dyn SwarmApi>) -> Self {
-        Self { swarm, engine: Mutex::new(None) }
+    pub(crate) fn new(swarm: Arc<dyn SwarmApi>, lookups: Lookups) -> Self {
+        Self { swarm, lookups, engine: Mutex::new(None) }
     }
 
     /// Everything that planning an environment needs to see.
@@ -67,7 +69,7 @@ impl Observer {
             self.secrets(desired),
             self.services(&names),
             self.swarm.list_nodes(),
-            self.image(environment::image_to_resolve(settings, desired)),
+            self.image(desired, environment::image_to_resolve(settings, desired)),
         );
         let ids: Vec<ServiceId> = services
             .values()
@@ -232,13 +234,13 @@ impl Observer {
             .collect()
     }
 
-    async fn image(&self, wanted: Option<ImageRef>) -> Option<Result<ResolvedImage, ImageFailure>> {
+    async fn image(
+        &self,
+        desired: &EnvironmentDesired,
+        wanted: Option<ImageRef>,
+    ) -> Option<Result<ResolvedImage, ImageFailure>> {
         let reference = wanted?;
-        let resolved = self.swarm.resolve_image(&reference.to_string(), None).await;
-        Some(match resolved {
-            Ok(resolved) => identity(&resolved.identity).map_err(|why| ImageFailure::Refused { why }),
-            Err(error) => Err(image_failure(&error)),
-        })
+        Some(self.lookups.look_up(&desired.org, &desired.environment.meta.key, &reference).await)
     }
 
     async fn edge(&self, services: &[Service], network: Option<&Network>) -> Observed<Edge> {
@@ -278,26 +280,6 @@ fn edge_task(container: &ContainerSummary, network: Option<&NetworkId>) -> EdgeT
         container.network_settings.networks.values().find(|attached| Some(&attached.network_id) == network);
     let address = attached.and_then(|attached| attached.ip_address.parse::<Ipv4Addr>().ok());
     EdgeTask { container: container.id.clone(), address }
-}
-
-fn image_failure(error: &SwarmError) -> ImageFailure {
-    let why = chain(error);
-    match error {
-        SwarmError::Unavailable { .. } | SwarmError::Timeout { .. } | SwarmError::NoManager { .. } => {
-            ImageFailure::NoAnswer { why }
-        }
-        _ => ImageFailure::Refused { why },
-    }
-}
-
-fn identity(identity: &ImageIdentity) -> Result<ResolvedImage, String> {
-    let parse = |digest: &str| digest.parse().map_err(|error| format!("the engine says {digest}: {error}"));
-    match identity {
-        ImageIdentity::Registry { digest } | ImageIdentity::EngineDigest { digest } => {
-            Ok(ResolvedImage::Registry { digest: parse(digest)? })
-        }
-        ImageIdentity::EngineOnly { image_id } => Ok(ResolvedImage::Engine { id: parse(image_id)? }),
-    }
 }
 
 fn observed<T>(answer: Result<Option<T>, SwarmError>) -> Observed<T> {

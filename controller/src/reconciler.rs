@@ -160,6 +160,9 @@ impl ResourceReconciler {
         if written.map_err(|source| PassError::Record { key: key(), source })? {
             self.tell(fence, seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
         }
+        if let Some(why) = seen.image_unanswered() {
+            return Err(PassError::ImageUnanswered { key: key(), why: why.to_owned() });
+        }
         let unpaused = seen.paused_until().map(|until| until.duration_since(now).unsigned_abs());
         let recheck = assessed.recheck.into_iter().chain(unpaused).min();
         Ok(recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))

@@ -8,7 +8,10 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use skep_api::Api;
-use skep_runtime::{ControllerOptions, Entropy, Environs, QueueOptions, Shutdown, SystemClock, TaskDriver};
+use skep_runtime::{
+    ControllerOptions, Entropy, Environs, Priority, QueueOptions, Shutdown, SystemClock, TaskDriver,
+};
+use skep_schemas::ResourceKey;
 use skep_store::{Store, StoreError, StoreOptions};
 use skep_swarm::{ClientOptions, EngineClient, SwarmApi, SwarmError};
 use tokio::net::TcpListener;
@@ -17,6 +20,7 @@ use crate::config::{ConfigError, ServeConfig};
 use crate::control_plane::Control;
 use crate::housekeeping;
 use crate::lead::{Held, Lead};
+use crate::lookup::Lookups;
 use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
@@ -90,12 +94,14 @@ pub async fn run(
     let metrics = Metrics::register(&mut registry);
     let (engine, own_writes) = (metrics.engine.clone(), metrics.own_writes.clone());
     let swarm: Arc<dyn SwarmApi> = Arc::new(Measured::new(Arc::new(client), engine, own_writes));
-    let observer = Arc::new(Observer::new(Arc::clone(&swarm)));
     let environs = Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() };
     let options = ControllerOptions::default();
     let held = Arc::new(Held::default());
     let queue = Queue::new(QueueOptions::for_workers(options.workers), &environs, Arc::clone(&held));
     let tasks = Arc::new(TaskDriver::new(environs.clone(), shutdown.clone()));
+    let waking = queue.clone();
+    let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
+    let observer = Arc::new(Observer::new(Arc::clone(&swarm), Lookups::new(Arc::clone(&swarm), wake)));
     let control = Arc::new(Control::new(
         store.clone(),
         Arc::clone(&swarm),

@@ -3,6 +3,7 @@
 //! A wake-up carries a key and no meaning (invariant I7). All of these are hints: the store's are complete and ordered, the
 //! engine's are known to get lost, and both only decide how soon a resource is looked at, not what is done.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,9 +34,14 @@ impl Queue {
 
     /// Wakes a key, if it is of a shard that is held.
     pub(crate) fn wake(&self, key: ResourceKey, priority: Priority) {
-        if self.held.has(&key) {
+        if self.takes(&key) {
             self.work.wake(key, priority, Duration::ZERO);
         }
+    }
+
+    /// Is it of a shard that is held?
+    fn takes(&self, key: &ResourceKey) -> bool {
+        self.held.has(key)
     }
 
     /// The queue as workers see it.
@@ -79,11 +85,9 @@ pub(crate) async fn follow_store(store: Store, queue: Queue, metrics: Metrics, s
         metrics.watch.stats(watcher.stats());
         match event {
             WatchEvent::Changes(page) => {
-                for change in &page.changes {
-                    if let Err(error) = wake_change(&store, &queue, change).await {
-                        // The resync wakes them too.
-                        tracing::warn!(error = chain(&error), "cannot find who depends on a change");
-                    }
+                if let Err(error) = wake_changes(&store, &queue, &page.changes).await {
+                    // The resync wakes them too.
+                    tracing::warn!(error = chain(&error), "cannot find who depends on changes");
                 }
                 metrics.watch.page(&page);
             }
@@ -96,7 +100,28 @@ pub(crate) async fn follow_store(store: Store, queue: Queue, metrics: Metrics, s
     }
 }
 
-async fn wake_change(store: &Store, queue: &Queue, change: &Change) -> Result<(), StoreError> {
+/// Wakes what changed and then, found by one query, those that depend on it: a thousand changes of one organisation must not make
+/// the next change of another wait for a thousand answers.
+async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change]) -> Result<(), StoreError> {
+    for change in changes {
+        wake_change(queue, change);
+    }
+    let changed: BTreeSet<&ResourceKey> = changes.iter().map(|change| &change.key).collect();
+    let changed: Vec<ResourceKey> = changed.into_iter().cloned().collect();
+    wake_each(queue, &store.referring(&changed).await?);
+    let policies = changes.iter().filter(|change| {
+        change.op != ChangeOp::Status
+            && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy)
+            && queue.takes(&change.key)
+    });
+    let orgs: BTreeSet<OrgName> = policies.filter_map(|change| fairness_group(&change.key)).collect();
+    for org in &orgs {
+        wake_org(store, queue, org).await?;
+    }
+    Ok(())
+}
+
+fn wake_change(queue: &Queue, change: &Change) {
     match change.op {
         // Our own writes; those who depend on this resource may go on now.
         ChangeOp::Status => {}
@@ -111,16 +136,6 @@ async fn wake_change(store: &Store, queue: &Queue, change: &Change) -> Result<()
             wake_each(queue, &change.refs);
         }
     }
-    if change.op != ChangeOp::Status
-        && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy)
-        && let Some(org) = fairness_group(&change.key)
-    {
-        wake_org(store, queue, &org).await?;
-    }
-    for dependent in store.snapshot().await?.referrers(&change.key).await? {
-        queue.wake(dependent.meta.key, Priority::Change);
-    }
-    Ok(())
 }
 
 /// Wakes everything of an organisation that has objects: its policy or a pause of it concerns them all.

@@ -33,13 +33,13 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         let ours = self.master_key().id();
-        let instance = sqlx::query!(
-            r#"UPDATE instance SET master_key_id = coalesce(master_key_id, $1)
-               RETURNING id, master_key_id AS "master_key_id!""#,
-            ours
-        )
-        .fetch_one(&mut *tx)
-        .await?;
+        // Written once: a start changes nothing.
+        sqlx::query!("UPDATE instance SET master_key_id = $1 WHERE master_key_id IS NULL", ours)
+            .execute(&mut *tx)
+            .await?;
+        let instance = sqlx::query!(r#"SELECT id, master_key_id AS "master_key_id!" FROM instance"#)
+            .fetch_one(&mut *tx)
+            .await?;
         if instance.master_key_id != ours {
             return Err(StoreError::WrongMasterKey { instance: InstanceId::new(instance.id) }.into());
         }

@@ -26,6 +26,9 @@ const REFERRERS_MAX: usize = 5000;
 /// The largest page of keys.
 const KEYS_MAX: u32 = 5000;
 
+/// The most keys that are woken after one page of changes, as many as a queue takes; a resync finds the others.
+const REFERRING_MAX: u32 = 100_000;
+
 /// One moment of the store.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -57,6 +60,18 @@ impl Store {
     /// Opens a view of this moment.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.open_snapshot().await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// The keys of all resources whose spec refers to one of these, at most a hundred thousand: whom to wake after changes.
+    pub async fn referring(&self, to: &[ResourceKey]) -> Result<Vec<ResourceKey>, StoreError> {
+        let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            "SELECT org, kind, name FROM resource WHERE refs && $1 LIMIT $2",
+            &to,
+            i64::from(REFERRING_MAX)
+        );
+        let rows = rows.fetch_all(self.pool()).await.map_err(read)?;
+        rows.iter().map(|row| key_of_columns(&row.org, &row.kind, &row.name)).collect()
     }
 
     async fn open_snapshot(&self) -> Result<Snapshot, Fault> {

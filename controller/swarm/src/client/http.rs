@@ -35,6 +35,7 @@ const VERSION_ATTEMPTS: usize = 2;
 pub(super) struct Http {
     pool: Pool,
     turns: Semaphore,
+    lookup_turns: Semaphore,
     /// What was negotiated; empty before the first call and after the engine was out of reach.
     version: Mutex<Option<ApiVersion>>,
     options: ClientOptions,
@@ -77,7 +78,8 @@ impl Http {
     pub(super) fn new(connector: Connector, options: ClientOptions) -> Arc<Self> {
         let pool = Pool::new(connector, options.idle_connections, options.idle_connection_timeout);
         let turns = Semaphore::new(options.concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
-        Arc::new(Self { pool, turns, version: Mutex::new(None), options })
+        let lookup_turns = Semaphore::new(options.concurrent_lookups.clamp(1, Semaphore::MAX_PERMITS));
+        Arc::new(Self { pool, turns, lookup_turns, version: Mutex::new(None), options })
     }
 
     pub(super) fn options(&self) -> &ClientOptions {
@@ -86,18 +88,24 @@ impl Http {
 
     /// One call with the usual bound.
     pub(super) async fn send(&self, call: Call, request: Request) -> Result<Answer, SwarmError> {
-        self.send_within(self.options.request_timeout, call, request).await
+        self.send_within(self.options.request_timeout, &self.turns, call, request).await
+    }
+
+    /// One call that asks a registry through the engine.
+    pub(super) async fn look_up(&self, call: Call, request: Request) -> Result<Answer, SwarmError> {
+        self.send_within(self.options.registry_timeout, &self.lookup_turns, call, request).await
     }
 
     /// One call, ended after `limit`, its turn and its body included.
-    pub(super) async fn send_within(
+    async fn send_within(
         &self,
         limit: Duration,
+        turns: &Semaphore,
         call: Call,
         request: Request,
     ) -> Result<Answer, SwarmError> {
         let deadline = Deadline::within(limit);
-        let begun = self.respond(&deadline, &call, request).await?;
+        let begun = self.respond(&deadline, turns, &call, request).await?;
         let body = deadline.bound(&call, true, self.body(&call, begun.response)).await?;
         self.pool.give_back(begun.connection);
         Ok(Answer { call, body })
@@ -106,7 +114,7 @@ impl Http {
     /// One call whose answer flows; the bound is for its beginning.
     pub(super) async fn open(&self, call: &Call, request: Request) -> Result<Incoming, SwarmError> {
         let deadline = Deadline::within(self.options.request_timeout);
-        Ok(self.respond(&deadline, call, request).await?.response.into_body())
+        Ok(self.respond(&deadline, &self.turns, call, request).await?.response.into_body())
     }
 
     /// Asks the engine for its version, and whether it answers at all.
@@ -161,14 +169,15 @@ impl Http {
     }
 
     /// The beginning of a successful answer, or the sorted refusal.
-    async fn respond(
+    async fn respond<'a>(
         &self,
         deadline: &Deadline,
+        turns: &'a Semaphore,
         call: &Call,
         request: Request,
-    ) -> Result<Begun<'_>, SwarmError> {
+    ) -> Result<Begun<'a>, SwarmError> {
         let turn = async {
-            self.turns.acquire().await.map_err(|closed| SwarmError::Unavailable {
+            turns.acquire().await.map_err(|closed| SwarmError::Unavailable {
                 call: call.clone(),
                 sent: false,
                 source: Box::new(closed),

@@ -80,7 +80,7 @@ async fn ask_registry(
 ) -> Result<(ImageIdentity, Vec<Platform>), SwarmError> {
     let request =
         Request::get(format!("/distribution/{reference}/json")).auth(auth.map(RegistryAuth::header));
-    let answer = http.send_within(http.options().registry_timeout, call.clone(), request).await?;
+    let answer = http.look_up(call.clone(), request).await?;
     let found: Distribution = answer.decode()?;
     let platforms = found.platforms.unwrap_or_default();
     let platforms = platforms.into_iter().filter_map(|platform| known(platform.architecture, platform.os));

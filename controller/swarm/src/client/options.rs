@@ -21,6 +21,9 @@ pub struct ClientOptions {
     pub answer_limit: usize,
     /// Calls at once. A manager gains little beyond 8 and answers each later.
     pub concurrent_calls: usize,
+    /// Lookups at registries at once. They wait for machines far away, mostly; were they to take the turns of calls, a few
+    /// registries that hang would keep everyone from the engine.
+    pub concurrent_lookups: usize,
     /// Connections kept open without a call.
     pub idle_connections: usize,
     /// For how long they are. Shorter than what engines and the boxes between close silently.
@@ -37,6 +40,7 @@ impl Default for ClientOptions {
             logs_idle: Duration::from_secs(300),
             answer_limit: 64 * 1024 * 1024,
             concurrent_calls: 8,
+            concurrent_lookups: 32,
             idle_connections: 8,
             idle_connection_timeout: Duration::from_secs(60),
         }
