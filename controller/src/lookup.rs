@@ -254,10 +254,11 @@ mod tests {
 
     /// Images of `slow/` take as long as said, all others no time.
     fn registry_that_takes(time: Duration) -> Registry {
-        let (now, most, woken) = (Arc::new(AtomicUsize::new(0)), Arc::default(), Arc::default());
+        let counter = || Arc::new(AtomicUsize::new(0));
+        let (now, most, woken) = (counter(), counter(), counter());
         let (peak, wakes) = (Arc::clone(&most), Arc::clone(&woken));
         let resolve = move |image: String| {
-            let (now, peak) = (Arc::clone(&now), Arc::<AtomicUsize>::clone(&peak));
+            let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
             async move {
                 if image.starts_with("slow.example/") {
                     peak.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -268,8 +269,9 @@ mod tests {
             }
             .boxed()
         };
-        let wake =
-            move |_: &ResourceKey| drop(Arc::<AtomicUsize>::clone(&wakes).fetch_add(1, Ordering::Relaxed));
+        let wake = move |_: &ResourceKey| {
+            wakes.fetch_add(1, Ordering::Relaxed);
+        };
         Registry { lookups: Lookups::by(Box::new(resolve), Box::new(wake)), most, woken }
     }
 

@@ -13,7 +13,7 @@ const POISON: usize = 1000;
 /// Manifests of one request.
 const BATCH: usize = 250;
 /// Deploys of which the median is taken.
-const DEPLOYS: usize = 5;
+const DEPLOYS: usize = 3;
 /// How much longer a deploy may take.
 const RATIO_MAX: f64 = 1.5;
 /// How long all of them may take to be looked at once.
