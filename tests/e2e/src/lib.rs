@@ -4,6 +4,7 @@
 //! Everything is real and is driven from outside only: through the command line, the engine's own client and HTTP requests to the
 //! edge. The tests are in `tests/`.
 
+pub mod api;
 pub mod binary;
 pub mod cli;
 pub mod deaf;

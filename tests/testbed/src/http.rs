@@ -37,6 +37,23 @@ pub fn get(address: IpAddr, port: u16, host: &str, path: &str) -> Result<Answer>
     ask(stream, host, path).with_context(|| format!("GET http://{address}{path} (host {host})"))
 }
 
+/// The same with further header fields.
+pub fn get_with(
+    address: IpAddr,
+    port: u16,
+    host: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> Result<Answer> {
+    let address = SocketAddr::new(address, port);
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE)).context("cannot bound the wait for an answer")?;
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n");
+    exchange(stream, &request).with_context(|| format!("GET http://{address}{path} (host {host})"))
+}
+
 /// `GET path` from a Unix socket.
 pub fn get_unix(socket: &Path, path: &str) -> Result<Answer> {
     ask(connected(socket)?, "localhost", path)
