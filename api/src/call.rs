@@ -57,6 +57,7 @@ pub(crate) struct Address {
     org: Option<OrgName>,
     kind: Option<Kind>,
     name: Option<ResourceName>,
+    number: Option<i64>,
 }
 
 impl Address {
@@ -69,6 +70,10 @@ impl Address {
         for (variable, text) in variables {
             match variable {
                 "org" => address.org = Some(text.parse().map_err(invalid_name)?),
+                "id" => {
+                    let number = text.parse().map_err(|_| ApiError::UnknownPath { path: path.to_owned() })?;
+                    address.number = Some(number);
+                }
                 "name" => address.name = Some(text.parse().map_err(invalid_name)?),
                 "kind" => {
                     // URLs know the plural alone: one address per resource.
@@ -111,6 +116,11 @@ impl Address {
             ));
         }
         Ok(kind)
+    }
+
+    /// The number of the path.
+    pub(crate) fn number(&self) -> Result<i64, ApiError> {
+        self.number.ok_or_else(|| ApiError::internal("the route has no number"))
     }
 
     /// The resource of the path.

@@ -109,6 +109,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
             "kind" => {
                 ("The kind, in the plural.", json!({ "type": "string", "enum": plurals(path, in_org) }))
             }
+            "id" => ("The number.", json!({ "type": "integer" })),
             _ => ("The name.", json!({ "type": "string" })),
         };
         json!({ "name": variable, "in": "path", "required": true, "description": about, "schema": schema })

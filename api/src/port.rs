@@ -3,6 +3,8 @@
 //! The API never talks to the Swarm. What only the controller can answer goes through [`ControlPlane`]; everything else is
 //! in the store.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use skep_schemas::diagnostic::Diagnostics;
@@ -37,6 +39,18 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// What the process is doing right now. Must not block.
     fn tasks(&self) -> TasksView;
+
+    /// The holds that are in force, in a few words each. Must not block: it is asked for with every answer.
+    fn on_hold(&self) -> Vec<String>;
+
+    /// Weighs what is due to be removed, now that something was deleted: too much comes on hold before it is carried out.
+    async fn weigh_removals(&self) -> Result<(), PortError>;
+
+    /// How long an orphan stays before it is collected.
+    fn orphan_grace(&self) -> Duration;
+
+    /// A hold was confirmed.
+    async fn hold_confirmed(&self) -> Result<(), PortError>;
 
     /// These were written just now. A hint that saves the time until the store tells it; nothing depends on it.
     fn wake(&self, keys: &[ResourceKey]);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::limits::URI_MAX;
-use crate::wire::{PROBLEM_JSON, REQUEST_ID};
+use crate::wire::{ON_HOLD, PROBLEM_JSON, REQUEST_ID};
 
 /// The id of a request. Always ours: one chosen by a client could be that of another request.
 #[derive(Debug, Clone)]
@@ -49,6 +49,10 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let holds = app.control.on_hold().join("; ");
+    if let (false, Ok(value)) = (holds.is_empty(), HeaderValue::from_str(&holds)) {
+        response.headers_mut().insert(ON_HOLD, value);
     }
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let answered = response.extensions_mut().remove::<Answered>();

@@ -8,6 +8,7 @@ mod journal;
 mod log;
 mod release;
 mod resource;
+mod safety;
 mod selection;
 mod server;
 mod watch;
@@ -21,6 +22,7 @@ pub(crate) fn table() -> Vec<Route> {
     const READ: Access = Access::Needs(Permission::Read);
     const WRITE: Access = Access::Needs(Permission::Write);
     const DELETE: Access = Access::Needs(Permission::Delete);
+    const CONFIRM: Access = Access::Needs(Permission::Confirm);
     const LOGS: Access = Access::Needs(Permission::ReadLogs);
     const METRICS: Access = Access::Needs(Permission::ReadMetrics);
     const DEBUG: Access = Access::Needs(Permission::Debug);
@@ -73,6 +75,31 @@ pub(crate) fn table() -> Vec<Route> {
         Route::new(Get, ONE, READ, "getResource", "Read a platform resource.", resource::get),
         Route::new(Put, ONE, WRITE, "putResource", "Create or change a platform resource.", resource::put),
         Route::new(Delete, ONE, DELETE, "deleteResource", "Delete a platform resource.", resource::delete),
+        Route::new(
+            Post,
+            "/v1/delete",
+            DELETE,
+            "deleteBatch",
+            "Delete several resources in one transaction.",
+            safety::delete,
+        ),
+        Route::new(Get, "/v1/holds", READ, "listHolds", "What is on hold, and why.", safety::holds),
+        Route::new(
+            Post,
+            "/v1/holds/{id}/confirm",
+            CONFIRM,
+            "confirmHold",
+            "Let go on what is on hold.",
+            safety::confirm,
+        ),
+        Route::new(
+            Get,
+            "/v1/orphans",
+            READ,
+            "listOrphans",
+            "Objects in the Swarm that Skep made and nothing refers to.",
+            safety::orphans,
+        ),
         Route::new(Post, "/v1/apply", WRITE, "apply", "Apply manifests, all of them or none.", batch::apply),
         Route::new(
             Post,

@@ -13,12 +13,17 @@ use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 mod debug;
 mod journal;
 mod operation;
+mod safety;
 
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
 pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
     Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,
+};
+pub use safety::{
+    DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult, HoldList, HoldQuery, HoldView,
+    OrphanList, OrphanView,
 };
 pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
@@ -31,6 +36,8 @@ pub const YAML: &str = "application/yaml";
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The content type of streams.
 pub const EVENT_STREAM: &str = "text/event-stream";
+/// The header that says what is on hold, in answers.
+pub const ON_HOLD: &str = "skep-on-hold";
 /// The header that names a request, in answers and in the server's log.
 pub const REQUEST_ID: &str = "x-request-id";
 

@@ -12,8 +12,8 @@ use skep_schemas::{OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    apply, completion, config, delete, describe, dev, diff, events, explain, get, logs, migrate, plan, serve,
-    version, wait,
+    apply, completion, config, confirm, delete, describe, dev, diff, events, explain, get, holds, logs,
+    migrate, orphans, plan, serve, version, wait,
 };
 use crate::context::Flags;
 
@@ -81,6 +81,12 @@ pub(crate) enum Command {
     Describe(describe::DescribeArgs),
     /// Delete resources.
     Delete(delete::DeleteArgs),
+    /// List what is not done before someone confirms it.
+    Holds(holds::HoldsArgs),
+    /// Let go on what is on hold.
+    Confirm(confirm::ConfirmArgs),
+    /// List objects in the Swarm that Skep made and nothing refers to.
+    Orphans(orphans::OrphansArgs),
     /// Wait until a resource is ready, gone, or in a condition.
     Wait(wait::WaitArgs),
     /// Show what happened.

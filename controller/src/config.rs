@@ -13,6 +13,8 @@ use skep_schemas::{Bytes, Cpu};
 use skep_store::MasterKey;
 use skep_swarm::{CertificateFiles, EngineAddress, PlainTcp, SwarmError};
 
+use crate::safety::SafetySettings;
+
 /// What one instance gets when neither its process nor a plan says: enough for a small web process, and little enough that a
 /// forgotten limit does not take a node down.
 const DEFAULT_CPU_MILLIS: u32 = 500;
@@ -40,6 +42,8 @@ pub struct ServeConfig {
     pub edge: EdgeSettings,
     /// How often every resource is looked at even if nothing is heard of it.
     pub resync: Duration,
+    /// What is decided about safety.
+    pub safety: SafetySettings,
 }
 
 /// A configuration that cannot work.

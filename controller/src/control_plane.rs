@@ -1,6 +1,7 @@
 //! The controller as the API sees it: previews, logs, health and wake-ups.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_api::wire::{ComponentHealth, LogQuery, PreviewView, TasksView};
@@ -9,11 +10,11 @@ use skep_planner::Settings;
 use skep_runtime::Priority;
 use skep_schemas::ResourceKey;
 use skep_store::Store;
-use skep_swarm::SwarmApi;
 
 use crate::error::chain;
 use crate::lead::Held;
 use crate::observe::Observer;
+use crate::safety::Guard;
 use crate::tasks::Works;
 use crate::wake::Queue;
 use crate::{logs, preview};
@@ -21,9 +22,9 @@ use crate::{logs, preview};
 /// The controller, for the API.
 pub(crate) struct Control {
     store: Store,
-    swarm: Arc<dyn SwarmApi>,
     observer: Arc<Observer>,
     settings: Arc<Settings>,
+    guard: Arc<Guard>,
     engine: Mutex<EngineHealth>,
     held: Arc<Held>,
     queue: Queue,
@@ -44,20 +45,20 @@ impl Control {
     /// A control plane over these.
     pub(crate) fn new(
         store: Store,
-        swarm: Arc<dyn SwarmApi>,
         observer: Arc<Observer>,
         settings: Arc<Settings>,
+        guard: Arc<Guard>,
         held: Arc<Held>,
         queue: Queue,
         works: Works,
     ) -> Self {
         let engine = Mutex::new(EngineHealth::NotAsked);
-        Self { store, swarm, observer, settings, engine, held, queue, works }
+        Self { store, observer, settings, guard, engine, held, queue, works }
     }
 
     /// Asks the engine whether it is there, and notes the answer; why not, in words, when it is not.
     pub(crate) async fn ask_engine(&self) -> Result<(), String> {
-        let answer = self.swarm.ping().await.map_err(|error| chain(&error));
+        let answer = self.observer.swarm().ping().await.map_err(|error| chain(&error));
         self.works.metrics.engine.answered(answer.is_ok());
         let health = match &answer {
             Ok(()) => EngineHealth::Answers,
@@ -71,7 +72,8 @@ impl Control {
 #[async_trait]
 impl ControlPlane for Control {
     async fn preview(&self, request: PreviewRequest) -> Result<PreviewView, PortError> {
-        preview::preview(&self.store, &self.observer, &self.settings, request.manifests, &request.deletions)
+        let PreviewRequest { manifests, deletions } = request;
+        preview::preview(&self.store, &self.observer, &self.settings, &self.guard, manifests, &deletions)
             .await
             .map_err(|source| PortError::Store { source })
     }
@@ -79,7 +81,7 @@ impl ControlPlane for Control {
     async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError> {
         let found = self.store.get(environment).await.map_err(|source| PortError::Store { source })?;
         let resource = found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
-        logs::lines(Arc::clone(&self.swarm), resource.meta.uid, query).await
+        logs::lines(Arc::clone(self.observer.swarm()), resource.meta.uid, query).await
     }
 
     fn readiness(&self) -> Vec<ComponentHealth> {
@@ -91,7 +93,32 @@ impl ControlPlane for Control {
         let engine = ComponentHealth { name: "engine".to_owned(), ready: engine.is_none(), detail: engine };
         // A process that holds nothing answers the API all the same.
         let held = Some(self.held.describe());
-        vec![engine, ComponentHealth { name: "controller".to_owned(), ready: true, detail: held }]
+        let controller = ComponentHealth { name: "controller".to_owned(), ready: true, detail: held };
+        let holds = self.guard.in_force().in_words();
+        let safety = ComponentHealth {
+            name: "safety".to_owned(),
+            // A hold on removals leaves the server of use.
+            ready: !self.guard.in_force().stops_everything(),
+            detail: (!holds.is_empty()).then(|| format!("on hold: {}", holds.join("; "))),
+        };
+        vec![engine, controller, safety]
+    }
+
+    fn on_hold(&self) -> Vec<String> {
+        self.guard.in_force().in_words()
+    }
+
+    async fn weigh_removals(&self) -> Result<(), PortError> {
+        self.guard.brake().await.map(drop).map_err(|source| PortError::Store { source })
+    }
+
+    fn orphan_grace(&self) -> Duration {
+        self.guard.settings().orphan_grace
+    }
+
+    async fn hold_confirmed(&self) -> Result<(), PortError> {
+        self.guard.want_survey();
+        self.guard.holds().await.map(drop).map_err(|source| PortError::Store { source })
     }
 
     fn tasks(&self) -> TasksView {

@@ -14,6 +14,7 @@ use skep_store::{Fence, Retention, Store, StoreError};
 use crate::control_plane::Control;
 use crate::lead::{ClusterDuty, Held, OfCluster};
 use crate::metrics::OwnWrites;
+use crate::safety::Safety;
 
 /// How often what is no longer kept is removed.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -29,18 +30,21 @@ pub(crate) fn start(
     control: &Arc<Control>,
     held: &Arc<Held>,
     own_writes: &OwnWrites,
+    safety: Safety,
 ) -> Vec<Activator> {
     let (control, own_writes) = (Arc::clone(control), own_writes.clone());
     tasks.start(TaskSpec::new("engine", ENGINE), move || WatchEngine {
         control: Arc::clone(&control),
         own_writes: own_writes.clone(),
     });
+    let of_safety = safety.start(tasks, held);
     let of_cluster = (store.clone(), Arc::clone(held));
     let sweep = move || OfCluster::new(Sweep { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
     let of_cluster = (store.clone(), Arc::clone(held));
     let close =
         move || OfCluster::new(CloseCutOff { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
     vec![
+        of_safety,
         tasks.start(TaskSpec::new("sweep", SWEEP), sweep),
         tasks.start(TaskSpec::new("close-cut-off-plans", CLOSE_CUT_OFF), close),
     ]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! wake ──key──> runtime ──> reconciler: desired (store) + observe (swarm) ─> planner ─> executor ─> status
+//!                           safety: surveys of the Swarm, and the guard that every plan passes before the executor
 //!                           control_plane: previews by the same functions, logs and health, for the API
 //! lead:  several such processes share the organisations among them
 //! serve: all of it in one process
@@ -22,6 +23,7 @@ pub mod metrics;
 mod observe;
 mod preview;
 mod reconciler;
+mod safety;
 pub mod serve;
 mod sightings;
 mod stance;
@@ -30,3 +32,4 @@ mod unkept;
 mod wake;
 
 pub use config::{ConfigError, ServeConfig};
+pub use safety::SafetySettings;

@@ -55,6 +55,11 @@ impl Observer {
         Self { swarm, lookups, engine: Mutex::new(None) }
     }
 
+    /// The Swarm that it looks at.
+    pub(crate) fn swarm(&self) -> &Arc<dyn SwarmApi> {
+        &self.swarm
+    }
+
     /// Everything that planning an environment needs to see.
     pub(crate) async fn environment(
         &self,

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use skep_planner::diff;
 use skep_planner::reconcile::Mode;
+use skep_planner::safety::restrain;
 use skep_planner::view::{PlanView, PreviewView, ResourceAction, ResourceChange};
 use skep_planner::{FieldChange, OrgSubnet, Settings};
 use skep_schemas::{Kind, Manifest, Owner, Resource, ResourceKey};
@@ -17,6 +18,7 @@ use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, Snapshot, Sto
 use crate::consider::Seen;
 use crate::desired::{self, Desired};
 use crate::observe::Observer;
+use crate::safety::Guard;
 
 /// How many resources one preview plans at most; each costs a look at the Swarm.
 const PLANNED_MAX: usize = 1000;
@@ -26,6 +28,7 @@ pub(crate) async fn preview(
     store: &Store,
     observer: &Observer,
     settings: &Settings,
+    guard: &Guard,
     manifests: Vec<Manifest>,
     deletions: &[ResourceKey],
 ) -> Result<PreviewView, StoreError> {
@@ -56,10 +59,14 @@ pub(crate) async fn preview(
             loaded.push(desired);
         }
     }
+    let hold = guard.foresee(&mut snapshot).await?;
     snapshot.discard().await?;
     for desired in loaded {
         let seen = Seen::look(observer, settings, desired).await;
-        let plan = seen.plan(settings, Mode::Preview, Timestamp::now());
+        let mut plan = seen.plan(settings, Mode::Preview, Timestamp::now());
+        if let Some(hold) = &hold {
+            restrain(&mut plan, hold);
+        }
         view.plans.push(PlanView::of(&plan));
     }
     Ok(view)

@@ -23,6 +23,7 @@ use crate::events;
 use crate::lead::{Held, TermOver, Turn};
 use crate::metrics::{Board, Metrics};
 use crate::observe::Observer;
+use crate::safety::Guard;
 use crate::sightings::Sightings;
 use crate::unkept::Unkept;
 
@@ -40,6 +41,7 @@ pub(crate) struct ResourceReconciler {
     unkept: Unkept,
     board: Board,
     sightings: Sightings,
+    guard: Arc<Guard>,
 }
 
 /// What one round came to.
@@ -59,6 +61,7 @@ impl ResourceReconciler {
         settings: Arc<Settings>,
         held: Arc<Held>,
         metrics: Metrics,
+        guard: Arc<Guard>,
     ) -> Self {
         let executor = Executor::new(swarm, store.clone()).watched_by(metrics.convergence);
         let board = metrics.board;
@@ -71,6 +74,7 @@ impl ResourceReconciler {
             unkept: Unkept::default(),
             board,
             sightings: Sightings::default(),
+            guard,
         }
     }
 
@@ -102,6 +106,8 @@ impl ResourceReconciler {
         let now = Timestamp::now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
         self.unkept.hold_back(&mut plan, seen.meta().retried_at);
+        let restrained = self.guard.restrain(&mut plan).await;
+        restrained.map_err(|source| PassError::Load { key: plan.key.clone(), source })?;
         let noted = drift::note(&self.store, fence, &seen, &plan, pass.trigger()).await;
         noted.map_err(|source| PassError::Record { key: plan.key.clone(), source })?;
         if plan.is_quiet() {

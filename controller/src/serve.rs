@@ -24,6 +24,7 @@ use crate::lookup::Lookups;
 use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
+use crate::safety::Safety;
 use crate::tasks::Works;
 use crate::wake::Queue;
 
@@ -102,11 +103,12 @@ pub async fn run(
     let waking = queue.clone();
     let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
     let observer = Arc::new(Observer::new(Arc::clone(&swarm), Lookups::new(Arc::clone(&swarm), wake)));
+    let safety = Safety::new(&store, &swarm, &settings.instance, &config, &queue, &metrics);
     let control = Arc::new(Control::new(
         store.clone(),
-        Arc::clone(&swarm),
         Arc::clone(&observer),
         Arc::clone(&settings),
+        Arc::clone(&safety.guard),
         Arc::clone(&held),
         queue.clone(),
         Works { metrics: metrics.clone(), tasks: Arc::clone(&tasks) },
@@ -120,8 +122,9 @@ pub async fn run(
         Arc::clone(&settings),
         Arc::clone(&held),
         metrics.clone(),
+        Arc::clone(&safety.guard),
     );
-    let duties = housekeeping::start(&tasks, &store, &control, &held, &metrics.own_writes);
+    let duties = housekeeping::start(&tasks, &store, &control, &held, &metrics.own_writes, safety);
     let lead = Lead {
         store: store.clone(),
         swarm,

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use skep_schemas::{Owner, ResourceKey, Revision};
-use skep_store::{Actor, Applied, ApplyItem, Deletion, Outcome, Precondition};
+use skep_store::{Actor, Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition};
 
 use super::selection::Selection;
 use super::watch;
@@ -13,7 +13,7 @@ use crate::call::{Call, NoQuery};
 use crate::error::ApiError;
 use crate::limits::PAGE_MAX;
 use crate::manifests::OneManifest;
-use crate::wire::{ApplyAction, ApplyResult, ListQuery, ResourceList, ResourceView, WriteQuery};
+use crate::wire::{ApplyAction, ApplyResult, DeleteQuery, ListQuery, ResourceList, ResourceView, WriteQuery};
 
 pub(super) async fn get(call: Call<NoQuery>) -> Result<Found, ApiError> {
     let key = call.address.key()?;
@@ -68,7 +68,7 @@ pub(super) async fn put(call: Call<WriteQuery, OneManifest>) -> Result<Written, 
     Ok(Written { created: action == ApplyAction::Created, resource })
 }
 
-pub(super) async fn delete(call: Call<NoQuery>) -> Result<Deleted, ApiError> {
+pub(super) async fn delete(call: Call<DeleteQuery>) -> Result<Deleted, ApiError> {
     let key = call.address.key()?;
     let precondition = match condition(&call.headers, &key)? {
         Condition::None | Condition::MustExist => Precondition::None,
@@ -77,7 +77,11 @@ pub(super) async fn delete(call: Call<NoQuery>) -> Result<Deleted, ApiError> {
             return Err(ApiError::invalid("If-None-Match makes no sense with DELETE", "leave it out"));
         }
     };
-    let deletion = call.app.store.delete(&key, precondition, &actor(&call.principal)).await?;
+    let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
+    let item = DeleteItem { key: key.clone(), precondition, confirmation };
+    let mut deletions = call.app.store.delete_all(&[item], &actor(&call.principal)).await?;
+    let deletion = deletions.pop().unwrap_or(Deletion::Absent);
+    call.app.control.weigh_removals().await?;
     call.app.control.wake(std::slice::from_ref(&key));
     match deletion {
         Deletion::Absent => Err(ApiError::NotFound { key }),

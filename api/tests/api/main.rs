@@ -6,6 +6,7 @@ mod batch;
 mod operation;
 mod problem;
 mod resource;
+mod safety;
 mod served;
 mod support;
 mod watch;

@@ -1,6 +1,6 @@
 //! A server on a database of its own, and small words for calling it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(crate) struct Control {
     pub(crate) asked: Mutex<Vec<LogQuery>>,
     pub(crate) engine_is_down: AtomicBool,
     pub(crate) panics: AtomicBool,
+    pub(crate) holds: Mutex<Vec<String>>,
+    pub(crate) weighed: AtomicUsize,
 }
 
 /// What only the log may say.
@@ -79,6 +81,24 @@ impl ControlPlane for Control {
             since: "2026-01-02T03:04:05Z".parse().unwrap(),
         };
         TasksView { leases: vec![held], ..TasksView::default() }
+    }
+
+    fn on_hold(&self) -> Vec<String> {
+        self.holds.lock().unwrap().clone()
+    }
+
+    async fn weigh_removals(&self) -> Result<(), PortError> {
+        self.weighed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn orphan_grace(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    async fn hold_confirmed(&self) -> Result<(), PortError> {
+        self.holds.lock().unwrap().clear();
+        Ok(())
     }
 
     fn wake(&self, keys: &[ResourceKey]) {

@@ -4,6 +4,7 @@
 //! that may have written something is never sent twice; the answer is bounded; whatever is not an answer of Skep's ends as a
 //! [`ClientError`] that says which server failed and how.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use skep_api::wire::{EVENT_STREAM, PROBLEM_JSON};
+use skep_api::wire::{EVENT_STREAM, ON_HOLD, PROBLEM_JSON};
 
 use crate::context::{Context, Server};
 
@@ -48,6 +49,8 @@ pub(crate) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
     server: Server,
     authorization: Option<HeaderValue>,
+    /// What the server said was on hold, and whether the user was told.
+    on_hold: Arc<Mutex<Option<String>>>,
 }
 
 impl Client {
@@ -70,7 +73,7 @@ impl Client {
             Ok::<_, http::header::InvalidHeaderValue>(value)
         });
         let authorization = authorization.transpose().map_err(|error| ClientError::Request(error.into()))?;
-        Ok(Self { pool, server: context.server.clone(), authorization })
+        Ok(Self { pool, server: context.server.clone(), authorization, on_hold: Arc::default() })
     }
 
     /// Reads. A read that fails on the way is tried again.
@@ -103,6 +106,16 @@ impl Client {
     /// Deletes. Never sent twice.
     pub(crate) async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
         self.answer(Method::DELETE, path, Bytes::new()).await
+    }
+
+    /// What the last answers said is on hold, if anything.
+    pub(crate) fn on_hold(&self) -> Option<String> {
+        self.on_hold.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_hold(&self, response: &Response<Incoming>) {
+        let holds = response.headers().get(ON_HOLD).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        *self.on_hold.lock().unwrap_or_else(PoisonError::into_inner) = holds;
     }
 
     /// Opens a stream of events.
@@ -167,7 +180,10 @@ impl Client {
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let server = || self.server.to_string();
         match tokio::time::timeout(ANSWER, self.pool.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                self.note_hold(&response);
+                Ok(response)
+            }
             Ok(Err(error)) => Err(ClientError::Transport { server: server(), why: error::innermost(&error) }),
             Err(_) => Err(ClientError::TimedOut { server: server(), after: ANSWER }),
         }

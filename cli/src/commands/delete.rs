@@ -1,6 +1,7 @@
 //! `skep delete`: asks for deletions, and waits until the world is clean if asked to.
 //!
-//! Resources of manifests are deleted in reverse order, so that what refers to others goes first.
+//! Resources of manifests are deleted in reverse order, so that what refers to others goes first, and in one transaction: either
+//! all of them or none. Removals that go too far are held by the server; whoever asked is told at once.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,15 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use skep_api::wire::ResourceView;
-use skep_schemas::codes::Code;
+use skep_api::wire::{
+    Batch, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult, ResourceRef,
+    ResourceView,
+};
 use skep_schemas::{ResourceKey, ResourceName};
 
-use super::{Outcome, Session, apply};
-use crate::address::{Address, resource_path};
+use super::{Outcome, Session, apply, holds};
+use crate::address::{Address, key_of_ref, resource_path};
 use crate::args::{Sources, span};
-use crate::client::ClientError;
+use crate::client::with_query;
 use crate::output::print;
+use crate::output::text::harmless;
 use crate::wait::progress::Display;
 use crate::wait::run::run as wait;
 use crate::wait::{Goal, Seen, Target, Tracker};
@@ -33,6 +37,9 @@ pub(crate) struct DeleteArgs {
     /// File or directory with manifests of what is to go, or `-` for standard input; may be given several times.
     #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", conflicts_with = "address")]
     files: Vec<PathBuf>,
+    /// It is meant, however much is removed with it.
+    #[arg(long)]
+    confirm_removal: bool,
     /// Wait until everything is gone.
     #[arg(long)]
     wait: bool,
@@ -51,23 +58,22 @@ pub(super) async fn run(session: &Session, args: DeleteArgs) -> Result<Outcome> 
         }
     };
     // One that is named alone has to exist; of a set, what is gone already is as it should be.
-    let lenient = keys.len() > 1;
-    let mut tracker = Tracker::default();
     let mut asked = BTreeSet::new();
-    for key in keys {
-        if !asked.insert(key.clone()) {
-            continue;
-        }
-        match delete(session, &key, lenient).await? {
-            Deletion::Done => print(&format!("{key} deleted\n"))?,
-            Deletion::Begun(view) => {
-                print(&format!("{key} deletion requested\n"))?;
-                let target = Target { uid: Some(view.metadata.uid), ..Target::named(Goal::Deleted) };
-                tracker.add(key, target, Seen::Present(view));
-            }
-            Deletion::Absent => print(&format!("{key} does not exist\n"))?,
+    let keys: Vec<ResourceKey> = keys.into_iter().filter(|key| asked.insert(key.clone())).collect();
+    let results = match keys.as_slice() {
+        [key] => vec![delete_one(session, key, args.confirm_removal).await?],
+        keys => delete_all(session, keys, args.confirm_removal).await?,
+    };
+    let mut tracker = Tracker::default();
+    for DeleteResult { resource, outcome, view } in results {
+        let key = key_of_ref(&resource).context("the server names a resource that cannot be")?;
+        print(&format!("{key} {outcome}\n"))?;
+        if let Some(view) = view {
+            let target = Target { uid: Some(view.metadata.uid), ..Target::named(Goal::Deleted) };
+            tracker.add(key, target, Seen::Present(view));
         }
     }
+    tell_of_holds(session).await?;
     if !args.wait {
         return Ok(Outcome::Done);
     }
@@ -75,25 +81,30 @@ pub(super) async fn run(session: &Session, args: DeleteArgs) -> Result<Outcome> 
     Ok(apply::conclude(&end, args.timeout))
 }
 
-/// What became of a request to delete.
-enum Deletion {
-    /// The resource had nothing in the world and is gone.
-    Done,
-    /// It goes when the world is clean.
-    Begun(Box<ResourceView>),
-    /// There was none.
-    Absent,
+async fn delete_one(session: &Session, key: &ResourceKey, confirm: bool) -> Result<DeleteResult> {
+    let path = with_query(&resource_path(key), &DeleteQuery { confirm })?;
+    let view: Option<Box<ResourceView>> =
+        session.client.delete(&path).await.with_context(|| format!("cannot delete {key}"))?;
+    let outcome = if view.is_some() { DeleteOutcome::Requested } else { DeleteOutcome::Deleted };
+    Ok(DeleteResult { resource: ResourceRef::from(key), outcome, view })
 }
 
-async fn delete(session: &Session, key: &ResourceKey, lenient: bool) -> Result<Deletion> {
-    match session.client.delete::<Option<ResourceView>>(&resource_path(key)).await {
-        Ok(Some(view)) => Ok(Deletion::Begun(Box::new(view))),
-        Ok(None) => Ok(Deletion::Done),
-        Err(error) if lenient && is_absent(&error) => Ok(Deletion::Absent),
-        Err(error) => Err(error).with_context(|| format!("cannot delete {key}")),
+/// In one transaction, so that what goes together is weighed together.
+async fn delete_all(session: &Session, keys: &[ResourceKey], confirm: bool) -> Result<Vec<DeleteResult>> {
+    let path = with_query("/v1/delete", &DeleteBatchQuery { org: None, confirm })?;
+    let batch = Batch { documents: Vec::new(), delete: keys.iter().map(ResourceRef::from).collect() };
+    let answer: DeleteAnswer = session.client.post(&path, &batch).await?;
+    Ok(answer.results)
+}
+
+/// A deletion that is held looks like one that takes its time; the difference has to be said.
+async fn tell_of_holds(session: &Session) -> Result<()> {
+    if session.client.on_hold().is_none() {
+        return Ok(());
     }
-}
-
-fn is_absent(error: &ClientError) -> bool {
-    matches!(error.code(), Some(Code::NotFound | Code::OrganizationMissing))
+    for hold in holds::list(session, false).await?.items {
+        eprintln!("on hold, nothing is removed: {}", harmless(&hold.why));
+        eprintln!("  look at `skep holds`, and if it is meant, run `skep confirm {}`", hold.id);
+    }
+    Ok(())
 }

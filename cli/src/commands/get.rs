@@ -61,6 +61,7 @@ pub(super) async fn run(session: &Session, args: GetArgs) -> Result<Outcome> {
         let view: ResourceView = session.client.get(&resource_path(&key)).await?;
         if !args.watch {
             print(&shape.page(&[view], Timestamp::now())?)?;
+            note_holds(session);
             return Ok(Outcome::Done);
         }
         return follow(session, &shape, watched(session, &address, &args.selector, false)?, Some(key)).await;
@@ -71,10 +72,18 @@ pub(super) async fn run(session: &Session, args: GetArgs) -> Result<Outcome> {
     }
     let (views, _) = session.list(&watched.path(), watched.selector.as_deref()).await?;
     print(&shape.page(&views, Timestamp::now())?)?;
+    note_holds(session);
     if views.is_empty() && matches!(args.output, Format::Table | Format::Wide) {
         eprintln!("there are no {}", address.kind.plural());
     }
     Ok(Outcome::Done)
+}
+
+/// What is shown may be as it is only because of a hold.
+fn note_holds(session: &Session) {
+    if let Some(holds) = session.client.on_hold() {
+        eprintln!("ON HOLD: {holds}; see `skep holds`");
+    }
 }
 
 fn watched(

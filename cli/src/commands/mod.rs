@@ -13,6 +13,7 @@ use crate::{context, source};
 pub(crate) mod apply;
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod confirm;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod dev;
@@ -20,8 +21,10 @@ pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod get;
+pub(crate) mod holds;
 pub(crate) mod logs;
 pub(crate) mod migrate;
+pub(crate) mod orphans;
 pub(crate) mod plan;
 pub(crate) mod serve;
 pub(crate) mod version;
@@ -98,6 +101,9 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Get(args) => get::run(&Session::open(global)?, args).await,
         Command::Describe(args) => describe::run(&Session::open(global)?, args).await,
         Command::Delete(args) => delete::run(&Session::open(global)?, args).await,
+        Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
+        Command::Confirm(args) => confirm::run(&Session::open(global)?, &args).await,
+        Command::Orphans(args) => orphans::run(&Session::open(global)?, &args).await,
         Command::Wait(args) => wait::run(&Session::open(global)?, args).await,
         Command::Events(args) => events::run(&Session::open(global)?, args).await,
         Command::Logs(args) => logs::run(&Session::open(global)?, args).await,

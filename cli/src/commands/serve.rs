@@ -12,9 +12,10 @@ use clap::Args;
 use ipnet::Ipv4Net;
 use secrecy::{ExposeSecret, SecretString};
 use skep_api::{ServeOptions, TlsFiles};
-use skep_controller::ServeConfig;
 use skep_controller::serve::Started;
+use skep_controller::{SafetySettings, ServeConfig};
 use skep_planner::NetworkPool;
+use skep_planner::safety::RemovalLimits;
 use skep_planner::settings::{AnchorImage, EdgeSettings};
 use skep_store::MasterKey;
 use tokio::signal::unix::{SignalKind, signal};
@@ -100,6 +101,21 @@ pub(crate) struct ServerArgs {
     /// How often every resource is looked at even if nothing is heard of it: events of the engine do get lost.
     #[arg(long, env = "SKEP_RESYNC", value_name = "SPAN", default_value = "60s", value_parser = resync)]
     resync: Duration,
+    /// Objects that may be removed at a time without anyone confirming it, however large a share they are.
+    #[arg(long, env = "SKEP_REMOVALS_FLOOR", value_name = "COUNT", default_value_t = RemovalLimits::USUAL.floor)]
+    removals_floor: u64,
+    /// Share of all managed objects, in percent, that may be removed at a time without anyone confirming it.
+    #[arg(
+        long,
+        env = "SKEP_REMOVALS_SHARE",
+        value_name = "PERCENT",
+        default_value_t = RemovalLimits::USUAL.percent,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    removals_share: u8,
+    /// How long an object that Skep made and nothing refers to is listed before it is removed.
+    #[arg(long, env = "SKEP_ORPHAN_GRACE", value_name = "SPAN", default_value = "24h", value_parser = span)]
+    orphan_grace: Duration,
     /// Form of the log on standard error.
     #[arg(long, env = "SKEP_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -170,6 +186,14 @@ impl ServerArgs {
                 anchor: AnchorImage { image: self.anchor_image, args: self.anchor_args },
             },
             resync: self.resync,
+            safety: SafetySettings {
+                limits: RemovalLimits {
+                    floor: self.removals_floor,
+                    percent: self.removals_share,
+                    ..RemovalLimits::USUAL
+                },
+                orphan_grace: self.orphan_grace,
+            },
         })
     }
 }

@@ -27,10 +27,10 @@ pub(super) async fn run(global: Global, args: &VersionArgs) -> Result<Outcome> {
         api_version: skep_schemas::API_VERSION.to_owned(),
     };
     let server = if args.client { None } else { Some(ask(global).await) };
-    let (answer, why) = match server {
-        None => (None, None),
-        Some(Ok(view)) => (Some(view), None),
-        Some(Err(error)) => (None, Some(error)),
+    let (answer, holds, why) = match server {
+        None => (None, None, None),
+        Some(Ok((view, holds))) => (Some(view), holds, None),
+        Some(Err(error)) => (None, None, Some(error)),
     };
     print(&match args.output {
         PlanFormat::Text => {
@@ -41,12 +41,17 @@ pub(super) async fn run(global: Global, args: &VersionArgs) -> Result<Outcome> {
         PlanFormat::Json => json(&json!({ "client": own, "server": answer }))?,
         PlanFormat::Yaml => yaml(&json!({ "client": own, "server": answer }))?,
     })?;
+    if let Some(holds) = holds {
+        eprintln!("ON HOLD: {holds}; see `skep holds`");
+    }
     if let Some(error) = why {
         eprintln!("note: the server's version is not known: {error}");
     }
     Ok(Outcome::Done)
 }
 
-async fn ask(global: Global) -> Result<VersionView> {
-    Ok(Session::open(global)?.client.get("/v1/version").await?)
+async fn ask(global: Global) -> Result<(VersionView, Option<String>)> {
+    let session = Session::open(global)?;
+    let view = session.client.get("/v1/version").await?;
+    Ok((view, session.client.on_hold()))
 }

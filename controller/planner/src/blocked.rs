@@ -129,7 +129,7 @@ pub enum Blocked {
     },
     /// The loop is on hold: what it would do looks like a mistake, and nothing is done before someone confirms it.
     SafetyHold {
-        /// The number of the hold, which is confirmed.
+        /// The number of the hold, which is confirmed; zero in a preview of what would be held.
         hold: i64,
         /// What looks wrong, in words.
         why: String,
@@ -252,6 +252,9 @@ impl fmt::Display for Blocked {
             }
             Self::Paused { resource, by, why, until: None } => {
                 write!(f, "{resource} was paused by {by}: {why}; `skep resume` ends it")
+            }
+            Self::SafetyHold { hold: 0, why } => {
+                write!(f, "it would be held: {why}; if it is meant, delete with --confirm-removal")
             }
             Self::SafetyHold { hold, why } => {
                 write!(f, "on hold: {why}; look into it, then run `skep confirm {hold}`")

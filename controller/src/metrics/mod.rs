@@ -12,6 +12,7 @@ mod convergence;
 mod drift;
 mod engine;
 mod leases;
+mod orphans;
 mod own_writes;
 mod swarm;
 mod tasks;
@@ -30,6 +31,7 @@ pub use convergence::Convergence;
 pub use drift::Drift;
 pub use engine::EngineMetrics;
 pub use leases::{HeldLease, Leases};
+pub use orphans::Orphans;
 pub use own_writes::OwnWrites;
 pub use swarm::Measured;
 pub use tasks::{Follower, Followers};
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub drift: Drift,
     /// Holds in force: what would be done looks like a mistake and waits for a person.
     pub holds: Gauge,
+    /// Objects of ours that the inventory does not know.
+    pub orphans: Orphans,
     /// Loops that follow something for as long as the process lives.
     pub followers: Followers,
 }
@@ -86,6 +90,7 @@ impl Metrics {
                 "Safety holds that wait for a person's word",
                 Gauge::default(),
             ),
+            orphans: Orphans::register(registry),
             followers: Followers::register(registry),
         }
     }

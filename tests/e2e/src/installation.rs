@@ -111,6 +111,18 @@ impl Installation {
         Server::new(process, cli)
     }
 
+    /// Starts a server of another database on the same engine, with further settings. Its token is its own if the database is new,
+    /// and the installation's otherwise.
+    pub fn rival(&self, database: &str, env: &[(&str, &str)]) -> Result<Server> {
+        let mut command = serve_command(&self.engine, database, &self.options)?;
+        command.envs(env.iter().copied());
+        let mut process = Process::start(command)?;
+        let (server, token) = announced(&mut process)?;
+        let token = token.unwrap_or_else(|| self.token.clone());
+        let cli = Cli::new(binary::skep()?, server, token, self.home.path());
+        Server::new(process, cli)
+    }
+
     /// What the server wrote, in this life and in former ones.
     pub fn logs(&self) -> String {
         self.former_logs.clone() + &self.skep.logs()
@@ -167,7 +179,8 @@ impl Installation {
     }
 }
 
-fn serve(engine: &Engine, database: &str, options: &Options) -> Result<Process> {
+/// The command that serves, not started.
+fn serve_command(engine: &Engine, database: &str, options: &Options) -> Result<Command> {
     let mut command = Command::new(binary::skep()?);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--anchor-image", "127.0.0.1:5000/anchor:1"])
@@ -187,7 +200,11 @@ fn serve(engine: &Engine, database: &str, options: &Options) -> Result<Process> 
     if let Some(resync) = options.resync {
         command.env("SKEP_RESYNC", format!("{}s", resync.as_secs()));
     }
-    Process::start(command)
+    Ok(command)
+}
+
+fn serve(engine: &Engine, database: &str, options: &Options) -> Result<Process> {
+    Process::start(serve_command(engine, database, options)?)
 }
 
 /// The address and the token that a server announces.

@@ -143,6 +143,7 @@ fn stop(plan: &mut Plan) -> bool {
     plan.release = None;
     plan.verdicts.clear();
     plan.steps.clear();
+    plan.learned.clear();
     plan.forget.clear();
     plan.finalized = false;
     true

@@ -13,6 +13,7 @@ use crate::error::{Fault, Operation, StoreError};
 use crate::release::stored_version;
 use crate::row::key_of_columns;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 
 /// The most objects of one installation. A survey of half of them would take the other half for orphans, so more is an error.
 const OBJECTS_MAX: usize = 200_000;
@@ -30,6 +31,15 @@ pub struct Census {
     pub orphans: Vec<Orphan>,
     /// What someone has confirmed.
     pub consents: Vec<Consent>,
+}
+
+impl Store {
+    /// Which history of the database this is.
+    pub async fn epoch(&self) -> Result<String, StoreError> {
+        let epoch = sqlx::query_scalar!("SELECT epoch FROM cluster_rev").fetch_one(self.pool()).await;
+        let epoch = epoch.map_err(|error| Fault::from(error).during(Operation::Safety))?;
+        Ok(epoch.simple().to_string())
+    }
 }
 
 impl Snapshot {

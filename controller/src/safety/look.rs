@@ -1,0 +1,39 @@
+//! Looking at everything in the Swarm that carries an instance's label.
+
+use std::sync::Arc;
+
+use skep_planner::naming::{CLAIM, LABEL_INSTANCE};
+use skep_planner::safety::FoundObject;
+use skep_planner::swarm::{Config, Labels};
+use skep_planner::{ObjectKind, ObjectRef};
+use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError};
+
+/// The claim, if there is one.
+pub(super) async fn claim(swarm: &Arc<dyn SwarmApi>) -> Result<Option<Config>, SwarmError> {
+    swarm.inspect_config(By::Name(CLAIM)).await
+}
+
+/// Services, secrets and networks of any instance. All lists, or an error: half a picture would be judged as a whole one.
+pub(super) async fn objects(swarm: &Arc<dyn SwarmApi>) -> Result<Vec<FoundObject>, SwarmError> {
+    let labelled = LabelFilter::any().having(LABEL_INSTANCE);
+    let (services, secrets, networks) = futures::try_join!(
+        swarm.list_services(&labelled),
+        swarm.list_secrets(&labelled),
+        swarm.list_networks(&labelled),
+    )?;
+    let services = services
+        .into_iter()
+        .map(|one| found(ObjectKind::Service, one.spec.name, one.id.as_str(), one.spec.labels));
+    let secrets = secrets
+        .into_iter()
+        .map(|one| found(ObjectKind::Secret, one.spec.name, one.id.as_str(), one.spec.labels));
+    let networks =
+        networks.into_iter().map(|one| found(ObjectKind::Network, one.name, one.id.as_str(), one.labels));
+    let mut objects: Vec<FoundObject> = services.chain(secrets).chain(networks).collect();
+    objects.sort_by(|a, b| (&a.object, &a.id).cmp(&(&b.object, &b.id)));
+    Ok(objects)
+}
+
+fn found(kind: ObjectKind, name: String, id: &str, labels: Labels) -> FoundObject {
+    FoundObject { object: ObjectRef::new(kind, name), id: id.to_owned(), labels }
+}
