@@ -32,7 +32,7 @@ pub(crate) enum Permission {
     Write,
     /// Delete resources.
     Delete,
-    /// Confirm what is on hold, which may change a whole Swarm.
+    /// Confirm what is on hold and adopt what others made, which may change a whole Swarm.
     Confirm,
     /// See what processes print, which may be personal data.
     ReadLogs,
@@ -50,7 +50,7 @@ impl fmt::Display for Permission {
             Self::Read => "read resources",
             Self::Write => "write resources",
             Self::Delete => "delete resources",
-            Self::Confirm => "confirm what is on hold",
+            Self::Confirm => "confirm what is on hold and adopt what others made",
             Self::ReadLogs => "read logs",
             Self::ReadMetrics => "read metrics",
             Self::Debug => "see what the server is doing",

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, ResourceKey};
+use skep_store::Actor;
 
-use crate::wire::{ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
+use crate::wire::{AdoptView, ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
 
 /// A set of changes whose outcome is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,6 +40,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// What the process is doing right now. Must not block.
     fn tasks(&self) -> TasksView;
+
+    /// What adopting the objects under a resource's names that Skep did not make would do; done unless it is a dry run.
+    async fn adopt(&self, key: &ResourceKey, actor: &Actor, dry_run: bool) -> Result<AdoptView, PortError>;
 
     /// The holds that are in force, in a few words each. Must not block: it is asked for with every answer.
     fn on_hold(&self) -> Vec<String>;

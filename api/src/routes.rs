@@ -83,6 +83,22 @@ pub(crate) fn table() -> Vec<Route> {
             "Delete several resources in one transaction.",
             safety::delete,
         ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/{kind}/{name}/adopt",
+            WRITE,
+            "adoptOrgResource",
+            "Make objects under a resource's names its own that Skep did not make.",
+            safety::adopt,
+        ),
+        Route::new(
+            Post,
+            "/v1/{kind}/{name}/adopt",
+            WRITE,
+            "adoptResource",
+            "Make objects under a platform resource's names its own that Skep did not make.",
+            safety::adopt,
+        ),
         Route::new(Get, "/v1/holds", READ, "listHolds", "What is on hold, and why.", safety::holds),
         Route::new(
             Post,

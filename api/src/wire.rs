@@ -22,8 +22,8 @@ pub use operation::{
     Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,
 };
 pub use safety::{
-    DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult, HoldList, HoldQuery, HoldView,
-    OrphanList, OrphanView,
+    AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
+    HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
 };
 pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;

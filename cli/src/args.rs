@@ -12,8 +12,8 @@ use skep_schemas::{OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    apply, completion, config, confirm, delete, describe, dev, diff, events, explain, get, holds, logs,
-    migrate, orphans, plan, serve, version, wait,
+    adopt, apply, completion, config, confirm, delete, describe, dev, diff, events, explain, get, holds,
+    logs, migrate, orphans, plan, serve, version, wait,
 };
 use crate::context::Flags;
 
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Delete(delete::DeleteArgs),
     /// List what is not done before someone confirms it.
     Holds(holds::HoldsArgs),
+    /// Make objects under a resource's names its own that Skep did not make.
+    Adopt(adopt::AdoptArgs),
     /// Let go on what is on hold.
     Confirm(confirm::ConfirmArgs),
     /// List objects in the Swarm that Skep made and nothing refers to.

@@ -11,6 +11,7 @@ use skep_schemas::diagnostic::Diagnostics;
 
 mod address;
 mod args;
+mod ask;
 mod client;
 mod commands;
 mod config;

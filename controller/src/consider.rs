@@ -14,7 +14,7 @@ use skep_planner::reconcile::organization::{self, OrganizationDesired, Organizat
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive};
 use skep_planner::swarm::Secret;
-use skep_planner::{Observed, Plan, Settings, Stance};
+use skep_planner::{InventoryEntry, Observed, Plan, Settings, Stance};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{ConditionKind, Generation, Meta, Resource};
 
@@ -80,6 +80,19 @@ impl Seen {
             Desired::Domain(domain, environment) => Self::Domain(domain, environment),
             Desired::Passive(resource) => Self::Passive(resource),
         }
+    }
+
+    /// From now on as if the inventory had this entry.
+    pub(crate) fn assume(&mut self, entry: InventoryEntry) {
+        let inventory = match self {
+            Self::Organization(desired, _) => &mut desired.inventory,
+            Self::Secret(desired, _) => &mut desired.inventory,
+            Self::Environment(desired, _) => &mut desired.inventory,
+            // Nothing of these is in the Swarm.
+            Self::Domain(..) | Self::Passive(_) => return,
+        };
+        inventory.retain(|known| known.object != entry.object);
+        inventory.push(entry);
     }
 
     /// The resource's bookkeeping.

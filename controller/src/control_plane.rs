@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skep_api::wire::{ComponentHealth, LogQuery, PreviewView, TasksView};
+use skep_api::wire::{AdoptView, ComponentHealth, LogQuery, PreviewView, TasksView};
 use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
 use skep_planner::Settings;
 use skep_runtime::Priority;
 use skep_schemas::ResourceKey;
-use skep_store::Store;
+use skep_store::{Actor, Store};
 
 use crate::error::chain;
 use crate::lead::Held;
@@ -17,7 +17,7 @@ use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::tasks::Works;
 use crate::wake::Queue;
-use crate::{logs, preview};
+use crate::{adopt, logs, preview};
 
 /// The controller, for the API.
 pub(crate) struct Control {
@@ -102,6 +102,10 @@ impl ControlPlane for Control {
             detail: (!holds.is_empty()).then(|| format!("on hold: {}", holds.join("; "))),
         };
         vec![engine, controller, safety]
+    }
+
+    async fn adopt(&self, key: &ResourceKey, actor: &Actor, dry_run: bool) -> Result<AdoptView, PortError> {
+        adopt::adopt(&self.store, &self.observer, &self.settings, key, actor, dry_run).await
     }
 
     fn on_hold(&self) -> Vec<String> {

@@ -8,6 +8,7 @@
 //! serve: all of it in one process
 //! ```
 
+mod adopt;
 mod config;
 mod consider;
 mod control_plane;

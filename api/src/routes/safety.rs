@@ -10,8 +10,8 @@ use crate::call::{Call, NoQuery};
 use crate::error::ApiError;
 use crate::manifests::ManyManifests;
 use crate::wire::{
-    DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteResult, HoldList, HoldQuery, HoldView, OrphanList,
-    OrphanView, ResourceRef, ResourceView,
+    AdoptView, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteResult, HoldList, HoldQuery, HoldView,
+    OrphanList, OrphanView, ResourceRef, ResourceView, WriteQuery,
 };
 
 pub(super) async fn holds(call: Call<HoldQuery>) -> Result<Document<HoldList>, ApiError> {
@@ -29,6 +29,15 @@ pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, A
     })?;
     call.app.control.hold_confirmed().await?;
     Ok(Document(hold_view(hold)))
+}
+
+/// Whoever adopts decides about what was made by others, beside the organisation: that is for the platform's administrators.
+pub(super) async fn adopt(call: Call<WriteQuery>) -> Result<Document<AdoptView>, ApiError> {
+    call.principal.require(Permission::Confirm, &Target::Platform)?;
+    let key = call.address.key()?;
+    let adopted = call.app.control.adopt(&key, &actor(&call.principal), call.query.dry_run).await?;
+    call.app.control.wake(&[key]);
+    Ok(Document(adopted))
 }
 
 pub(super) async fn orphans(call: Call<NoQuery>) -> Result<Document<OrphanList>, ApiError> {

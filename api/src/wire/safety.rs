@@ -9,7 +9,7 @@ use skep_planner::safety::{HoldReason, HoldScope};
 use skep_schemas::OrgName;
 use skep_schemas::resource_view::ResourceView;
 
-use super::ResourceRef;
+use super::{PreviewView, ResourceRef};
 
 /// Something that is not done before someone confirms it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -148,4 +148,31 @@ impl fmt::Display for DeleteOutcome {
             Self::Requested => "deletion requested",
         })
     }
+}
+
+/// What adopting the foreign objects of a resource would do, or did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptView {
+    /// The objects under the resource's names that Skep did not make.
+    pub objects: Vec<AdoptedObject>,
+    /// What would then be done to them: the difference from what is live to what is wanted, and what it costs.
+    pub preview: PreviewView,
+    /// Were they adopted? Not when nothing is there to adopt, when one cannot be, and when it was only asked.
+    pub adopted: bool,
+}
+
+/// An object that Skep did not make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptedObject {
+    /// What sort of object: network or service.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The engine's id of it.
+    pub id: String,
+    /// Why it cannot be adopted, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
 }

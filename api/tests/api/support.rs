@@ -15,11 +15,13 @@ use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use skep_api::wire::{ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView};
+use skep_api::wire::{
+    AdoptView, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
+};
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest};
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::ResourceKey;
-use skep_store::{MasterKey, Store, StoreOptions};
+use skep_store::{Actor, MasterKey, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -81,6 +83,10 @@ impl ControlPlane for Control {
             since: "2026-01-02T03:04:05Z".parse().unwrap(),
         };
         TasksView { leases: vec![held], ..TasksView::default() }
+    }
+
+    async fn adopt(&self, _: &ResourceKey, _: &Actor, dry_run: bool) -> Result<AdoptView, PortError> {
+        Ok(AdoptView { objects: Vec::new(), preview: PreviewView::default(), adopted: !dry_run })
     }
 
     fn on_hold(&self) -> Vec<String> {

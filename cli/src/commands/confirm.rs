@@ -1,14 +1,13 @@
 //! `skep confirm`: shows what is on hold and what confirming it does, asks, and confirms.
 
-use std::io::{BufRead, IsTerminal};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use skep_api::wire::HoldView;
 
 use super::holds::{list, shown};
 use super::{Outcome, Session};
+use crate::ask::agreed;
 use crate::output::print;
 
 /// `skep confirm`
@@ -30,7 +29,7 @@ pub(super) async fn run(session: &Session, args: &ConfirmArgs) -> Result<Outcome
     })?;
     eprint!("{}", shown(hold));
     eprintln!("confirming it: {}", hold.on_confirm);
-    if !args.yes && !agreed()? {
+    if !args.yes && !agreed("confirm", "look at `skep holds`")? {
         eprintln!("not confirmed");
         return Ok(Outcome::Negative);
     }
@@ -38,15 +37,4 @@ pub(super) async fn run(session: &Session, args: &ConfirmArgs) -> Result<Outcome
     let confirmed: HoldView = session.client.post(&path, &json!({})).await?;
     print(&format!("hold {} confirmed\n", confirmed.id))?;
     Ok(Outcome::Done)
-}
-
-/// Asks on a terminal. Where there is none, nobody can have read what was shown.
-fn agreed() -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!("there is no terminal to ask on\nhelp: look at `skep holds`, then add --yes");
-    }
-    eprint!("confirm? [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -10,6 +10,7 @@ use crate::client::{Client, with_query};
 use crate::config::ConfigFile;
 use crate::{context, source};
 
+pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod completion;
 pub(crate) mod config;
@@ -102,6 +103,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Describe(args) => describe::run(&Session::open(global)?, args).await,
         Command::Delete(args) => delete::run(&Session::open(global)?, args).await,
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
+        Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
         Command::Confirm(args) => confirm::run(&Session::open(global)?, &args).await,
         Command::Orphans(args) => orphans::run(&Session::open(global)?, &args).await,
         Command::Wait(args) => wait::run(&Session::open(global)?, args).await,

@@ -33,6 +33,7 @@ pub(crate) enum Verb {
     Pause,
     Resume,
     Retry,
+    Adopt,
 }
 
 impl Verb {
@@ -44,6 +45,7 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Retry => "retry",
+            Self::Adopt => "adopt",
         }
     }
 }

@@ -36,7 +36,8 @@ fn crash_after(
 ) -> Result<()> {
     wait_until("some steps to be done", RECOVERY, || {
         wait::ready(steps(at) >= wanted || done(at)?, "not so many yet")
-    })?;
+    })
+    .with_context(|| at.report())?;
     at.kill()?;
     at.restart()
 }

@@ -14,12 +14,14 @@
 //! that is the only thing that a hold does. Everything here is a pure function of what was read. The order of reading is the
 //! caller's duty: **the Swarm first, then the store**, so that whatever is seen had its intent recorded before it was there.
 
+mod adopt;
 mod brake;
 mod claim;
 mod hold;
 mod orphan;
 mod survey;
 
+pub use adopt::{SECRET_UNFIT, adopt_network, adopt_service};
 pub use brake::{Brake, RemovalLimits, Removals, brake};
 pub use claim::{Claim, claim_spec};
 pub use hold::{Finding, HoldReason, HoldScope, InForce, restrain};

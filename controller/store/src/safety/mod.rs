@@ -3,6 +3,7 @@
 //! Opening a hold is not fenced: it only makes the controller more careful, and whoever sees a reason must be able to say so.
 //! Settling one is, because it lets the controller go on.
 
+mod adopt;
 mod census;
 mod hold;
 mod orphan;
