@@ -254,6 +254,10 @@ fn by_labels(hint: &Hint) -> Option<ResourceKey> {
 
 /// Events of the Swarm's objects carry a name only; see `skep_planner::naming` for how it is made.
 fn by_name(hint: &Hint) -> Option<ResourceKey> {
+    // The claim on the Swarm is the only config that we know, and nobody's.
+    if hint.kind == HintKind::Config {
+        return None;
+    }
     let name = hint.name.as_deref()?;
     if let Some(own) = name.strip_prefix("skep-anchor-").or_else(|| name.strip_prefix("skep-")) {
         return own.parse().ok().map(|org: OrgName| ResourceKey::organization(&org));

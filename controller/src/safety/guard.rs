@@ -102,9 +102,17 @@ impl Guard {
         let removals = self.store.removals(limits, orphan_grace).await?;
         let Brake::Pull(finding) = safety::brake(limits, &removals) else { return Ok(None) };
         let hold = self.store.open_hold(&finding).await?;
-        tracing::warn!(hold = %hold.id, why = hold.finding.why, "removals are on hold");
+        self.announce(&hold);
         self.holds().await?;
         Ok(Some(hold))
+    }
+
+    /// Says once that a hold is in force.
+    pub(super) fn announce(&self, hold: &Hold) {
+        if !self.in_force.has(hold.id) {
+            let Hold { id, scope, finding, .. } = hold;
+            tracing::warn!(hold = %id, %scope, reason = %finding.reason, why = finding.why, "on hold");
+        }
     }
 
     /// Is nothing due any more of what the brake has stopped?

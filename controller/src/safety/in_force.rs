@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::metrics::gauge::Gauge;
 use skep_planner::safety::HoldScope;
-use skep_store::Hold;
+use skep_store::{Hold, HoldId};
 
 /// The holds as they were last seen.
 #[derive(Debug)]
@@ -23,6 +23,12 @@ impl HoldsInForce {
     pub(crate) fn post(&self, holds: Vec<Hold>) {
         self.count.set(i64::try_from(holds.len()).unwrap_or(i64::MAX));
         *self.holds.lock().unwrap_or_else(PoisonError::into_inner) = holds;
+    }
+
+    /// Was this one seen?
+    pub(crate) fn has(&self, id: HoldId) -> bool {
+        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.iter().any(|hold| hold.id == id)
     }
 
     /// What is in force, each in a few words.

@@ -114,7 +114,7 @@ impl Surveyor {
 
     async fn hold(&self, finding: &Finding) -> Result<(), SurveyError> {
         let hold = self.store.open_hold(finding).await?;
-        tracing::warn!(hold = %hold.id, reason = %finding.reason, why = finding.why, "everything is on hold");
+        self.guard.announce(&hold);
         Ok(())
     }
 

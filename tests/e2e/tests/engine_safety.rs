@@ -338,3 +338,60 @@ fn what_nothing_refers_to_is_listed_and_then_collected_and_what_is_wanted_comes_
     assert!(again.skep.logs().contains("orphan collected"));
     Ok(())
 }
+
+#[test]
+fn what_someone_else_made_is_adopted_after_a_look_and_keeps_its_id() -> Result<()> {
+    let at = start(1)?;
+    let image = image("anchor:1");
+    let create = |name: &str, mode: &str| {
+        at.docker(&[
+            "service", "create", "--detach", "--mode", mode, "--name", name, "--env", "BY=hand", &image,
+        ])
+    };
+    at.docker(&["service", "create", "--detach", "--replicas", "0", "--name", "acme_copy-0_worker", &image])?;
+    create("acme_copy-1_worker", "global")?;
+    let before = at.service("acme_copy-0_worker")?;
+    at.cli.apply(&documents(&environments("acme", copies(2))), &[])?.ok()?;
+    for name in ["copy-0", "copy-1"] {
+        let (reason, _) = wait_until("the objects to be foreign", SOON, || {
+            condition(&at.cli, "acme", "environment", name, "Stalled")
+        })?;
+        assert_eq!(reason, "ForeignObject");
+    }
+
+    let adopt = |name: &str, args: &[&str]| {
+        at.cli.run(&[&["adopt", "environment", name, "--org", "acme"], args].concat())
+    };
+    let shown = adopt("copy-0", &["--dry-run"])?.ok()?;
+    for words in [
+        "service acme_copy-0_worker",
+        "can be adopted",
+        "~ service acme_copy-0_worker",
+        "/TaskTemplate/",
+        "TURN",
+    ] {
+        assert!(shown.out.contains(words), "not said: {words}\n{}", shown.out);
+    }
+    assert_eq!(adopt("copy-0", &[])?.code, 2, "nobody was asked");
+    assert_eq!(at.service("acme_copy-0_worker")?["Version"], before["Version"]);
+    let unfit = adopt("copy-1", &["--yes"])?;
+    assert!(unfit.code == 1 && unfit.out.contains("cannot be changed"), "{}{}", unfit.out, unfit.err);
+
+    adopt("copy-0", &["--yes"])?.ok()?;
+    wait_until("the adopted service to be what is wanted", SOON, || {
+        let service = at.service("acme_copy-0_worker")?;
+        let labels = &service["Spec"]["Labels"];
+        wait::ready(labels["skep.dev/instance"] == claim(&at)?.0.as_str(), &labels.to_string())
+    })
+    .with_context(|| at.report())?;
+    assert_eq!(at.service("acme_copy-0_worker")?["ID"], before["ID"]);
+    at.cli.run(&["wait", "environment", "copy-0", "--org", "acme", "--timeout", "60s"])?.ok()?;
+    assert_eq!(at.psql("SELECT kind, name FROM audit WHERE verb = 'adopt'")?, "Environment|copy-0");
+    let nothing = adopt("copy-0", &["--yes"])?.ok()?;
+    assert!(nothing.err.contains("nothing to adopt"), "{}", nothing.err);
+    let secret = resource("acme", "Secret", "token", json!({ "value": "a value" }));
+    at.cli.apply_and_wait(&documents(&[secret]))?.ok()?;
+    let refused = at.cli.run(&["adopt", "secret", "token", "--org", "acme", "--yes"])?;
+    assert!(refused.code == 1 && refused.out.contains("cannot be read"), "{}{}", refused.out, refused.err);
+    Ok(())
+}

@@ -58,7 +58,8 @@ async fn count(
                    SELECT FROM confirmed_removal c
                    WHERE c.owner = d.owner AND (c.kind, c.name) IN (('', ''), (d.kind, d.name)))
            ), recent AS (
-               SELECT p.uid FROM plan_step s JOIN plan p ON p.id = s.plan
+               -- An engine lets go of a network some seconds after it was told to, and may be told several times.
+               SELECT DISTINCT p.uid, s.object_kind, s.object_name FROM plan_step s JOIN plan p ON p.id = s.plan
                WHERE s.state = 'done' AND s.step->'op'->>'op' IN ('removeNetwork', 'removeSecret', 'removeService')
                  AND s.finished_at > now() - make_interval(secs => $1)
                  -- A former value of a secret that lives on has been replaced, not lost.
