@@ -93,7 +93,7 @@ fn claim(at: &Installation) -> Result<(String, String)> {
 /// Waits until a server has looked at everything some times more.
 fn some_resyncs(server: &Server) -> Result<()> {
     let so_far = || {
-        server.skep.logs().lines().filter(|line| line.contains("resync") && line.contains("listed=")).count()
+        server.process.logs().lines().filter(|line| line.contains("resync") && line.contains("listed=")).count()
     };
     let wanted = so_far() + 4;
     wait_until("some resyncs", SOON, || wait::ready(so_far() >= wanted, "not often enough yet"))
@@ -143,7 +143,7 @@ fn a_server_over_an_empty_database_does_nothing_to_a_swarm_of_another_until_it_i
     wait_for_no_hold(&other.cli)?;
     assert_ne!(claim(&at)?.0, instance);
     let globex = documents(&environments("globex", copies(1)));
-    other.cli.apply_and_wait(&globex)?.ok().with_context(|| other.skep.logs())?;
+    other.cli.apply_and_wait(&globex)?.ok().with_context(|| other.process.logs())?;
     let now = at.made_by_skep()?;
     assert!(now.is_superset(&before) && now.contains("globex_copy-0_worker"), "{now:?}");
     let (reason, _) = condition(&other.cli, "acme", "organization", "acme", "Stalled")?;
@@ -325,7 +325,7 @@ fn what_nothing_refers_to_is_listed_and_then_collected_and_what_is_wanted_comes_
         let names = listed(&again.cli)?;
         wait::ready(names.is_empty(), &format!("{names:?}"))
     })
-    .with_context(|| again.skep.logs())?;
+    .with_context(|| again.process.logs())?;
     let removed: Vec<String> = writes(&events)?
         .into_iter()
         .filter(|event| event.action == "remove")
@@ -335,7 +335,7 @@ fn what_nothing_refers_to_is_listed_and_then_collected_and_what_is_wanted_comes_
     let services = at.services()?;
     assert!(services.contains("foreign") && services.contains("acme_copy-1_worker"), "{services:?}");
     assert!(!services.contains("lost-web"), "{services:?}");
-    assert!(again.skep.logs().contains("orphan collected"));
+    assert!(again.process.logs().contains("orphan collected"));
     Ok(())
 }
 
