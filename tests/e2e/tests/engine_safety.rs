@@ -93,7 +93,12 @@ fn claim(at: &Installation) -> Result<(String, String)> {
 /// Waits until a server has looked at everything some times more.
 fn some_resyncs(server: &Server) -> Result<()> {
     let so_far = || {
-        server.process.logs().lines().filter(|line| line.contains("resync") && line.contains("listed=")).count()
+        server
+            .process
+            .logs()
+            .lines()
+            .filter(|line| line.contains("resync") && line.contains("listed="))
+            .count()
     };
     let wanted = so_far() + 4;
     wait_until("some resyncs", SOON, || wait::ready(so_far() >= wanted, "not often enough yet"))
@@ -385,7 +390,9 @@ fn what_someone_else_made_is_adopted_after_a_look_and_keeps_its_id() -> Result<(
     })
     .with_context(|| at.report())?;
     assert_eq!(at.service("acme_copy-0_worker")?["ID"], before["ID"]);
-    at.cli.run(&["wait", "environment", "copy-0", "--org", "acme", "--timeout", "60s"])?.ok()?;
+    wait_until("the environment to say so", SOON, || {
+        condition(&at.cli, "acme", "environment", "copy-0", "Ready")
+    })?;
     assert_eq!(at.psql("SELECT kind, name FROM audit WHERE verb = 'adopt'")?, "Environment|copy-0");
     let nothing = adopt("copy-0", &["--yes"])?.ok()?;
     assert!(nothing.err.contains("nothing to adopt"), "{}", nothing.err);
