@@ -111,6 +111,17 @@ impl ApiError {
         Self::InvalidRequest { problem: problem.into(), help: help.into() }
     }
 
+    /// The world is not as a plan was made from.
+    pub(crate) fn moved(what: &[String]) -> Self {
+        Self::Refused {
+            code: Code::PlanMoved,
+            problem: format!("the world has moved since the plan was made: {}", what.join("; ")),
+            help: "plan again, and look at what is different now",
+            about: About::Nothing,
+            diagnostics: what.iter().map(|moved| Diagnostic::new(Code::PlanMoved, moved.clone())).collect(),
+        }
+    }
+
     fn refused(code: Code, error: &StoreError, help: &'static str, about: About) -> Self {
         Self::Refused { code, problem: error.to_string(), help, about, diagnostics: Vec::new() }
     }

@@ -55,6 +55,10 @@ pub const RELEASES_MAX: u32 = 1_000;
 /// Deletions in one plan request, as many as a batch may have documents.
 pub const DELETIONS_MAX: usize = 1_000;
 
+/// The most resources and objects that one apply may be bound to: each object is looked at. A batch is planned for at most 1,000
+/// resources, which have a few objects each.
+pub const BOUND_MAX: usize = 10_000;
+
 /// The longest URL. The longest that makes sense is a list with a selector of 16 labels, about 2.5 kB.
 pub const URI_MAX: usize = 8 * 1024;
 

@@ -15,7 +15,7 @@ use skep_schemas::{OrgName, ResourceKey, Scope};
 
 use crate::call::{Payload, Text};
 use crate::error::ApiError;
-use crate::limits::DELETIONS_MAX;
+use crate::limits::{BOUND_MAX, DELETIONS_MAX};
 use crate::wire::{self, ResourceRef};
 
 /// How diagnostics call the body.
@@ -83,6 +83,8 @@ pub(crate) struct Changes {
     pub(crate) manifests: Vec<SourcedManifest>,
     /// To be deleted.
     pub(crate) deletions: Vec<ResourceKey>,
+    /// What must not have moved.
+    pub(crate) binding: Option<wire::Binding>,
 }
 
 /// [`wire::Batch`] with the documents' own text, in which fields that are written twice can still be seen.
@@ -93,6 +95,8 @@ struct RawBatch {
     documents: Vec<Box<RawValue>>,
     #[serde(default)]
     delete: Vec<ResourceRef>,
+    #[serde(default)]
+    binding: Option<wire::Binding>,
 }
 
 impl ManyManifests {
@@ -102,7 +106,7 @@ impl ManyManifests {
             Text::Yaml(text) => {
                 let mut batch = Batch::new(ReadOptions { default_org });
                 batch.add_yaml(BODY, &text);
-                Ok(Changes { manifests: batch.finish()?, deletions: Vec::new() })
+                Ok(Changes { manifests: batch.finish()?, deletions: Vec::new(), binding: None })
             }
             Text::Json(text) => read_json(&text, default_org),
         })
@@ -118,6 +122,13 @@ fn read_json(text: &str, default_org: Option<OrgName>) -> Result<Changes, ApiErr
             "send `{\"documents\": [ … ]}`, or YAML as application/yaml",
         )
     })?;
+    let bound = raw.binding.as_ref().map_or(0, |binding| binding.resources.len() + binding.objects.len());
+    if bound > BOUND_MAX {
+        return Err(ApiError::invalid(
+            format!("the plan is bound to {bound} resources and objects, the limit is {BOUND_MAX}"),
+            "plan and apply fewer manifests at a time",
+        ));
+    }
     if raw.documents.len() > DOCUMENTS_MAX || raw.delete.len() > DELETIONS_MAX {
         return Err(too_many(raw.documents.len().max(raw.delete.len())));
     }
@@ -146,7 +157,7 @@ fn read_json(text: &str, default_org: Option<OrgName>) -> Result<Changes, ApiErr
             Vec::new()
         }
     };
-    problems.or_ok(Changes { manifests, deletions }).map_err(ApiError::from)
+    problems.or_ok(Changes { manifests, deletions, binding: raw.binding }).map_err(ApiError::from)
 }
 
 /// The limit per manifest, which the reader keeps by itself for YAML only.

@@ -11,7 +11,7 @@ use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, ResourceKey};
 use skep_store::Actor;
 
-use crate::wire::{AdoptView, ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
+use crate::wire::{AdoptView, Binding, ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
 
 /// A set of changes whose outcome is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +30,9 @@ pub type LogLines = BoxStream<'static, Result<LogLine, PortError>>;
 pub trait ControlPlane: Send + Sync + 'static {
     /// What would happen, by the planner that the reconcile loop uses. Writes nothing.
     async fn preview(&self, request: PreviewRequest) -> Result<PreviewView, PortError>;
+
+    /// What has moved since a plan was made, one sentence each.
+    async fn moved(&self, binding: &Binding) -> Result<Vec<String>, PortError>;
 
     /// The output of an environment's processes. `tail` is always set in the query, and within its limit.
     async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError>;

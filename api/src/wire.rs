@@ -25,6 +25,7 @@ pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
 };
+pub use skep_planner::binding::Binding;
 pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
 pub use skep_schemas::diagnostic::Diagnostic;
@@ -107,6 +108,9 @@ pub struct Batch {
     /// For plans only: resources that would be deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delete: Vec<ResourceRef>,
+    /// For an apply: refuse it unless everything that the plan was made from is as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 /// Documents may hold the values of secrets, so only their number is shown.
@@ -115,6 +119,7 @@ impl fmt::Debug for Batch {
         f.debug_struct("Batch")
             .field("documents", &self.documents.len())
             .field("delete", &self.delete)
+            .field("binding", &self.binding)
             .finish()
     }
 }

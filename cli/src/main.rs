@@ -23,6 +23,7 @@ mod fixture;
 #[cfg(test)]
 mod loopback;
 mod output;
+mod plan_file;
 mod source;
 mod sse;
 mod telemetry;

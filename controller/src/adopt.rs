@@ -73,7 +73,7 @@ pub(crate) async fn adopt(
             unfit: found.fits.err(),
         })
         .collect();
-    let preview = PreviewView { resources: Vec::new(), plans: vec![PlanView::of(&after)] };
+    let preview = PreviewView { plans: vec![PlanView::of(&after)], ..PreviewView::default() };
     Ok(AdoptView { objects, preview, adopted: all_fit && !dry_run })
 }
 

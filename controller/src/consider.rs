@@ -3,18 +3,20 @@
 //! This is where the kinds come together, once, by exhaustive match: a new kind that lives in the Swarm does not compile until it
 //! has a place here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use skep_planner::binding::BoundObject;
 use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, ImageFailure,
 };
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive};
-use skep_planner::swarm::Secret;
-use skep_planner::{InventoryEntry, Observed, Plan, Settings, Stance};
+use skep_planner::swarm::{Network, Secret, Service};
+use skep_planner::{InventoryEntry, ObjectKind, Observed, Plan, Settings, Stance, naming};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{ConditionKind, Generation, Meta, Resource};
 
@@ -116,6 +118,46 @@ impl Seen {
         }
     }
 
+    /// The objects of the Swarm that planning it looked at; those that could not be read are left out, and stand in the plan.
+    pub(crate) fn bound_objects(&self) -> Vec<BoundObject> {
+        let service = |name: &str, observed: &Observed<Service>| {
+            let found = |service: &Service| (service.id.to_string(), service.version.index);
+            bound(ObjectKind::Service, name, &observed.as_ref().map(found))
+        };
+        let network = |name: &str, observed: &Observed<Network>| match observed {
+            Observed::Present(network) => {
+                Some(BoundObject::new(ObjectKind::Network, name, Some((network.id.as_str(), None))))
+            }
+            Observed::Absent => Some(BoundObject::new(ObjectKind::Network, name, None)),
+            Observed::Unknown { .. } => None,
+        };
+        match self {
+            Self::Organization(desired, observed) => {
+                let (org, anchor) = (&desired.org, naming::anchor(&desired.org));
+                let found =
+                    [network(&naming::network(org), &observed.network), service(&anchor, &observed.anchor)];
+                found.into_iter().flatten().collect()
+            }
+            Self::Secret(desired, observed) => {
+                let mut names: BTreeSet<&str> =
+                    desired.inventory.iter().map(|entry| entry.object.name.as_str()).collect();
+                names.extend(desired.current.iter().map(|current| current.object.as_str()));
+                let Observed::Present(secrets) = observed else { return Vec::new() };
+                let of = |name: &str| {
+                    let found = secrets.iter().find(|secret| secret.spec.name == name);
+                    let found = found.map(|secret| (secret.id.as_str(), Some(secret.version.index)));
+                    BoundObject::new(ObjectKind::Secret, name, found)
+                };
+                names.into_iter().map(of).collect()
+            }
+            Self::Environment(desired, observed) => {
+                let services = observed.services.iter().filter_map(|(name, found)| service(name, found));
+                services.chain(network(&naming::network(&desired.org), &observed.network)).collect()
+            }
+            Self::Domain(..) | Self::Passive(_) => Vec::new(),
+        }
+    }
+
     /// When a pause of it ends by itself.
     pub(crate) fn paused_until(&self) -> Option<Timestamp> {
         self.stance().and_then(|stance| stance.pause.as_ref()).and_then(|(_, pause)| pause.until)
@@ -184,6 +226,14 @@ impl Seen {
                 encode(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
             }
         }
+    }
+}
+
+fn bound(kind: ObjectKind, name: &str, observed: &Observed<(String, u64)>) -> Option<BoundObject> {
+    match observed {
+        Observed::Present((id, version)) => Some(BoundObject::new(kind, name, Some((id, Some(*version))))),
+        Observed::Absent => Some(BoundObject::new(kind, name, None)),
+        Observed::Unknown { .. } => None,
     }
 }
 

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skep_api::wire::{AdoptView, ComponentHealth, LogQuery, PreviewView, TasksView};
+use skep_api::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
 use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
 use skep_planner::Settings;
 use skep_runtime::Priority;
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, Store};
 
+use crate::bound::{self, BoundError};
 use crate::error::chain;
 use crate::lead::Held;
 use crate::observe::Observer;
@@ -76,6 +77,17 @@ impl ControlPlane for Control {
         preview::preview(&self.store, &self.observer, &self.settings, &self.guard, manifests, &deletions)
             .await
             .map_err(|source| PortError::Store { source })
+    }
+
+    async fn moved(&self, binding: &Binding) -> Result<Vec<String>, PortError> {
+        let now =
+            bound::now(&self.store, &**self.observer.swarm(), binding).await.map_err(
+                |error| match error {
+                    BoundError::Store(source) => PortError::Store { source },
+                    BoundError::Swarm(source) => PortError::EngineUnavailable { source: Box::new(source) },
+                },
+            )?;
+        Ok(binding.moved(&now))
     }
 
     async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError> {

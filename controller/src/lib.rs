@@ -9,6 +9,7 @@
 //! ```
 
 mod adopt;
+mod bound;
 mod config;
 mod consider;
 mod control_plane;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use skep_planner::binding::Binding;
 use skep_planner::diff;
 use skep_planner::reconcile::Mode;
 use skep_planner::safety::restrain;
@@ -15,6 +16,7 @@ use skep_planner::{FieldChange, OrgSubnet, Settings};
 use skep_schemas::{Kind, Manifest, Owner, Resource, ResourceKey};
 use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, Snapshot, Store, StoreError};
 
+use crate::bound;
 use crate::consider::Seen;
 use crate::desired::{self, Desired};
 use crate::observe::Observer;
@@ -50,6 +52,7 @@ pub(crate) async fn preview(
         });
     }
     let affected = affected(&mut snapshot, &applied, deletions).await?;
+    let read = read(&mut snapshot, &applied, &affected, deletions).await?;
     // Everything is loaded before the first look at the Swarm, so that the rehearsal's locks are held only for as long as the
     // database takes.
     let mut loaded = Vec::new();
@@ -61,6 +64,8 @@ pub(crate) async fn preview(
     }
     let hold = guard.foresee(&mut snapshot).await?;
     snapshot.discard().await?;
+    let resources = bound::resources(store, &read).await?;
+    let mut objects = Vec::new();
     for desired in loaded {
         let seen = Seen::look(observer, settings, desired).await;
         let mut plan = seen.plan(settings, Mode::Preview, Timestamp::now());
@@ -68,8 +73,34 @@ pub(crate) async fn preview(
             restrain(&mut plan, hold);
         }
         view.plans.push(PlanView::of(&plan));
+        objects.extend(seen.bound_objects());
     }
+    view.binding = Binding::new(resources, objects);
     Ok(view)
+}
+
+/// The resources that the plans are read from: those of the manifests, those that they affect, and what all of these refer to.
+async fn read(
+    snapshot: &mut Snapshot,
+    applied: &[Applied],
+    affected: &[ResourceKey],
+    deletions: &[ResourceKey],
+) -> Result<BTreeSet<ResourceKey>, StoreError> {
+    let mut keys: BTreeSet<ResourceKey> = deletions.iter().cloned().collect();
+    for one in applied {
+        let key = &one.resource.meta.key;
+        keys.insert(key.clone());
+        keys.extend(one.resource.spec.references(key));
+    }
+    for key in affected {
+        keys.insert(key.clone());
+        keys.extend(key.org().map(ResourceKey::organization));
+        if let Some(resource) = snapshot.get(key).await? {
+            keys.extend(resource.spec.references(key));
+        }
+        keys.extend(snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key));
+    }
+    Ok(keys)
 }
 
 /// The resources of the manifests as they are now.

@@ -1,6 +1,7 @@
 //! Many documents at once: apply them, or tell what would come of it.
 
-use skep_store::{ApplyItem, Precondition};
+use skep_schemas::ResourceKey;
+use skep_store::{ApplyItem, Precondition, StoreError};
 
 use super::resource::{actor, shown};
 use crate::access::{Permission, Target};
@@ -9,7 +10,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::manifests::{Changes, ManyManifests};
 use crate::port::PreviewRequest;
-use crate::wire::{ApplyAnswer, BatchQuery, PreviewView};
+use crate::wire::{ApplyAnswer, BatchQuery, Binding, PreviewView};
 
 pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Document<ApplyAnswer>, ApiError> {
     let BatchQuery { org, dry_run } = call.query;
@@ -23,12 +24,22 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
     for sourced in &changes.manifests {
         call.principal.require(Permission::Write, &Target::of(&sourced.manifest.key))?;
     }
+    if let Some(binding) = &changes.binding {
+        for bound in &binding.resources {
+            let target = bound.org.clone().map_or(Target::Platform, Target::Org);
+            call.principal.require(Permission::Read, &target)?;
+        }
+        let moved = call.app.control.moved(binding).await?;
+        if !moved.is_empty() {
+            return Err(ApiError::moved(&moved));
+        }
+    }
     let items: Vec<ApplyItem> = changes
         .manifests
         .iter()
         .map(|sourced| ApplyItem {
             manifest: sourced.manifest.clone(),
-            precondition: Precondition::None,
+            precondition: precondition(changes.binding.as_ref(), &sourced.manifest.key),
             managed_by: skep_schemas::Owner::Api,
         })
         .collect();
@@ -36,7 +47,13 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
     let store = &call.app.store;
     let outcome =
         if dry_run { store.dry_run(&items, &actor).await } else { store.apply(&items, &actor).await };
-    let applied = outcome.map_err(|error| ApiError::from(error).at(&changes.manifests))?;
+    let applied = outcome.map_err(|error| match error {
+        // It moved between the look and the write.
+        StoreError::RevisionConflict { .. } | StoreError::AlreadyExists { .. } => {
+            ApiError::moved(&[error.to_string()])
+        }
+        error => ApiError::from(error).at(&changes.manifests),
+    })?;
     if !dry_run {
         let keys: Vec<_> = applied.iter().map(|one| one.resource.meta.key.clone()).collect();
         call.app.control.wake(&keys);
@@ -45,14 +62,30 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
     Ok(Document(ApplyAnswer { dry_run, results }))
 }
 
+/// A document of a bound apply is written only over the revision that was planned with.
+fn precondition(binding: Option<&Binding>, key: &ResourceKey) -> Precondition {
+    let bound = |binding: &Binding| {
+        binding.resources.iter().find(|bound| bound.key().as_ref() == Some(key)).map(|bound| bound.revision)
+    };
+    match binding.and_then(bound) {
+        None => Precondition::None,
+        Some(None) => Precondition::MustNotExist,
+        Some(Some(revision)) => Precondition::Revision(revision),
+    }
+}
+
 pub(super) async fn plan(call: Call<BatchQuery, ManyManifests>) -> Result<Document<PreviewView>, ApiError> {
     // A plan writes nothing in any case, so `dryRun` says nothing new.
     let changes = call.body.read_with(call.query.org).await?;
-    let Changes { manifests, deletions } = changes;
+    let Changes { manifests, deletions, binding: _ } = changes;
     let keys = manifests.iter().map(|sourced| &sourced.manifest.key).chain(&deletions);
     for key in keys {
         call.principal.require(Permission::Read, &Target::of(key))?;
     }
-    let manifests = manifests.into_iter().map(|sourced| sourced.manifest).collect();
-    Ok(Document(call.app.control.preview(PreviewRequest { manifests, deletions }).await?))
+    let request = PreviewRequest {
+        manifests: manifests.iter().map(|sourced| sourced.manifest.clone()).collect(),
+        deletions,
+    };
+    let preview = call.app.control.preview(request).await;
+    Ok(Document(preview.map_err(|error| ApiError::from(error).at(&manifests))?))
 }

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use skep_api::wire::{
-    AdoptView, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
+    AdoptView, Binding, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
 };
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest};
 use skep_planner::view::{ResourceAction, ResourceChange};
@@ -50,7 +50,11 @@ impl ControlPlane for Control {
             .chain(deleted)
             .map(|(key, action)| ResourceChange { resource: key.to_string(), action, changes: Vec::new() })
             .collect();
-        Ok(PreviewView { resources, plans: Vec::new() })
+        Ok(PreviewView { resources, ..PreviewView::default() })
+    }
+
+    async fn moved(&self, binding: &Binding) -> Result<Vec<String>, PortError> {
+        Ok(binding.objects.iter().map(|object| format!("{} was changed", object.name)).collect())
     }
 
     async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError> {

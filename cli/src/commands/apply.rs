@@ -1,20 +1,22 @@
 //! `skep apply`: check manifests here, send them as one transaction, and wait for what comes of it if asked to.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use serde::de::DeserializeOwned;
 use skep_api::wire::{ApplyAnswer, Batch, BatchQuery, ResourceView};
-use skep_schemas::manifest::SourcedManifest;
+use skep_schemas::manifest::{ReadOptions, SourcedManifest};
 use skep_schemas::{ResourceKey, Revision};
 
 use super::{Outcome, Session};
 use crate::address::key_of;
-use crate::args::{Sources, span};
+use crate::args::span;
 use crate::client::with_query;
 use crate::output::{Format, json, print, yaml};
+use crate::plan_file::PlanFile;
 use crate::wait::progress::Display;
 use crate::wait::run::{End, run as wait};
 use crate::wait::{Goal, Seen, Target, Tracker};
@@ -22,8 +24,12 @@ use crate::wait::{Goal, Seen, Target, Tracker};
 /// `skep apply`
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
-    #[command(flatten)]
-    sources: Sources,
+    /// File or directory with manifests, or `-` for standard input; may be given several times.
+    #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", required_unless_present = "plan")]
+    files: Vec<PathBuf>,
+    /// Carry out a plan that `skep plan -o FILE` wrote; nothing is applied if the world has moved since.
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    plan: Option<PathBuf>,
     /// Wait until everything that was applied is ready.
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
@@ -40,9 +46,16 @@ pub(crate) struct ApplyArgs {
 
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: ApplyArgs) -> Result<Outcome> {
-    let manifests = session.read(&args.sources)?;
     let path = with_query("/v1/apply", &BatchQuery { org: None, dry_run: args.dry_run })?;
-    let answer: ApplyAnswer = send(session, &path, &manifests).await?;
+    let (manifests, batch) = match &args.plan {
+        Some(file) => planned(file)?,
+        None => {
+            let manifests = session.read_files(&args.files)?;
+            let batch = batch(&manifests)?;
+            (manifests, batch)
+        }
+    };
+    let answer: ApplyAnswer = post(session, &path, &manifests, &batch).await?;
     print(&shown(&answer, args.output)?)?;
     if !args.wait {
         return Ok(Outcome::Done);
@@ -54,20 +67,41 @@ pub(super) async fn run(session: &Session, args: ApplyArgs) -> Result<Outcome> {
     Ok(conclude(&end, args.timeout))
 }
 
+/// What a plan file says is to be applied.
+fn planned(path: &Path) -> Result<(Vec<SourcedManifest>, Batch)> {
+    let file = PlanFile::read(path)?;
+    let mut read = skep_schemas::Batch::new(ReadOptions::default());
+    for (index, document) in file.documents.iter().enumerate() {
+        read.add_json(&format!("{}#/documents/{index}", path.display()), &document.to_string());
+    }
+    let manifests = read.finish()?;
+    let batch = Batch { documents: file.documents, delete: Vec::new(), binding: Some(file.binding) };
+    Ok((manifests, batch))
+}
+
 /// Sends manifests to a path. What the server finds wrong with them is told with the places that they were read from.
 pub(super) async fn send<A: DeserializeOwned>(
     session: &Session,
     path: &str,
     manifests: &[SourcedManifest],
 ) -> Result<A> {
-    let answer = session.client.post(path, &batch(manifests)?).await;
+    post(session, path, manifests, &batch(manifests)?).await
+}
+
+async fn post<A: DeserializeOwned>(
+    session: &Session,
+    path: &str,
+    manifests: &[SourcedManifest],
+    batch: &Batch,
+) -> Result<A> {
+    let answer = session.client.post(path, batch).await;
     Ok(answer.map_err(|error| error.placed(manifests))?)
 }
 
 /// The body of the request, with the values of secrets: this is where they go to the server.
 fn batch(manifests: &[SourcedManifest]) -> Result<Batch> {
     let documents = manifests.iter().map(|sourced| sourced.manifest.to_json_with_secret_values());
-    Ok(Batch { documents: documents.collect::<Result<_, _>>()?, delete: Vec::new() })
+    Ok(Batch { documents: documents.collect::<Result<_, _>>()?, delete: Vec::new(), binding: None })
 }
 
 fn shown(answer: &ApplyAnswer, format: Format) -> Result<String> {

@@ -92,7 +92,7 @@ async fn delete_one(session: &Session, key: &ResourceKey, confirm: bool) -> Resu
 /// In one transaction, so that what goes together is weighed together.
 async fn delete_all(session: &Session, keys: &[ResourceKey], confirm: bool) -> Result<Vec<DeleteResult>> {
     let path = with_query("/v1/delete", &DeleteBatchQuery { org: None, confirm })?;
-    let batch = Batch { documents: Vec::new(), delete: keys.iter().map(ResourceRef::from).collect() };
+    let batch = Batch { delete: keys.iter().map(ResourceRef::from).collect(), ..Batch::default() };
     let answer: DeleteAnswer = session.client.post(&path, &batch).await?;
     Ok(answer.results)
 }

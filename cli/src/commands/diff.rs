@@ -19,7 +19,7 @@ pub(crate) struct DiffArgs {
 
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: DiffArgs) -> Result<Outcome> {
-    let preview = plan::preview(session, &args.sources).await?;
+    let preview = plan::preview(session, &session.read(&args.sources)?).await?;
     print(&plan::shown(&preview, args.output)?)?;
     Ok(if preview.is_quiet() { Outcome::Done } else { Outcome::Negative })
 }

@@ -1,5 +1,7 @@
 //! The commands, one file each: what they are given, what they do, and how they end.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use skep_api::wire::{ListQuery, ResourceList, ResourceView};
 use skep_schemas::OrgName;
@@ -68,7 +70,12 @@ impl Session {
 
     /// Reads and checks manifests.
     pub(crate) fn read(&self, sources: &Sources) -> Result<Vec<SourcedManifest>> {
-        Ok(source::read(&sources.files, self.org.clone())?)
+        self.read_files(&sources.files)
+    }
+
+    /// The same, where the sources are not the only way to say what to apply.
+    pub(crate) fn read_files(&self, files: &[PathBuf]) -> Result<Vec<SourcedManifest>> {
+        Ok(source::read(files, self.org.clone())?)
     }
 
     /// All pages of a list, and where a watch of it begins.

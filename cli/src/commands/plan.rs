@@ -1,34 +1,66 @@
 //! `skep plan`: what an apply would change and what that costs, from the planner that the server itself uses.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use skep_api::wire::PreviewView;
+use skep_schemas::manifest::SourcedManifest;
 
 use super::{Outcome, Session, apply};
 use crate::args::Sources;
 use crate::output::{PlanFormat, json, print, yaml};
+use crate::plan_file::PlanFile;
 
 /// `skep plan`
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     sources: Sources,
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: PlanFormat,
+    /// Output format: text, json or yaml; or a FILE that `skep apply --plan FILE` carries out, unless anything that the plan was
+    /// made from has moved by then.
+    #[arg(long, short, value_name = "FORMAT|FILE", default_value = "text", value_parser = output)]
+    output: Output,
+}
+
+/// Where the plan goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Output {
+    /// To standard output.
+    Shown(PlanFormat),
+    /// To a file, bound to what it was made from.
+    Bound(PathBuf),
+}
+
+fn output(text: &str) -> Result<Output, String> {
+    if let Ok(format) = PlanFormat::from_str(text, false) {
+        return Ok(Output::Shown(format));
+    }
+    // A misspelt format is no file name.
+    if text.contains(['.', '/']) {
+        return Ok(Output::Bound(PathBuf::from(text)));
+    }
+    Err("neither text, json or yaml, nor a file such as plan.json".to_owned())
 }
 
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: PlanArgs) -> Result<Outcome> {
-    let preview = preview(session, &args.sources).await?;
-    print(&shown(&preview, args.output)?)?;
+    let manifests = session.read(&args.sources)?;
+    let preview = preview(session, &manifests).await?;
+    match args.output {
+        Output::Shown(format) => print(&shown(&preview, format)?)?,
+        Output::Bound(path) => {
+            print(&preview.render())?;
+            PlanFile::new(&manifests, preview)?.write(&path)?;
+            print(&format!("Carry it out with `skep apply --plan {}`.\n", path.display()))?;
+        }
+    }
     Ok(Outcome::Done)
 }
 
 /// Asks the server. The values of secrets go with it: whether they changed is part of the plan.
-pub(super) async fn preview(session: &Session, sources: &Sources) -> Result<PreviewView> {
-    let manifests = session.read(sources)?;
-    apply::send(session, "/v1/plan", &manifests).await
+pub(super) async fn preview(session: &Session, manifests: &[SourcedManifest]) -> Result<PreviewView> {
+    apply::send(session, "/v1/plan", manifests).await
 }
 
 /// The preview in a format.
@@ -37,5 +69,17 @@ pub(super) fn shown(preview: &PreviewView, format: PlanFormat) -> Result<String>
         PlanFormat::Text => Ok(preview.render()),
         PlanFormat::Json => json(preview),
         PlanFormat::Yaml => yaml(preview),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_a_format_and_what_looks_like_a_file_is_one() {
+        assert_eq!(output("json"), Ok(Output::Shown(PlanFormat::Json)));
+        assert_eq!(output("plan.json"), Ok(Output::Bound(PathBuf::from("plan.json"))));
+        assert!(output("jsn").is_err());
     }
 }

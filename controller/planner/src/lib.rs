@@ -9,6 +9,7 @@
 //! There is no clock, no randomness and no I/O in this crate: the time is an input, names are derived, maps are ordered. The same
 //! input gives the same plan, byte for byte, which is why `skep diff`, `skep plan` and the reconcile loop can share it.
 
+pub mod binding;
 pub mod blocked;
 pub mod diff;
 pub mod drift;

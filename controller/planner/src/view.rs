@@ -8,6 +8,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::binding::Binding;
 use crate::drift::{Drift, Response};
 use crate::plan::Plan;
 use crate::step::{Cost, FieldChange};
@@ -20,6 +21,9 @@ pub struct PreviewView {
     pub resources: Vec<ResourceChange>,
     /// What would be done in the Swarm, by resource.
     pub plans: Vec<PlanView>,
+    /// What all of this was read from: an apply that is bound to it is refused once that has moved.
+    #[serde(default)]
+    pub binding: Binding,
 }
 
 /// What would become of one resource in the store.
@@ -129,6 +133,9 @@ pub struct BlockedView {
     pub reason: String,
     /// For people.
     pub message: String,
+    /// Does it stay so until somebody changes something? Otherwise it passes by itself.
+    #[serde(default)]
+    pub lasting: bool,
 }
 
 impl PlanView {
@@ -160,6 +167,7 @@ impl PlanView {
                 .map(|blocked| BlockedView {
                     reason: blocked.reason().to_string(),
                     message: blocked.to_string(),
+                    lasting: !blocked.passes_by_itself(),
                 })
                 .collect(),
             left_alone: plan.drift.iter().filter_map(LeftAloneView::of).collect(),
@@ -190,6 +198,15 @@ impl PreviewView {
     pub fn is_quiet(&self) -> bool {
         self.resources.iter().all(|resource| resource.action == ResourceAction::Unchanged)
             && self.plans.iter().all(PlanView::is_quiet)
+    }
+
+    /// What would never happen as things are, one sentence each: reasons not to apply it.
+    pub fn refusals(&self) -> Vec<String> {
+        let of_plan = |plan: &PlanView| {
+            let lasting = plan.blocked.iter().filter(|blocked| blocked.lasting);
+            lasting.map(|blocked| format!("{}: {}", plan.resource, blocked.message)).collect::<Vec<_>>()
+        };
+        self.plans.iter().flat_map(of_plan).collect()
     }
 
     /// The text that people read: one block per resource and per step, and a last line that sums up.

@@ -153,7 +153,7 @@ impl Stage {
             None => self.world.plans(Mode::Act)?,
         };
         let plans = plans.iter().map(PlanView::of).collect();
-        Ok(PreviewView { resources: Vec::new(), plans }.render())
+        Ok(PreviewView { plans, ..PreviewView::default() }.render())
     }
 
     /// What a command would change, in the store and in the Swarm; it is not carried out.
@@ -165,7 +165,8 @@ impl Stage {
         let plans = there.world.plans(Mode::Preview)?;
         self.foreseen = Some(plans.iter().flat_map(step_names).collect());
         let resources = changes(&self.world, &there.world)?;
-        Ok(PreviewView { resources, plans: plans.iter().map(PlanView::of).collect() }.render())
+        let plans = plans.iter().map(PlanView::of).collect();
+        Ok(PreviewView { resources, plans, ..PreviewView::default() }.render())
     }
 
     /// Passes over all resources, one second apart, until nothing happens any more, or for as long as is said.
