@@ -17,7 +17,7 @@ use crate::limits::TOKEN_MAX;
 /// What a route asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing: anyone may know whether the server lives.
+    /// Nothing: anyone may know whether the server lives, and load a page that holds no data.
     Open,
     /// A token with this permission.
     Needs(Permission),
@@ -34,6 +34,8 @@ pub(crate) enum Permission {
     Delete,
     /// Confirm what is on hold and adopt what others made, which may change a whole Swarm.
     Confirm,
+    /// Pause, resume, and ask to try again: changes what is done about a resource, not what is wanted.
+    Intervene,
     /// See what processes print, which may be personal data.
     ReadLogs,
     /// See the server's metrics, which tell of all organisations.
@@ -51,6 +53,7 @@ impl fmt::Display for Permission {
             Self::Write => "write resources",
             Self::Delete => "delete resources",
             Self::Confirm => "confirm what is on hold and adopt what others made",
+            Self::Intervene => "pause, resume and retry resources",
             Self::ReadLogs => "read logs",
             Self::ReadMetrics => "read metrics",
             Self::Debug => "see what the server is doing",

@@ -11,7 +11,9 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::stream::EventStream;
-use crate::wire::{EVENT_STREAM, LogLine, Readiness, ResourceList, ResourceView, WatchEvent};
+use crate::wire::{
+    DriftEvent, DriftList, EVENT_STREAM, LogLine, Readiness, ResourceList, ResourceView, WatchEvent,
+};
 
 /// One way in which a route answers.
 pub(crate) struct AnswerDoc {
@@ -155,6 +157,29 @@ impl Answer for PageOrWatch {
     fn respond(self) -> Result<Response, ApiError> {
         match self {
             Self::Page(page) => json(StatusCode::OK, &page),
+            Self::Watch(stream) => Ok(stream.into_response()),
+        }
+    }
+}
+
+/// The drift report, or its changes.
+pub(crate) enum DriftOrWatch {
+    List(DriftList),
+    Watch(EventStream),
+}
+
+impl Answer for DriftOrWatch {
+    fn describe(schemas: &mut SchemaGenerator) -> Vec<AnswerDoc> {
+        let about = "The differences, or with `watch` a stream of events.";
+        vec![
+            AnswerDoc::json::<DriftList>(StatusCode::OK, about, schemas),
+            AnswerDoc::stream::<DriftEvent>("", schemas),
+        ]
+    }
+
+    fn respond(self) -> Result<Response, ApiError> {
+        match self {
+            Self::List(list) => json(StatusCode::OK, &list),
             Self::Watch(stream) => Ok(stream.into_response()),
         }
     }

@@ -9,6 +9,7 @@ use skep_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::drift_feed::DriftFeed;
 use crate::error::ApiError;
 use crate::hub::Hub;
 use crate::limits::{REQUESTS_MAX, STREAMS_MAX, WRITES_MAX};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     streams: Arc<Semaphore>,
     /// Tells watches of changes.
     pub(crate) hub: Arc<Hub>,
+    /// Tells streams that the drift report has changed.
+    pub(crate) drift: DriftFeed,
     /// The description of the API.
     pub(crate) openapi: Bytes,
 }
@@ -56,8 +59,10 @@ impl App {
     pub(crate) fn new(api: Api, openapi: Bytes) -> Self {
         let Api { store, control, registry, metrics, shutdown } = api;
         let hub = Hub::start(store.clone(), metrics.clone(), shutdown.clone());
+        let drift = DriftFeed::start(store.clone(), shutdown.clone());
         Self(Arc::new(Shared {
             hub,
+            drift,
             store,
             control,
             registry,

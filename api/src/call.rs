@@ -145,6 +145,8 @@ fn invalid_name(error: skep_schemas::ScalarError) -> ApiError {
 pub(crate) trait Payload: Sized + Send {
     /// Is a body expected at all?
     const EXPECTED: bool;
+    /// May it be a stream of YAML manifests?
+    const MANIFESTS: bool = false;
     /// Reads it.
     fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError>;
     /// Its schema.

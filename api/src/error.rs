@@ -273,6 +273,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::RevisionConflict { key, .. } => Self::Stale { key },
             StoreError::AlreadyExists { key } => Self::Exists { key },
+            StoreError::NotFound { key } => Self::NotFound { key },
             StoreError::OrgMissing { ref org } => {
                 let about = About::Org(org.clone());
                 Self::refused(

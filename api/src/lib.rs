@@ -19,6 +19,7 @@ mod access;
 mod answer;
 mod app;
 mod call;
+mod drift_feed;
 mod error;
 mod hub;
 pub mod limits;
@@ -32,6 +33,7 @@ mod routes;
 mod server;
 mod stream;
 mod tls;
+mod ui;
 pub mod wire;
 
 use axum::Router;

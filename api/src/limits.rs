@@ -37,6 +37,18 @@ pub const PAGE_MAX: u32 = 500;
 /// Resources that a watch may begin with. Their identities are kept while it lasts, to tell what left a selection.
 pub const SNAPSHOT_MAX: usize = 50_000;
 
+/// Differences in one answer of the drift report. Values are cut at 2,048 characters, so such an answer is below 5 MB.
+pub const DRIFT_MAX: u32 = 500;
+
+/// How often one stream of the drift report reads, at most: a storm of changes is told in a few pages instead of one by one.
+pub const DRIFT_PACE: Duration = Duration::from_millis(200);
+
+/// The longest reason of a pause: a sentence or two, shown wherever the resource is.
+pub const PAUSE_REASON_MAX: usize = 500;
+
+/// The longest pause that has an end. What is meant to last longer has none, and says so by that.
+pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 /// Events of resources in one answer, when no number is asked for.
 pub const EVENTS_DEFAULT: u32 = 100;
 

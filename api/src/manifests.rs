@@ -26,6 +26,7 @@ pub(crate) struct OneManifest(Text);
 
 impl Payload for OneManifest {
     const EXPECTED: bool = true;
+    const MANIFESTS: bool = true;
 
     fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError> {
         Text::read(headers, bytes).map(Self)
@@ -67,6 +68,7 @@ pub(crate) struct ManyManifests(Text);
 
 impl Payload for ManyManifests {
     const EXPECTED: bool = true;
+    const MANIFESTS: bool = true;
 
     fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError> {
         Text::read(headers, bytes).map(Self)

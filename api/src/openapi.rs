@@ -80,11 +80,12 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     if let Some(schema) = (route.body)(schemas) {
         operation["requestBody"] = json!({
             "required": true,
-            "content": {
-                YAML: { "schema": { "type": "string", "description": "A stream of manifests." } },
-                "application/json": { "schema": schema }
-            }
+            "content": { "application/json": { "schema": schema } }
         });
+        if route.manifests {
+            operation["requestBody"]["content"][YAML] =
+                json!({ "schema": { "type": "string", "description": "A stream of manifests." } });
+        }
     }
     match route.access {
         Access::Open => operation["security"] = json!([]),

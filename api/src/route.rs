@@ -70,6 +70,8 @@ pub(crate) struct Route {
     pub(crate) about: &'static str,
     /// Does it read a body?
     has_body: bool,
+    /// May that be a stream of YAML manifests?
+    pub(crate) manifests: bool,
     pub(crate) query: fn(&mut SchemaGenerator) -> Schema,
     pub(crate) body: fn(&mut SchemaGenerator) -> Option<Schema>,
     pub(crate) answers: fn(&mut SchemaGenerator) -> Vec<AnswerDoc>,
@@ -122,6 +124,7 @@ impl Route {
             id,
             about,
             has_body: B::EXPECTED,
+            manifests: B::MANIFESTS,
             query: |schemas| Q::json_schema(schemas),
             body: |schemas| B::describe(schemas),
             answers: |schemas| A::describe(schemas),
@@ -180,7 +183,7 @@ async fn attempt(app: App, route: &Route, request: Request, name: &mut String) -
 impl Route {
     /// Does the body say what it is about?
     fn batches(&self) -> bool {
-        self.verb == Verb::Post
+        self.manifests && self.verb == Verb::Post
     }
 }
 

@@ -3,7 +3,9 @@
 //! Adding a route is adding a row; router, permissions, OpenAPI and the test that walks all routes follow.
 
 mod batch;
+mod drift;
 mod event;
+mod intervention;
 mod journal;
 mod log;
 mod release;
@@ -16,6 +18,7 @@ mod watch;
 use crate::access::{Access, Permission};
 use crate::route::Route;
 use crate::route::Verb::{Delete, Get, Post, Put};
+use crate::ui;
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
@@ -26,6 +29,7 @@ pub(crate) fn table() -> Vec<Route> {
     const LOGS: Access = Access::Needs(Permission::ReadLogs);
     const METRICS: Access = Access::Needs(Permission::ReadMetrics);
     const DEBUG: Access = Access::Needs(Permission::Debug);
+    const INTERVENE: Access = Access::Needs(Permission::Intervene);
     const DESCRIBE: Access = Access::Needs(Permission::Describe);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
@@ -188,6 +192,80 @@ pub(crate) fn table() -> Vec<Route> {
             "getTasks",
             "What the server is doing right now.",
             server::tasks,
+        ),
+        Route::new(
+            Get,
+            "/v1/drift",
+            READ,
+            "listDrift",
+            "What somebody else changed, everywhere.",
+            drift::list,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/drift",
+            READ,
+            "listOrgDrift",
+            "What somebody else changed in an organisation.",
+            drift::list,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/{kind}/{name}/pause",
+            INTERVENE,
+            "pauseOrgResource",
+            "Change nothing of a resource, and of what is part of it, for a while.",
+            intervention::pause,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/{kind}/{name}/resume",
+            INTERVENE,
+            "resumeOrgResource",
+            "End a pause.",
+            intervention::resume,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/{kind}/{name}/retry",
+            INTERVENE,
+            "retryOrgResource",
+            "Try again what was given up.",
+            intervention::retry,
+        ),
+        Route::new(
+            Post,
+            "/v1/{kind}/{name}/pause",
+            INTERVENE,
+            "pauseResource",
+            "Change nothing in an organisation for a while.",
+            intervention::pause,
+        ),
+        Route::new(
+            Post,
+            "/v1/{kind}/{name}/resume",
+            INTERVENE,
+            "resumeResource",
+            "End a pause of an organisation.",
+            intervention::resume,
+        ),
+        Route::new(
+            Post,
+            "/v1/{kind}/{name}/retry",
+            INTERVENE,
+            "retryResource",
+            "Try again what was given up for an organisation.",
+            intervention::retry,
+        ),
+        Route::new(Get, "/ui/drift", Access::Open, "getDriftPage", "The drift report for people.", ui::drift),
+        Route::new(Get, "/ui/drift.css", Access::Open, "getDriftStyle", "The page's style.", ui::drift_style),
+        Route::new(
+            Get,
+            "/ui/drift.js",
+            Access::Open,
+            "getDriftScript",
+            "The page's script.",
+            ui::drift_script,
         ),
         Route::new(Get, "/v1/version", DESCRIBE, "getVersion", "Which server this is.", server::version),
         Route::new(Get, "/openapi.json", DESCRIBE, "getDescription", "This document.", server::openapi),

@@ -11,11 +11,16 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 
 mod debug;
+mod drift;
 mod journal;
 mod operation;
 mod safety;
 
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
+pub(crate) use drift::ending as drift_ending;
+pub use drift::{
+    DriftEvent, DriftList, DriftNoticed, DriftObject, DriftOutcome, DriftQuery, DriftView, PauseRequest,
+};
 pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
@@ -26,6 +31,7 @@ pub use safety::{
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
 };
 pub use skep_planner::binding::Binding;
+pub use skep_planner::drift::{DriftClass, Response as DriftResponse};
 pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
 pub use skep_schemas::diagnostic::Diagnostic;

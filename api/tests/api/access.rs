@@ -24,12 +24,12 @@ fn operations() -> Result<Vec<(String, String, bool)>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_but_the_two_health_checks_needs_a_token() -> Result<()> {
+async fn every_route_but_the_health_checks_and_the_pages_files_needs_a_token() -> Result<()> {
     let server = Server::with_org("acme").await?;
     let operations = operations()?;
     let open: Vec<_> =
         operations.iter().filter(|(.., open)| *open).map(|(_, path, _)| path.as_str()).collect();
-    assert_eq!(open, ["/healthz", "/readyz"]);
+    assert_eq!(open, ["/ui/drift", "/ui/drift.css", "/ui/drift.js", "/healthz", "/readyz"]);
     assert!(operations.len() >= 20, "{operations:?}");
     let revoked = server.store.create_token("gone").await?;
     assert!(server.store.revoke_token("gone").await?);

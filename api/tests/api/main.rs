@@ -3,6 +3,9 @@
 
 mod access;
 mod batch;
+mod browser;
+mod drift;
+mod intervention;
 mod operation;
 mod problem;
 mod resource;

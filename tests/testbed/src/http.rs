@@ -3,13 +3,13 @@
 //! It speaks HTTP/1.0, so an answer is never chunked and ends with the connection. The product's own client is not used
 //! on purpose: a test that asks with the code under test learns little.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Longest wait for a connection, and for each part of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,6 +68,43 @@ pub fn send_unix(socket: &Path, method: &str, path: &str, json: &str) -> Result<
         json.len()
     );
     exchange(connected(socket)?, &request).with_context(|| format!("{method} {path} to {}", socket.display()))
+}
+
+/// Any request to a port of this machine, with a body of JSON; empty is no body. Each part of the answer may take `patience`.
+///
+/// In HTTP/1.1 and by the answer's length, for servers that know nothing older and keep connections open whatever is asked.
+pub fn send(port: u16, method: &str, path: &str, json: &str, patience: Duration) -> Result<Answer> {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
+        json.len()
+    );
+    let send = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(request.as_bytes())?;
+        measured(stream)
+    };
+    send().with_context(|| format!("{method} http://127.0.0.1:{port}{path}"))
+}
+
+/// An answer that says how long it is.
+fn measured(stream: impl Read) -> Result<Answer> {
+    let mut stream = BufReader::new(stream.take(MAX_ANSWER));
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let read = stream.read_line(&mut head).context("cannot read the answer's head")?;
+        ensure!(read > 0, "the answer has no end of headers: {head}");
+    }
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.with_context(|| format!("the answer has no status: {head}"))?;
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    let length = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.map(|(_, value)| value.trim().parse()).next().context("the answer has no length")?;
+    let length: usize = length.context("the answer's length is no number")?;
+    ensure!(u64::try_from(length).is_ok_and(|length| length <= MAX_ANSWER), "the answer is too large");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).context("cannot read the answer")?;
+    Ok(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 fn connected(socket: &Path) -> Result<UnixStream> {

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command;
 
 /// The packages that the testbed runs.
-pub const PACKAGES: [&str; 9] = [
+pub const PACKAGES: [&str; 12] = [
     "docker.io",
     "iptables",
     "iproute2",
@@ -26,6 +26,10 @@ pub const PACKAGES: [&str; 9] = [
     "ca-certificates",
     // promtool checks the alert rules; a test lets the server itself scrape Skep.
     "prometheus",
+    // The page for admins is tested in a browser, whose pictures need letters.
+    "chromium",
+    "chromium-driver",
+    "fonts-dejavu-core",
 ];
 
 /// Services that these packages enable.

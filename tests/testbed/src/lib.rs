@@ -15,6 +15,7 @@
 //! Everything the testbed makes carries a name that starts with `skt`, and nothing else is ever touched. It needs
 //! root, and the Debian packages that [`install::packages`] puts in place.
 
+pub mod browser;
 pub mod cluster;
 pub mod command;
 pub mod edge;
@@ -34,6 +35,7 @@ pub mod registry;
 pub mod tls;
 pub mod wait;
 
+pub use browser::Browser;
 pub use cluster::{Cluster, ClusterOptions, Engine, Node};
 pub use engine::{EngineOptions, EngineVersion};
 pub use events::Events;

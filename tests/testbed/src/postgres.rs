@@ -263,7 +263,7 @@ fn template(bin: &Path) -> Result<PathBuf> {
     Ok(done)
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no loopback port is free")?;
     Ok(listener.local_addr().context("a bound socket has an address")?.port())
 }

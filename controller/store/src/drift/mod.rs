@@ -4,6 +4,7 @@
 //! what is not told any more has ended. A row whose difference was being put right ends as corrected. The history of a field says
 //! whether somebody is fighting ([`Snapshot::drift_of`](crate::Snapshot::drift_of)).
 
+mod bell;
 mod list;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ use crate::lease::Fence;
 use crate::row::org_column;
 use crate::store::Store;
 
+pub use bell::DriftBell;
 pub use list::{DriftFilter, DriftOutcome, DriftRecord};
 
 /// How often it is noted that a difference still stands: a report that is a resync old is as good as one of now, and a standing

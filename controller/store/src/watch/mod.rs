@@ -20,6 +20,7 @@ use crate::row::{key_of_columns, key_of_text};
 use crate::store::Store;
 
 pub use cursor::{Cursor, CursorError};
+pub(crate) use watcher::{CONNECT, Retry, listen, next_poll};
 pub use watcher::{WatchEvent, WatchStats, Watcher};
 
 /// The largest page of changes.

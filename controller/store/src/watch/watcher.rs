@@ -20,7 +20,7 @@ const POLL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 /// Pauses after failures: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
 /// How long connecting for LISTEN may take.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// What a watcher has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Watcher {
         if self.listener.is_some() || !self.listen.is_due() {
             return;
         }
-        match timeout(CONNECT, listen(&self.store)).await {
+        match timeout(CONNECT, listen(&self.store, CHANNEL)).await {
             Ok(Ok(listener)) => {
                 self.listener = Some(listener);
                 self.listen = Retry::default();
@@ -192,17 +192,19 @@ impl Watcher {
     }
 }
 
-async fn listen(store: &Store) -> Result<PgListener, sqlx::Error> {
+/// A connection of its own that is told what happens on a channel.
+pub(crate) async fn listen(store: &Store, channel: &str) -> Result<PgListener, sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
     let pool = pool.connect_with(store.listen_options().clone()).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     // A lost connection is replaced by a new listener; a silent replacement would hide the loss.
     listener.eager_reconnect(false);
-    listener.listen(CHANNEL).await?;
+    listener.listen(channel).await?;
     Ok(listener)
 }
 
-fn next_poll() -> Instant {
+/// When to look although nothing was told.
+pub(crate) fn next_poll() -> Instant {
     Instant::now() + between(POLL.0, POLL.1)
 }
 
@@ -212,17 +214,20 @@ fn between(least: Duration, most: Duration) -> Duration {
 
 /// Pauses that double, spread by half.
 #[derive(Debug, Default)]
-struct Retry {
+pub(crate) struct Retry {
     failures: u32,
-    due: Option<Instant>,
+    /// When the next attempt is; none before the first failure.
+    pub(crate) due: Option<Instant>,
 }
 
 impl Retry {
-    fn is_due(&self) -> bool {
+    /// May it be tried now?
+    pub(crate) fn is_due(&self) -> bool {
         self.due.is_none_or(|due| due <= Instant::now())
     }
 
-    fn pause(&mut self) -> Duration {
+    /// After a failure: when to try again.
+    pub(crate) fn pause(&mut self) -> Duration {
         // 2^6 times the first pause is beyond the longest.
         let full = BACKOFF.0.saturating_mul(1 << self.failures.min(6)).min(BACKOFF.1);
         self.failures = self.failures.saturating_add(1);
