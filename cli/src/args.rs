@@ -12,8 +12,8 @@ use skep_schemas::{OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    adopt, apply, completion, config, confirm, delete, describe, dev, diff, events, explain, get, holds,
-    logs, migrate, orphans, plan, serve, version, wait,
+    adopt, apply, completion, config, confirm, delete, describe, dev, diff, drift, events, explain, get,
+    holds, intervention, logs, migrate, orphans, plan, serve, version, wait,
 };
 use crate::context::Flags;
 
@@ -93,6 +93,14 @@ pub(crate) enum Command {
     Wait(wait::WaitArgs),
     /// Show what happened.
     Events(events::EventsArgs),
+    /// Show what somebody else changed in the Swarm, and what became of it.
+    Drift(drift::DriftArgs),
+    /// Change nothing of a resource, and of what is part of it, for a while.
+    Pause(intervention::PauseArgs),
+    /// End a pause.
+    Resume(intervention::ResumeArgs),
+    /// Try again what was given up: a failed release, a field that somebody fights over.
+    Retry(intervention::RetryArgs),
     /// Show what the processes of an environment print.
     Logs(logs::LogsArgs),
     /// Explain a kind, a field or an error code.

@@ -3,12 +3,13 @@
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
-use skep_api::wire::{EventList, PlanList, ReleaseList, ResourceView};
+use skep_api::wire::{DriftList, DriftQuery, EventList, PlanList, ReleaseList, ResourceView};
 use skep_schemas::Kind;
 
 use super::{Outcome, Session};
 use crate::address::resource_path;
 use crate::args::OneResource;
+use crate::client::with_query;
 use crate::output::describe::Described;
 use crate::output::{print, stdout_style};
 
@@ -17,6 +18,9 @@ const EVENTS_SHOWN: usize = 20;
 
 /// How many of the newest plans are shown.
 const PLANS_SHOWN: usize = 5;
+
+/// How many differences are shown; `skep drift` shows all.
+const DRIFT_SHOWN: u32 = 20;
 
 /// `skep describe`
 #[derive(Debug, Args)]
@@ -39,10 +43,20 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
             Vec::new()
         }
     };
+    let drift = DriftQuery {
+        kind: Some(key.kind()),
+        name: Some(key.name().clone()),
+        open: Some(true),
+        limit: Some(DRIFT_SHOWN),
+        ..DriftQuery::default()
+    };
+    let report = key.org().map_or_else(|| "/v1/drift".to_owned(), |org| format!("/v1/orgs/{org}/drift"));
+    let drift: DriftList = session.client.get(&with_query(&report, &drift)?).await?;
     let described = Described {
         view: &view,
         releases: &releases,
         plans: &plans.items,
+        drift: &drift.items,
         events: events.items.get(newest..).unwrap_or_default(),
     };
     print(&described.render(Timestamp::now(), stdout_style())?)?;

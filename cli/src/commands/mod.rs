@@ -21,10 +21,12 @@ pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod dev;
 pub(crate) mod diff;
+pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod holds;
+pub(crate) mod intervention;
 pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod orphans;
@@ -116,6 +118,10 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Wait(args) => wait::run(&Session::open(global)?, args).await,
         Command::Events(args) => events::run(&Session::open(global)?, args).await,
         Command::Logs(args) => logs::run(&Session::open(global)?, args).await,
+        Command::Drift(args) => drift::run(&Session::open(global)?, args).await,
+        Command::Pause(args) => intervention::pause(&Session::open(global)?, args).await,
+        Command::Resume(args) => intervention::resume(&Session::open(global)?, args).await,
+        Command::Retry(args) => intervention::retry(&Session::open(global)?, args).await,
         Command::Version(args) => version::run(global, &args).await,
         Command::Explain(args) => explain::run(&args),
         Command::Completion(args) => completion::run(&args),

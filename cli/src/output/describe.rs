@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use skep_api::wire::{EventView, PlanItem, ReleaseItem, ReleaseVerdict, ResourceView};
+use skep_api::wire::{DriftView, EventView, PlanItem, ReleaseItem, ReleaseVerdict, ResourceView};
 use skep_schemas::diagnostic::Style;
 use skep_schemas::kind::EnvironmentDetail;
 use skep_schemas::{Condition, ConditionStatus, Owner};
 
+use super::drift::{self, DriftLayout};
 use super::events::{EventLayout, table};
 use super::phase::{Phase, Report, last_observed};
 use super::plans::plans;
@@ -28,6 +29,8 @@ pub(crate) struct Described<'r> {
     pub(crate) releases: &'r [ReleaseItem],
     /// What was done for it lately, newest first.
     pub(crate) plans: &'r [PlanItem],
+    /// What somebody else changed of it, and what stands.
+    pub(crate) drift: &'r [DriftView],
     /// Its events, oldest first.
     pub(crate) events: &'r [EventView],
 }
@@ -53,6 +56,9 @@ impl Described<'_> {
         if !self.plans.is_empty() {
             section(&mut out, "Plans", &indented(&plans(self.plans, now, style)));
         }
+        if !self.drift.is_empty() {
+            section(&mut out, "Drift", &indented(&drift::table(self.drift, &DriftLayout { now, style })));
+        }
         let events = match self.events {
             [] => "none\n".to_owned(),
             events => table(events, &EventLayout { wide: false, now, style }),
@@ -71,6 +77,14 @@ impl Described<'_> {
         field("Status", &paint(&phase.short(), phase.word.tone(), style));
         if !phase.message.is_empty() {
             field("Because", &harmless(&phase.message));
+        }
+        if let Some(pause) = meta.pause.as_ref().filter(|pause| pause.holds(now)) {
+            let until = pause.until.map_or_else(|| "it is resumed".to_owned(), |until| until.to_string());
+            let ago = age(pause.since, now);
+            field(
+                "Paused",
+                &harmless(&format!("by {} {ago} ago, until {until}: {}", pause.by, pause.reason)),
+            );
         }
         if let Some(at) = last_observed(self.view) {
             field("Last seen", &format!("{at} ({} ago)", age(at, now)));
@@ -217,7 +231,19 @@ mod tests {
         .unwrap();
         let mut view = stalled(3);
         view.status.as_mut().unwrap()["lastObserved"] = json!("2026-03-01T11:58:00Z");
-        let described = Described { view: &view, releases: &releases, plans: &plans, events: &events };
+        view.metadata.pause = serde_json::from_value(json!({
+            "reason": "moving the disk", "by": "ann", "since": "2026-03-01T11:40:00Z", "until": "2026-03-01T13:40:00Z",
+        }))
+        .unwrap();
+        let drift: Vec<DriftView> = serde_json::from_value(json!([{
+            "id": 1, "serial": 4, "resource": {"org": "acme", "kind": "Environment", "name": "shop"},
+            "object": {"kind": "service", "name": "acme_shop_web"}, "pointer": "/Mode/Replicated/Replicas",
+            "class": "modified", "desired": 2, "live": 5, "response": "paused", "noticed": "event",
+            "firstSeen": "2026-03-01T11:50:00Z", "lastSeen": "2026-03-01T11:59:00Z", "ending": "paused",
+        }]))
+        .unwrap();
+        let described =
+            Described { view: &view, releases: &releases, plans: &plans, drift: &drift, events: &events };
         insta::assert_snapshot!(described.render(NOW.parse().unwrap(), Style::Plain).unwrap());
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use skep_schemas::diagnostic::Style;
 
 pub(crate) mod describe;
+pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod phase;
 pub(crate) mod plans;

@@ -47,7 +47,9 @@ pub(crate) fn line(kind: Kind, view: &ResourceView, layout: &Layout) -> String {
 fn row(view: &ResourceView, layout: &Layout) -> Vec<Cell> {
     let phase = Phase::of(view);
     let seen = last_observed(view).map(|at| format!(" (last seen {} ago)", age(at, layout.now)));
-    let status = phase.short() + &seen.unwrap_or_default();
+    let pause = view.metadata.pause.as_ref().filter(|pause| pause.holds(layout.now));
+    let paused = pause.map_or("", |_| " (paused)");
+    let status = phase.short() + paused + &seen.unwrap_or_default();
     let mut cells = vec![Cell::from(view.metadata.name.as_str()), Cell::toned(&status, phase.word.tone())];
     if layout.with_org {
         cells.insert(0, view.metadata.org.as_ref().map_or("-", |org| org.as_str()).into());
@@ -161,6 +163,19 @@ mod tests {
         let view = resource(Kind::Secret, "db", 1, &json!({}), &status);
         let table = table(Kind::Secret, &[view], &layout(false, false));
         assert!(table.contains("EngineUnavailable (last seen 2m ago)"), "{table}");
+    }
+
+    #[test]
+    fn what_is_paused_says_so_until_the_pause_is_over() {
+        let status = |until: &str| {
+            let mut view = ready(2);
+            let pause =
+                json!({"reason": "disk", "by": "ann", "since": "2026-03-01T11:00:00Z", "until": until});
+            view.metadata.pause = serde_json::from_value(pause).unwrap();
+            line(Kind::Environment, &view, &layout(false, false))
+        };
+        assert!(status("2026-03-01T12:00:01Z").contains("Ready (paused)"));
+        assert!(!status("2026-03-01T12:00:00Z").contains("paused"));
     }
 
     #[test]
