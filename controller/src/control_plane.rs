@@ -65,7 +65,12 @@ impl Control {
             Ok(()) => EngineHealth::Answers,
             Err(why) => EngineHealth::Silent(why.clone()),
         };
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        let before =
+            std::mem::replace(&mut *self.engine.lock().unwrap_or_else(PoisonError::into_inner), health);
+        if answer.is_ok() && matches!(before, EngineHealth::Silent(_)) {
+            // Nothing mutating is done before a survey, and one that failed waits for longer and longer.
+            self.guard.want_survey();
+        }
         answer
     }
 }

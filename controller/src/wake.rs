@@ -192,29 +192,39 @@ pub(crate) async fn follow_engine(
     metrics: Metrics,
     shutdown: Shutdown,
 ) {
+    let mut missed = false;
     loop {
         let ended = tokio::select! {
-            ended = listen(&swarm, &store, &queue, &metrics) => ended,
+            ended = listen(&swarm, &store, &queue, &metrics, missed) => ended,
             () = shutdown.requested() => return metrics.followers.ended(ENGINE_EVENTS, "the term ended"),
         };
         metrics.followers.ended(ENGINE_EVENTS, &ended);
         tracing::info!(why = ended, "the engine's events ended; listening again");
+        missed = true;
         tokio::select! {
             () = tokio::time::sleep(RECONNECT) => {}
             () = shutdown.requested() => return,
         }
-        if let Err(error) = wake_all(&store, &queue, Priority::Resync).await {
-            tracing::warn!(error = chain(&error), "cannot list resources");
-        }
     }
 }
 
-async fn listen(swarm: &Arc<dyn SwarmApi>, store: &Store, queue: &Queue, metrics: &Metrics) -> String {
+async fn listen(
+    swarm: &Arc<dyn SwarmApi>,
+    store: &Store,
+    queue: &Queue,
+    metrics: &Metrics,
+    missed: bool,
+) -> String {
     let mut hints = match swarm.events().await {
         Ok(hints) => hints,
         Err(error) => return chain(&error),
     };
     metrics.followers.began(ENGINE_EVENTS);
+    // Only now, or what happens between the look and the stream would be missed as well. The engine is back, so whatever failed
+    // because it was not may succeed at once.
+    if missed && let Err(error) = wake_all(store, queue, Priority::Change).await {
+        tracing::warn!(error = chain(&error), "cannot list resources");
+    }
     while let Some(hint) = hints.next().await {
         match hint {
             Ok(hint) => {
