@@ -123,8 +123,13 @@ async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change]) -> Resul
 
 fn wake_change(queue: &Queue, change: &Change) {
     match change.op {
-        // Our own writes; those who depend on this resource may go on now.
-        ChangeOp::Status => {}
+        // Our own writes; those who depend on this resource may go on now. A roll-out that is over lets go of former values of
+        // secrets.
+        ChangeOp::Status => {
+            for secret in change.refs.iter().filter(|key| key.kind() == Kind::Secret) {
+                queue.wake(secret.clone(), Priority::Hint);
+            }
+        }
         ChangeOp::Removed => {
             if let Some(org) = change.key.org() {
                 queue.wake(ResourceKey::organization(org), Priority::Change);
