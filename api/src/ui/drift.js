@@ -6,6 +6,8 @@ const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
 // Three of the server's signs of life, which come every 15 s.
 const SILENCE = 45000;
+// The server ends streams now and then. One that lived as long as this may be followed by another at once, and nobody need know.
+const LIVED = 10000;
 // The past grows without end; what is older than these is read with the command.
 const PAST_MAX = 500;
 // No event of the server comes near this.
@@ -333,9 +335,12 @@ async function follow(token) {
   while (!stop.signal.aborted) {
     const controller = new AbortController();
     const end = () => controller.abort();
+    const begun = Date.now();
+    let ended = false;
     stop.signal.addEventListener("abort", end);
     try {
       await connect(token, controller);
+      ended = Date.now() - begun > LIVED;
     } catch (error) {
       if (stop.signal.aborted) return;
       if (error instanceof Refused) return leave(error.message);
@@ -344,6 +349,7 @@ async function follow(token) {
       controller.abort();
     }
     if (stop.signal.aborted) return;
+    if (ended) continue;
     tell("lost", state.asOf ? `Connection lost, as of ${clock(state.asOf)}` : "No connection, trying again");
     // Spread, so that not everybody comes back at the same moment.
     await wait(state.pause * (0.75 + Math.random() / 2), stop.signal);

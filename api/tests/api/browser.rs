@@ -173,6 +173,10 @@ async fn what_others_wrote_stays_text_and_nothing_foreign_is_loaded() -> Result<
         page.ask("performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)")?;
     let loaded: Vec<String> = serde_json::from_value(loaded)?;
     assert!(loaded.iter().all(|origin| *origin == page.origin), "{loaded:?}");
+    let complaints: Vec<_> = block_in_place(|| page.browser.console())?;
+    // A browser asks for an icon by itself.
+    let complaints: Vec<_> = complaints.iter().filter(|line| !line.contains("favicon")).collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
     // Were the page's own script to try, the browser would not let it.
     let forbidden = "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'done' } catch (error) { return error.name } })()";
     assert_eq!(page.ask(forbidden)?, "TypeError");
@@ -180,7 +184,8 @@ async fn what_others_wrote_stays_text_and_nothing_foreign_is_loaded() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_says_when_a_token_is_wrong_and_when_the_connection_is_lost() -> Result<()> {
+async fn the_page_says_when_a_token_is_wrong_and_when_the_connection_is_lost_and_comes_back_by_itself()
+-> Result<()> {
     let page = Page::open().await?;
     page.enter("skep_wrong")?;
     page.until("document.querySelector('#refusal').innerText.includes('does not accept')")?;
@@ -195,6 +200,15 @@ async fn the_page_says_when_a_token_is_wrong_and_when_the_connection_is_lost() -
     );
     page.noting.server.shutdown.cancel();
     page.until("/^Connection lost, as of \\d\\d:\\d\\d:\\d\\d$/.test(document.querySelector('#state-text').innerText)")?;
+    assert_eq!(page.ask("document.querySelector('#report').dataset.stale")?, "true");
+
+    page.noting.note("preview", &[reported()]).await?;
+    let (router, shutdown) = page.noting.server.again()?;
+    let listener = TcpListener::bind(page.origin.trim_start_matches("http://")).await?;
+    tokio::spawn(serve(listener, router, ServeOptions::default(), shutdown));
+    page.until("document.querySelector('#state').dataset.state === 'live'")?;
+    page.until("document.querySelectorAll('.card').length === 1")?;
+
     page.click("#leave")?;
     assert_eq!(page.ask("sessionStorage.length")?, 0);
     Ok(())

@@ -181,6 +181,23 @@ async fn a_stream_that_selects_tells_the_end_of_what_it_told_and_nothing_else() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_appears_under_a_lower_serial_than_was_read_is_told() -> Result<()> {
+    let noting = Noting::start().await?;
+    noting.environment("live").await?;
+    let mut stream = noting.server.stream("/v1/drift?watch=true", None).await?;
+    assert_eq!(told(&mut stream).await?, "bookmark");
+    for round in 3..6 {
+        noting.note("live", &[replicas(round, Response::Report)]).await?;
+        assert_eq!(told(&mut stream).await?, format!("/Mode/Replicated/Replicas {round} reported"));
+    }
+    // As of a transaction that took its number early and ended late.
+    noting.server.postgres.psql(&noting.server.database, "SELECT setval('drift_serial_numbers', 1)")?;
+    noting.note("live", &[replicas(5, Response::Report), image(Response::Report)]).await?;
+    assert_eq!(told(&mut stream).await?, "/TaskTemplate/ContainerSpec/Image \"b\" reported");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_when_the_connection_that_listens_is_cut() -> Result<()> {
     let noting = Noting::start().await?;
     noting.environment("live").await?;

@@ -127,6 +127,20 @@ pub(crate) struct Server {
     pub(crate) postgres: Postgres,
 }
 
+fn over(store: &Store, control: &Arc<Control>) -> Result<(Router, CancellationToken)> {
+    let shutdown = CancellationToken::new();
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let router = skep_api::router(Api {
+        store: store.clone(),
+        control: control.clone(),
+        registry: Arc::new(registry),
+        metrics,
+        shutdown: shutdown.clone(),
+    })?;
+    Ok((router, shutdown))
+}
+
 impl Server {
     pub(crate) async fn start() -> Result<Self> {
         let postgres = tokio::task::spawn_blocking(Postgres::shared).await??;
@@ -135,17 +149,13 @@ impl Server {
         store.migrate().await?;
         let token = store.bootstrap_token().await?.context("a new database has no token yet")?;
         let control = Arc::new(Control::default());
-        let shutdown = CancellationToken::new();
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let router = skep_api::router(Api {
-            store: store.clone(),
-            control: control.clone(),
-            registry: Arc::new(registry),
-            metrics,
-            shutdown: shutdown.clone(),
-        })?;
+        let (router, shutdown) = over(&store, &control)?;
         Ok(Self { router, store, control, token, shutdown, database, postgres })
+    }
+
+    /// Another server over the same database, and what stops it.
+    pub(crate) fn again(&self) -> Result<(Router, CancellationToken)> {
+        over(&self.store, &self.control)
     }
 
     /// A server with an organisation.

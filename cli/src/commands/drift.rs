@@ -183,12 +183,69 @@ impl Shown {
     }
 
     fn take(&mut self, drift: DriftView) -> Result<()> {
-        let known = self.serials.insert(drift.id, drift.serial) == Some(drift.serial);
+        if !self.is_new(&drift) {
+            return Ok(());
+        }
         match &mut self.first {
-            Some(first) if !known => first.push(drift),
-            None if !known => print(&change(&drift, self.format)?)?,
-            Some(_) | None => {}
+            Some(first) => first.push(drift),
+            None => print(&change(&drift, self.format)?)?,
         }
         Ok(())
+    }
+
+    /// Was it never shown in this form?
+    fn is_new(&mut self, drift: &DriftView) -> bool {
+        self.serials.insert(drift.id, drift.serial) != Some(drift.serial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::loopback::{answer, client, server};
+
+    fn drift(id: i64, serial: i64) -> DriftView {
+        let view = json!({
+            "id": id, "serial": serial, "resource": {"org": "acme", "kind": "Environment", "name": "shop"},
+            "object": {"kind": "service", "name": "acme_shop_web"}, "pointer": "/Labels/a", "class": "modified",
+            "response": "report", "noticed": "event", "firstSeen": "2026-03-01T11:50:00Z",
+            "lastSeen": "2026-03-01T11:59:00Z", "ending": "reported",
+        });
+        serde_json::from_value(view).unwrap()
+    }
+
+    fn stream(drift: &[DriftView]) -> String {
+        let events = drift.iter().map(|one| DriftEvent::Drift { drift: Box::new(one.clone()) });
+        let events = events.chain([DriftEvent::Bookmark {}]);
+        let frame = |event: DriftEvent| {
+            format!("event: {}\ndata: {}\n\n", event.name(), serde_json::to_string(&event).unwrap())
+        };
+        events.map(frame).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_new_stream_begins_with_is_shown_only_as_far_as_it_changed() {
+        let streams = [stream(&[drift(1, 1), drift(2, 2)]), stream(&[drift(2, 2), drift(3, 4)])];
+        let asked = Arc::new(AtomicUsize::new(0));
+        let url = server(move |_| {
+            let text = streams.get(asked.fetch_add(1, Ordering::SeqCst)).unwrap();
+            answer(200, "text/event-stream", text)
+        })
+        .await;
+        let client = client(&url);
+        let mut shown = Shown { format: DriftFormat::Json, first: Some(Vec::new()), serials: HashMap::new() };
+        let mut pause = PAUSE.1;
+        for known in [vec![(1, 1), (2, 2)], vec![(2, 2), (3, 4)]] {
+            let mut source = client.stream("/v1/drift?watch=true").await.unwrap();
+            assert!(shown.take_all(&mut source, &mut pause).await.unwrap().is_none());
+            assert_eq!(shown.serials, known.into_iter().collect(), "what is gone is forgotten");
+        }
+        assert_eq!(pause, PAUSE.0, "a stream that works ends the growing pauses");
+        assert!(!shown.is_new(&drift(3, 4)) && shown.is_new(&drift(3, 5)));
     }
 }
