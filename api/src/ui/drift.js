@@ -30,7 +30,7 @@ function span(millis) {
 }
 
 function exact(millis) {
-  return millis < 1000 ? `${millis} ms` : millis < 120000 ? `${(millis / 1000).toFixed(1)} s` : span(millis);
+  return millis < 1000 ? `${millis} ms` : millis < 120000 ? `${(Math.floor(millis / 100) / 10).toFixed(1)} s` : span(millis);
 }
 
 // ---- Making elements ----
@@ -134,7 +134,9 @@ function card(drift) {
   if (isOpen(drift)) {
     meta.append(make("span", "", `last seen ${moment(drift.lastSeen)}`));
   } else {
-    meta.append(make("span", "", `stood ${exact(drift.millis ?? 0)}`), make("span", "", `ended ${moment(drift.endedAt)}`));
+    // How long a corrected one stood its ending says already.
+    if (drift.outcome !== "corrected") meta.append(make("span", "", `stood ${exact(drift.millis ?? 0)}`));
+    meta.append(make("span", "", `ended ${moment(drift.endedAt)}`));
   }
   item.append(top, where, diff(drift), meta);
   return item;
@@ -163,6 +165,11 @@ function number(id, value, mood) {
   at(id).parentElement.className = mood ? `tile ${mood}` : "tile";
 }
 
+function median(sorted) {
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : Math.round((sorted[middle - 1] + sorted[middle]) / 2);
+}
+
 function summary(all) {
   const standing = all.filter(isOpen);
   const contested = standing.filter((drift) => drift.response === "give-up").length;
@@ -170,7 +177,7 @@ function summary(all) {
   number("n-standing", standing.length, standing.length === 0 ? "fine" : "attention");
   number("n-contested", contested, contested === 0 ? "" : "alarm");
   number("n-corrected", corrected.length, "");
-  number("n-median", corrected.length === 0 ? "–" : exact(corrected[Math.floor(corrected.length / 2)]), "");
+  number("n-median", corrected.length === 0 ? "–" : exact(median(corrected)), "");
   at("count-current").textContent = standing.length;
   at("count-past").textContent = all.length - standing.length;
 }
