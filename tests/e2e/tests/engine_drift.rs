@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use skep_e2e::manifests::{Web, documents, resource};
+use skep_e2e::engine_view::EDGE;
+use skep_e2e::manifests::{Web, documents, organization, resource};
 use skep_e2e::meddler::{Way, edit, ways};
 use skep_e2e::{Installation, Options};
 use skep_testbed::{EngineVersion, wait, wait_until};
@@ -197,7 +198,7 @@ fn objects_that_are_removed_replaced_or_relabelled_are_put_right() -> Result<()>
     // The connection of an edge task.
     campaign.settled()?;
     let mark = campaign.mark()?;
-    let proxy = at.container(skep_e2e::engine_view::EDGE)?;
+    let proxy = at.container(EDGE)?;
     at.docker(&["network", "disconnect", "skep-acme", &proxy])?;
     corrected(&mark, "missing")?;
     ensure!(at.addresses(&proxy)?.iter().any(|(network, _)| network == "skep-acme"), "not connected");
@@ -269,4 +270,60 @@ fn a_policy_leaves_fields_or_everything_alone_and_a_fight_is_given_up() -> Resul
         })?;
     }
     anyhow::bail!("nobody gave up\n{}", campaign.reports("0")?)
+}
+
+#[test]
+fn a_network_that_was_removed_is_made_again_and_one_in_its_place_is_told_by_field() -> Result<()> {
+    let at = Installation::start(EngineVersion::V20_10)?;
+    at.cli.apply_and_wait(&documents(&[organization("lonely")]))?.ok().with_context(|| at.report())?;
+    let network = "skep-lonely";
+    let proxy = at.container(EDGE)?;
+    // A network can be removed only while nothing is on it, and Skep would put that back at once.
+    let pause = ["pause", "organization/lonely", "--reason", "moving cables"];
+    let remove = || {
+        at.cli.run(&pause)?.ok()?;
+        at.docker(&["service", "rm", "skep-anchor-lonely"])?;
+        at.docker(&["network", "disconnect", "--force", network, &proxy])?;
+        wait_until("the network to be removed", PUT_BACK, || at.docker(&["network", "rm", network]).map(drop))
+    };
+    let resume = || at.cli.run(&["resume", "organization/lonely"])?.ok();
+    let reported = |like: &str| {
+        wait_until(&format!("{like} to be reported"), PUT_BACK, || {
+            let reports = at.psql(
+                "SELECT object_kind, pointer, class, response, coalesce(outcome, 'open') FROM drift ORDER BY id",
+            )?;
+            wait::ready(reports.lines().any(|line| line == like), &reports)
+        })
+        .with_context(|| at.logs())
+    };
+
+    let wanted = at.engine_says(&format!("/networks/{network}"))?;
+    remove()?;
+    reported("network||missing|paused|open")?;
+    resume()?;
+    reported("network||missing|correct|corrected")?;
+    let again = wait_until("the network to be there again", PUT_BACK, || {
+        at.engine_says(&format!("/networks/{network}"))
+    })?;
+    ensure!(again["IPAM"]["Config"][0]["Subnet"] == wanted["IPAM"]["Config"][0]["Subnet"], "{again:#}");
+    wait_until("the organisation to be ready", PUT_BACK, || {
+        let edges =
+            at.cli.run(&["get", "organization", "lonely", "-o", "json"])?.json()?["status"]["edges"].clone();
+        wait::ready(edges.as_array().is_some_and(|edges| edges.len() == 1), &edges.to_string())
+    })?;
+
+    // Somebody makes another one with our labels, and with a way out of ours: closed to other containers, elsewhere.
+    remove()?;
+    let other = json!({
+        "Name": network, "Driver": "overlay", "Attachable": true, "Internal": true, "Labels": wanted["Labels"],
+        "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.201.7.0/24"}]},
+    });
+    at.ask_engine("POST", "/networks/create", &other)?;
+    resume()?;
+    reported("network||replaced|correct|corrected")?;
+    reported("network|/Internal|modified|report|open")?;
+    reported("network|/IPAM/Config/0/Subnet|modified|report|open")?;
+    let shown = at.cli.run(&["get", "organization", "lonely", "-o", "json"])?.ok()?.out;
+    ensure!(shown.contains("Drifted") && shown.contains("/Internal"), "{shown}");
+    Ok(())
 }

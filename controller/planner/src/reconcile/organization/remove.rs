@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{EdgeTask, Pass};
 use crate::blocked::Blocked;
+use crate::drift::DriftClass;
 use crate::inventory::{InventoryEntry, ObjectKind, ObjectRef};
 use crate::naming;
 use crate::observed::Observed;
@@ -86,8 +87,16 @@ impl Pass<'_> {
             Observed::Absent => true,
             Observed::Unknown { .. } => false,
         };
-        let making: BTreeSet<&ObjectRef> =
-            self.plan.steps.iter().filter(|step| step.op.creates()).map(|step| &step.object).collect();
+        // What is wanted and missing is remembered, so that it still counts as missing when it may be made again.
+        let missing = self.plan.drift.iter().filter(|drift| drift.class == DriftClass::Missing);
+        let making: BTreeSet<&ObjectRef> = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.op.creates())
+            .map(|step| &step.object)
+            .chain(missing.map(|drift| &drift.object))
+            .collect();
         let gone = |entry: &&InventoryEntry| match entry.object.kind {
             ObjectKind::Network => network_gone,
             ObjectKind::Service => anchor_gone,
