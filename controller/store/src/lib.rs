@@ -49,7 +49,9 @@ mod watch;
 pub use apply::{APPLY_MAX, Applied, ApplyItem, Outcome, Precondition};
 pub use audit::Actor;
 pub use delete::{DeleteItem, Deletion};
-pub use drift::{Corrected, DriftBell, DriftFilter, DriftHistory, DriftOutcome, DriftRecord, Noted, Noticed};
+pub use drift::{
+    Corrected, DriftBell, DriftFilter, DriftHistory, DriftOutcome, DriftRecord, Ended, Noted, Noticed,
+};
 pub use error::{Operation, StoreError};
 pub use event::{Event, Severity};
 pub use finalize::Finalized;

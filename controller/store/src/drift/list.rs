@@ -23,6 +23,24 @@ pub enum DriftOutcome {
     Ended,
 }
 
+impl DriftOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 2] = [Self::Corrected, Self::Ended];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Corrected => "corrected",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// The outcome of that word.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+}
+
 /// One difference, as it was noted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriftRecord {
@@ -142,12 +160,8 @@ impl DriftRow {
     fn into_record(self) -> Result<DriftRecord, StoreError> {
         let corrupt =
             |what: &str| StoreError::corrupt(format!("drift {}", self.id), format_args!("unknown {what}"));
-        let outcome = match self.outcome.as_deref() {
-            None => None,
-            Some("corrected") => Some(DriftOutcome::Corrected),
-            Some("ended") => Some(DriftOutcome::Ended),
-            Some(_) => return Err(corrupt("outcome")),
-        };
+        let known = |word| DriftOutcome::from_word(word).ok_or_else(|| corrupt("outcome"));
+        let outcome = self.outcome.as_deref().map(known).transpose()?;
         Ok(DriftRecord {
             id: self.id,
             serial: self.serial,

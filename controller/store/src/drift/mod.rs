@@ -8,7 +8,7 @@ mod bell;
 mod list;
 
 use jiff::{SignedDuration, Timestamp};
-use skep_planner::drift::{Corrections, Drift, Response};
+use skep_planner::drift::{Corrections, Drift, DriftClass, Response};
 use skep_planner::{ObjectKind, ObjectRef};
 use skep_schemas::{ResourceKey, Uid};
 use sqlx::PgConnection;
@@ -61,12 +61,25 @@ pub struct DriftHistory {
 }
 
 /// What noting came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Noted {
     /// Differences that were not known before.
     pub new: u64,
     /// Differences that do not stand any more.
-    pub ended: u64,
+    pub ended: Vec<Ended>,
+    /// The classes of differences that are given up from now on, one for each: told once, and not again while they stand.
+    pub given_up: Vec<DriftClass>,
+}
+
+/// A difference that does not stand any more, as a look found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// In what way the object differed.
+    pub class: DriftClass,
+    /// How it ended.
+    pub outcome: DriftOutcome,
+    /// How long it stood since it was noticed.
+    pub after: SignedDuration,
 }
 
 /// A difference that was put right.
@@ -76,6 +89,8 @@ pub struct Corrected {
     pub object: ObjectRef,
     /// Which field.
     pub pointer: String,
+    /// In what way it differed.
+    pub class: DriftClass,
     /// How long it stood since it was noticed.
     pub after: SignedDuration,
 }
@@ -109,22 +124,41 @@ impl Store {
         let names = column(|drift| drift.object.name.clone());
         let pointers = column(|drift| drift.pointer.clone());
         let ended = sqlx::query!(
-            "UPDATE drift SET ended_at = clock_timestamp(),
-                 outcome = CASE response WHEN 'correct' THEN 'corrected' ELSE 'ended' END
-             WHERE owner = $1 AND ended_at IS NULL AND (object_kind, object_name, pointer) NOT IN
-                 (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]))",
+            r#"UPDATE drift SET ended_at = clock_timestamp(),
+                   outcome = CASE response WHEN 'correct' THEN 'corrected' ELSE 'ended' END
+               WHERE owner = $1 AND ended_at IS NULL AND (object_kind, object_name, pointer) NOT IN
+                   (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]))
+               RETURNING class, outcome AS "outcome!",
+                   (extract(epoch FROM ended_at - first_seen) * 1000000)::bigint AS "after!""#,
             owner.uuid(),
             &kinds,
             &names,
             &pointers
         );
-        let ended = ended.execute(&mut *tx).await?.rows_affected();
-        let mut new = 0;
+        let mut sum = Noted::default();
+        for row in ended.fetch_all(&mut *tx).await? {
+            let corrupt =
+                |what: &str| StoreError::corrupt(format!("drift of {owner}"), format_args!("unknown {what}"));
+            sum.ended.push(Ended {
+                class: DriftClass::from_word(&row.class).ok_or_else(|| corrupt("class"))?,
+                outcome: DriftOutcome::from_word(&row.outcome).ok_or_else(|| corrupt("outcome"))?,
+                after: SignedDuration::from_micros(row.after),
+            });
+        }
         for one in drift {
-            new += note_one(&mut tx, key, owner, noticed, one).await?;
+            let before = note_one(&mut tx, key, owner, noticed, one).await?;
+            sum.new += u64::from(before == Before::Unknown);
+            let answered_alike = match before {
+                Before::Unknown => false,
+                Before::Same => true,
+                Before::Response(before) => before == one.response.as_str(),
+            };
+            if one.response == Response::GiveUp && !answered_alike {
+                sum.given_up.push(one.class);
+            }
         }
         tx.commit().await?;
-        Ok(Noted { new, ended })
+        Ok(sum)
     }
 
     /// Notes that the differences of these objects that were to be put right are.
@@ -152,7 +186,7 @@ impl Store {
             r#"UPDATE drift SET ended_at = clock_timestamp(), outcome = 'corrected'
                WHERE owner = $1 AND ended_at IS NULL AND response = 'correct'
                  AND (object_kind, object_name) IN (SELECT * FROM unnest($2::text[], $3::text[]))
-               RETURNING object_kind, object_name, pointer,
+               RETURNING object_kind, object_name, pointer, class,
                    (extract(epoch FROM ended_at - first_seen) * 1000000)::bigint AS "after!""#,
             owner.uuid(),
             &kinds,
@@ -162,7 +196,11 @@ impl Store {
         tx.commit().await?;
         let mut corrected = Vec::with_capacity(rows.len());
         for row in rows {
+            let class = DriftClass::from_word(&row.class);
+            let class =
+                class.ok_or_else(|| StoreError::corrupt(format!("drift of {owner}"), "unknown class"))?;
             corrected.push(Corrected {
+                class,
                 object: object_ref(&row.object_kind, row.object_name)?,
                 pointer: row.pointer,
                 after: SignedDuration::from_micros(row.after),
@@ -172,18 +210,32 @@ impl Store {
     }
 }
 
+/// How a difference stood in the report before it was told again.
+#[derive(PartialEq)]
+enum Before {
+    /// Not at all.
+    Unknown,
+    /// As it is told now, and seen a moment ago.
+    Same,
+    /// With this response; what it says may have changed.
+    Response(String),
+}
+
 async fn note_one(
     tx: &mut PgConnection,
     key: &ResourceKey,
     owner: Uid,
     noticed: Noticed,
     drift: &Drift,
-) -> Result<u64, Fault> {
+) -> Result<Before, Fault> {
     let again = sqlx::query!(
         "UPDATE drift SET last_seen = clock_timestamp(), class = $5, desired = $6, live = $7, response = $8
-         WHERE owner = $1 AND object_kind = $2 AND object_name = $3 AND pointer = $4 AND ended_at IS NULL
-           AND (last_seen < clock_timestamp() - make_interval(secs => $9)
-                OR (class, desired, live, response) IS DISTINCT FROM ($5, $6, $7, $8))",
+         FROM (SELECT id, response FROM drift
+               WHERE owner = $1 AND object_kind = $2 AND object_name = $3 AND pointer = $4 AND ended_at IS NULL) before
+         WHERE drift.id = before.id
+           AND (drift.last_seen < clock_timestamp() - make_interval(secs => $9)
+                OR (drift.class, drift.desired, drift.live, drift.response) IS DISTINCT FROM ($5, $6, $7, $8))
+         RETURNING before.response",
         owner.uuid(),
         drift.object.kind.as_str(),
         drift.object.name,
@@ -194,8 +246,8 @@ async fn note_one(
         drift.response.as_str(),
         SEEN_AGAIN_SECS
     );
-    if again.execute(&mut *tx).await?.rows_affected() > 0 {
-        return Ok(0);
+    if let Some(row) = again.fetch_optional(&mut *tx).await? {
+        return Ok(Before::Response(row.response));
     }
     let new = sqlx::query!(
         "INSERT INTO drift (owner, org, kind, name, object_kind, object_name, pointer, class, desired, live, response, noticed)
@@ -214,7 +266,8 @@ async fn note_one(
         drift.response.as_str(),
         noticed.as_str()
     );
-    Ok(new.execute(tx).await?.rows_affected())
+    let is_new = new.execute(tx).await?.rows_affected() > 0;
+    Ok(if is_new { Before::Unknown } else { Before::Same })
 }
 
 /// What was noted of a resource: what stands, and what was corrected within `window` and after the last wish to try again.

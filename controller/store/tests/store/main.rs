@@ -5,6 +5,7 @@ mod apply;
 mod compaction;
 mod convergence;
 mod delete;
+mod drift;
 mod history;
 mod journal;
 mod lease;
