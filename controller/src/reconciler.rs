@@ -40,6 +40,7 @@ pub(crate) struct ResourceReconciler {
     held: Arc<Held>,
     unkept: Unkept,
     board: Board,
+    drift: drift::Report,
     sightings: Sightings,
     guard: Arc<Guard>,
 }
@@ -65,6 +66,7 @@ impl ResourceReconciler {
     ) -> Self {
         let executor = Executor::new(swarm, store.clone()).watched_by(metrics.convergence);
         let board = metrics.board;
+        let drift = drift::Report::new(store.clone(), board.clone(), metrics.drift);
         Self {
             store,
             observer,
@@ -73,6 +75,7 @@ impl ResourceReconciler {
             held,
             unkept: Unkept::default(),
             board,
+            drift,
             sightings: Sightings::default(),
             guard,
         }
@@ -108,7 +111,7 @@ impl ResourceReconciler {
         self.unkept.hold_back(&mut plan, seen.meta().retried_at);
         let restrained = self.guard.restrain(&mut plan).await;
         restrained.map_err(|source| PassError::Load { key: plan.key.clone(), source })?;
-        let noted = drift::note(&self.store, fence, &seen, &plan, pass.trigger()).await;
+        let noted = self.drift.note(fence, &seen, &plan, pass.trigger()).await;
         noted.map_err(|source| PassError::Record { key: plan.key.clone(), source })?;
         if plan.is_quiet() {
             self.unkept.kept(&plan.key);
@@ -118,12 +121,13 @@ impl ResourceReconciler {
         let executed = self.executor.execute(&plan, fence).await;
         match executed.map_err(|source| PassError::Execute { key: key.clone(), source })? {
             Execution::Done { row_gone: true } => {
+                self.drift.ended(&plan);
                 self.gone(&key);
                 Ok(Round::Settled(Outcome::AwaitChange))
             }
             Execution::Done { row_gone: false } => {
                 self.unkept.done(&plan, seen.meta().retried_at);
-                let corrected = drift::corrected(&self.store, fence, &plan).await;
+                let corrected = self.drift.corrected(fence, &plan).await;
                 let corrected = corrected.map_err(|source| PassError::Record { key, source })?;
                 let mut told = events::of_corrected(&corrected);
                 told.extend(events::of_plan(&plan));

@@ -4,7 +4,7 @@
 //! changes its mind or moves to another process is right as soon as its entry is. A scrape reads at most as many entries as
 //! there are resources, a millisecond for ten thousand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -13,6 +13,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use skep_planner::ObjectRef;
+use skep_planner::drift::{Drift, DriftClass, Response};
 use skep_runtime::MAX_KEYS;
 use skep_schemas::{ConditionStatus, Kind, Reason, ResourceKey};
 
@@ -53,11 +55,14 @@ impl From<ConditionStatus> for Readiness {
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<BTreeMap<ResourceKey, Entry>>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entry {
-    ready: Readiness,
+    /// Nothing before its first status.
+    ready: Option<Readiness>,
     /// What stands in its way, and since when.
     blocked: BTreeMap<Reason, Instant>,
+    /// How many of its objects differ from what was converged, by class and by what is done about it.
+    drift: BTreeMap<(DriftClass, Response), i64>,
 }
 
 impl Board {
@@ -79,14 +84,30 @@ impl Board {
         blocked: impl IntoIterator<Item = Reason>,
         now: Instant,
     ) {
+        self.change(key, |entry| {
+            let since = |reason: Reason| (reason, entry.blocked.get(&reason).copied().unwrap_or(now));
+            entry.blocked = blocked.into_iter().map(since).collect();
+            entry.ready = Some(ready);
+        });
+    }
+
+    /// Notes what differs of a resource now: all of it. An object counts once for each class and response, not for each field.
+    pub fn differs<'a>(&self, key: &ResourceKey, drift: impl IntoIterator<Item = &'a Drift>) {
+        let objects: BTreeSet<(DriftClass, Response, &ObjectRef)> =
+            drift.into_iter().map(|one| (one.class, one.response, &one.object)).collect();
+        self.change(key, |entry| {
+            entry.drift.clear();
+            for (class, response, _) in objects {
+                *entry.drift.entry((class, response)).or_default() += 1;
+            }
+        });
+    }
+
+    fn change(&self, key: &ResourceKey, change: impl FnOnce(&mut Entry)) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = entries.remove(key).map(|entry| entry.blocked).unwrap_or_default();
-        if entries.len() >= MAX_KEYS {
-            return;
+        if entries.len() < MAX_KEYS || entries.contains_key(key) {
+            change(entries.entry(key.clone()).or_default());
         }
-        let since = |reason: Reason| (reason, before.get(&reason).copied().unwrap_or(now));
-        let blocked = blocked.into_iter().map(since).collect();
-        entries.insert(key.clone(), Entry { ready, blocked });
     }
 
     /// A resource is gone.
@@ -102,7 +123,12 @@ impl Board {
     fn count(&self, now: Instant) -> Counts {
         let mut counts = Counts::default();
         for (key, entry) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            *counts.resources.entry((key.kind(), entry.ready)).or_default() += 1;
+            if let Some(ready) = entry.ready {
+                *counts.resources.entry((key.kind(), ready)).or_default() += 1;
+            }
+            for (drift, objects) in &entry.drift {
+                *counts.drift.entry(*drift).or_default() += objects;
+            }
             for (reason, since) in &entry.blocked {
                 let (objects, oldest) = counts.blocked.entry(*reason).or_default();
                 *objects += 1;
@@ -118,6 +144,7 @@ struct Counts {
     resources: BTreeMap<(Kind, Readiness), i64>,
     /// How many, and for how long the oldest.
     blocked: BTreeMap<Reason, (i64, f64)>,
+    drift: BTreeMap<(DriftClass, Response), i64>,
 }
 
 impl Collector for Board {
@@ -144,6 +171,16 @@ impl Collector for Board {
         for reason in Reason::ALL {
             family.encode_family(&[("reason", reason.as_str())])?.encode_gauge(&of(reason).1)?;
         }
+        let help =
+            "Objects that differ now from what was converged, by class of drift and by what is done about it";
+        let mut family = encoder.encode_descriptor("drift_objects", help, None, MetricType::Gauge)?;
+        for class in DriftClass::ALL {
+            for response in Response::ALL {
+                let objects = counts.drift.get(&(class, response)).copied().unwrap_or_default();
+                let labels = [("class", class.as_str()), ("policy", response.as_str())];
+                family.encode_family(&labels)?.encode_gauge(&objects)?;
+            }
+        }
         Ok(())
     }
 }
@@ -152,7 +189,15 @@ impl Collector for Board {
 mod tests {
     use std::time::Duration;
 
+    use skep_planner::ObjectKind;
+
     use super::*;
+
+    fn differing(object: &str, pointer: &str, class: DriftClass, response: Response) -> Drift {
+        let object = ObjectRef::new(ObjectKind::Service, object);
+        let (pointer, desired, live) = (pointer.to_owned(), None, None);
+        Drift { object, pointer, class, desired, live, response }
+    }
 
     fn key(text: &str) -> ResourceKey {
         ResourceKey::organization(&text.parse().unwrap())
@@ -176,5 +221,35 @@ mod tests {
         assert_eq!(counts.resources, BTreeMap::from([((Kind::Organization, Readiness::Ready), 1)]));
         board.retain(|_| false);
         assert!(board.count(later(100)).resources.is_empty());
+    }
+    #[test]
+    fn objects_that_differ_are_those_of_the_last_look_at_every_resource() {
+        use DriftClass::{Missing, Modified};
+        use Response::{Correct, GiveUp};
+        let board = Board::default();
+        let count = || board.count(Instant::now()).drift;
+        let fields = [
+            differing("web", "/Labels/a", Modified, Correct),
+            differing("web", "/Labels/b", Modified, Correct),
+            differing("web", "/Labels/c", Modified, GiveUp),
+            differing("anchor", "", Missing, Correct),
+        ];
+        board.differs(&key("acme"), &fields);
+        board.differs(&key("beta"), &fields[..1]);
+        let all =
+            BTreeMap::from([((Modified, Correct), 2), ((Modified, GiveUp), 1), ((Missing, Correct), 1)]);
+        assert_eq!(count(), all, "an object counts once, however many of its fields differ alike");
+        assert!(board.count(Instant::now()).resources.is_empty(), "no status has said how they are");
+
+        board.set(&key("acme"), Readiness::Ready, []);
+        board.differs(&key("beta"), &fields[..1]);
+        assert_eq!(count(), all, "neither a status nor another look changes what differs");
+
+        board.differs(&key("acme"), &fields[2..3]);
+        assert_eq!(count(), BTreeMap::from([((Modified, Correct), 1), ((Modified, GiveUp), 1)]));
+        board.retain(|one| *one == key("acme"));
+        assert_eq!(count(), BTreeMap::from([((Modified, GiveUp), 1)]), "another process has that shard now");
+        board.gone(&key("acme"));
+        assert!(count().is_empty());
     }
 }

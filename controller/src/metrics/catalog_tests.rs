@@ -112,8 +112,6 @@ async fn everything() -> BTreeMap<String, Entry> {
     });
     metrics.own_writes.wrote(HintKind::Service, "s1", Instant::now());
     metrics.leases.known("controller");
-    metrics.drift.open("modified", "correct", 0);
-    metrics.drift.corrected("modified", Duration::ZERO);
     metrics.followers.began("changes");
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();

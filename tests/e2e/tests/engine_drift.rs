@@ -79,6 +79,26 @@ impl Campaign {
         })
     }
 
+    /// Do the metrics count what the report tells: as many corrections, each with its time, and nothing that stands?
+    fn counted(&self) -> Result<()> {
+        let text =
+            self.at.psql("SELECT class, count(*) FROM drift WHERE outcome = 'corrected' GROUP BY class")?;
+        ensure!(!text.is_empty(), "nothing was corrected");
+        for line in text.lines() {
+            let (class, corrected) = line.split_once('|').context("a class and a number")?;
+            let corrected: f64 = corrected.parse()?;
+            let total = format!(r#"skep_drift_total{{class="{class}",outcome="corrected"}}"#);
+            let times = format!(r#"skep_drift_correction_seconds_count{{class="{class}"}}"#);
+            let stands = format!(r#"skep_drift_objects{{class="{class}",policy="correct"}}"#);
+            // Each is counted right after it was written.
+            wait_until("the metrics to count what was corrected", PUT_BACK, || {
+                let found = [self.at.metric(&total)?, self.at.metric(&times)?, self.at.metric(&stands)?];
+                wait::ready(found == [corrected, corrected, 0.0], &format!("{line}: {found:?}"))
+            })?;
+        }
+        Ok(())
+    }
+
     fn times(&mut self) -> String {
         self.taken.sort();
         let at = |share: usize| self.taken[(self.taken.len() - 1) * share / 100];
@@ -108,6 +128,7 @@ fn every_way_to_change_a_service_is_noticed_reported_and_put_back() -> Result<()
         campaign.settled()?;
     }
     println!("with events: {}", campaign.times());
+    campaign.counted()?;
     let noticed = campaign.at.psql("SELECT count(*) FROM drift WHERE noticed = 'event'")?;
     ensure!(noticed.parse::<usize>()? >= 40, "events noticed only {noticed}");
     Ok(())
@@ -256,6 +277,12 @@ fn a_policy_leaves_fields_or_everything_alone_and_a_fight_is_given_up() -> Resul
             standing("/Labels/fought-over", "give-up")?;
             let shown = at.cli.get("acme", "environment", "production")?.to_string();
             ensure!(shown.contains("Contested"), "{shown}");
+            for sample in [
+                r#"skep_drift_total{class="modified",outcome="give-up"}"#,
+                r#"skep_drift_objects{class="modified",policy="give-up"}"#,
+            ] {
+                ensure!(at.metric(sample)? == 1.0, "{sample} {}", at.metric(sample)?);
+            }
             return Ok(());
         }
         let mark = campaign.mark()?;
