@@ -20,6 +20,7 @@ use crate::reconcile::conditions::Conditions;
 use crate::reconcile::{Assessment, RECHECK_DEGRADED, RECHECK_PROGRESSING, RECHECK_WAITING};
 use crate::release::{Release, Verdict};
 use crate::render::Route;
+use crate::swarm::{Node, NodeState, TaskState};
 
 /// What to say about an environment. `plan` is the plan for the same input.
 pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<EnvironmentDetail> {
@@ -114,7 +115,7 @@ fn conclude(
     processes: &BTreeMap<ProcessName, ProcessStatus>,
     conditions: &mut Conditions,
 ) -> Option<std::time::Duration> {
-    let missing = missing_instances(processes);
+    let missing = missing_instances(input, processes);
     let newest = input.desired.releases.first();
     if let Some(failed) = plan.blocked.iter().find(|blocked| matches!(blocked, Blocked::ReleaseFailed { .. }))
     {
@@ -186,16 +187,38 @@ fn rolling_out(release: &Release, processes: &BTreeMap<ProcessName, ProcessStatu
     format!("release {}: {}", release.version, parts.join(", "))
 }
 
-fn missing_instances(processes: &BTreeMap<ProcessName, ProcessStatus>) -> Option<String> {
+fn missing_instances(
+    input: &EnvironmentInput<'_>,
+    processes: &BTreeMap<ProcessName, ProcessStatus>,
+) -> Option<String> {
     let short = processes.iter().filter(|(_, process)| process.running < process.desired);
     let parts: Vec<String> = short
         .map(|(name, process)| {
-            let error =
-                process.last_error.as_ref().map(|error| format!(" ({})", error.message)).unwrap_or_default();
-            format!("{name} runs {} of {}{error}", process.running, process.desired)
+            let error = process.last_error.as_ref().map(|error| error.message.clone());
+            let why: Vec<String> = error.into_iter().chain(lost_nodes(input, &process.service)).collect();
+            let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+            format!("{name} runs {} of {}{why}", process.running, process.desired)
         })
         .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The nodes that are down and took instances of a service with them: what is replaced because its node went is still said to run
+/// there, since nobody could tell otherwise.
+fn lost_nodes(input: &EnvironmentInput<'_>, service: &str) -> Option<String> {
+    let service = input.observed.services.get(service)?.present()?;
+    let tasks = input.observed.tasks.get(&service.id)?;
+    let stranded = |node: &&Node| {
+        node.status.state == Some(NodeState::Down)
+            && tasks.iter().any(|task| {
+                task.node_id.as_ref() == Some(&node.id) && task.status.state == Some(TaskState::Running)
+            })
+    };
+    let nodes = input.observed.nodes.present()?;
+    let names: Vec<&str> =
+        nodes.iter().filter(stranded).map(|node| node.description.hostname.as_str()).collect();
+    let are = if names.len() == 1 { "is" } else { "are" };
+    (!names.is_empty()).then(|| format!("{} {are} down", names.join(", ")))
 }
 
 fn missing_reason(processes: &BTreeMap<ProcessName, ProcessStatus>) -> Reason {
