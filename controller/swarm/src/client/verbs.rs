@@ -103,6 +103,13 @@ impl EngineClient {
         Ok(answer.decode::<Option<Vec<T>>>()?.unwrap_or_default())
     }
 
+    /// Fails for this call unless the Swarm has a leader. Asked before and after each look at networks: of these alone an engine
+    /// leaves out in silence what it cannot ask its managers for, and says `not found` of a network that is there.
+    async fn managers_answer(&self, call: &Call) -> Result<(), SwarmError> {
+        let nobody = Filters::default().with("id", vec!["none".to_owned()]);
+        self.http.send(call.clone(), Request::get("/nodes").filters(&nobody)).await.map(drop)
+    }
+
     async fn remove(&self, verb: Verb, kind: &str, id: &str) -> Result<(), SwarmError> {
         let request = Request::delete(format!("/{kind}/{}", escaped(id)));
         self.http.send(Call::on(verb, id), request).await.map(drop)
@@ -199,13 +206,23 @@ impl SwarmApi for EngineClient {
     }
 
     async fn list_networks(&self, filter: &LabelFilter) -> Result<Vec<Network>, SwarmError> {
-        self.list(Verb::ListNetworks, "/networks", &Filters::labels(filter)).await
+        let call = Call::plain(Verb::ListNetworks);
+        self.managers_answer(&call).await?;
+        let networks = self.list(Verb::ListNetworks, "/networks", &Filters::labels(filter)).await?;
+        self.managers_answer(&call).await?;
+        Ok(networks)
     }
 
     async fn inspect_network(&self, network: By<'_, NetworkId>) -> Result<Option<Network>, SwarmError> {
         let call = Call::on(Verb::InspectNetwork, network);
-        let request = Request::get(format!("/networks/{}", escaped(network.as_str())));
-        let answer = found(self.http.send(call, request).await)?;
+        let request = || Request::get(format!("/networks/{}", escaped(network.as_str())));
+        let mut answer = found(self.http.send(call.clone(), request()).await)?;
+        if answer.is_none() {
+            // Absent is only what the managers could have told of.
+            self.managers_answer(&call).await?;
+            answer = found(self.http.send(call.clone(), request()).await)?;
+            self.managers_answer(&call).await?;
+        }
         let object: Option<Network> = answer.map(|answer| answer.decode()).transpose()?;
         Ok(object.filter(|object| is_meant(&network, &object.id, &object.name)))
     }

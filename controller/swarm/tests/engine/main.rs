@@ -7,6 +7,7 @@ mod connections;
 mod images;
 mod networks;
 mod proxy;
+mod quorum;
 mod reading;
 mod refusals;
 mod services;
