@@ -1,6 +1,6 @@
 //! Engines wired together: [`Cluster`] for several nodes, [`Engine`] for the common case of one.
 //!
-//! Node 0 is the manager, the others join it as workers. Every node has its own machine, network namespace, host name
+//! Node 0 is the first manager, the others join it as further managers or as workers. Every node has its own machine, network namespace, host name
 //! (`node-1`, `node-2`, …) and a registry on its 127.0.0.1:5000; the registries share their storage, so an image pushed
 //! once can be pulled by every node under one name.
 
@@ -111,6 +111,24 @@ impl Node {
         Ok(Image { reference, digest: digest.to_owned() })
     }
 
+    /// Makes the registry forget a repository (`hello`) of all tags and digests. Engines keep what they have pulled.
+    pub fn withdraw(&self, repository: &str) -> Result<()> {
+        let (published, withdrawn) = self.repository(repository);
+        fs::rename(&published, withdrawn).with_context(|| format!("{repository} is not published"))
+    }
+
+    /// Makes the registry know a repository again after [`withdraw`](Self::withdraw), with the same digests.
+    pub fn restore(&self, repository: &str) -> Result<()> {
+        let (published, withdrawn) = self.repository(repository);
+        fs::rename(withdrawn, published).with_context(|| format!("{repository} was not withdrawn"))
+    }
+
+    /// Where the registry keeps a repository's manifests, and where they are out of its sight.
+    fn repository(&self, name: &str) -> (PathBuf, PathBuf) {
+        let published = self.registry_storage.join("docker/registry/v2/repositories").join(name);
+        (published, self.registry_storage.join(format!("withdrawn-{name}")))
+    }
+
     /// Everything the engine logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.daemon.log()).unwrap_or_default()
@@ -154,11 +172,13 @@ pub struct ClusterOptions {
     pub version: EngineVersion,
     /// How the engines are set up.
     pub engine: EngineOptions,
+    /// How many of the nodes are managers, the first one included.
+    pub managers: u8,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        ClusterOptions { version: EngineVersion::V26_1, engine: EngineOptions::default() }
+        ClusterOptions { version: EngineVersion::V26_1, engine: EngineOptions::default(), managers: 1 }
     }
 }
 
@@ -172,7 +192,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts `size` nodes; the first is the manager, the others join as workers.
+    /// Starts `size` nodes; the first ones are managers, as many as the options say, and the others workers.
     pub fn start(size: u8, options: &ClusterOptions) -> Result<Cluster> {
         ensure!((1..=MAX_NODES).contains(&size), "a cluster has 1 to {MAX_NODES} nodes, not {size}");
         let lease = Lease::take()?;
@@ -192,7 +212,7 @@ impl Cluster {
             })
         })?;
         if !options.engine.standalone {
-            cluster.form_swarm()?;
+            cluster.form_swarm(options.managers)?;
         }
         Ok(cluster)
     }
@@ -268,15 +288,16 @@ impl Cluster {
         })
     }
 
-    fn form_swarm(&self) -> Result<()> {
-        let Some((manager, workers)) = self.nodes.split_first() else { return Ok(()) };
+    fn form_swarm(&self, managers: u8) -> Result<()> {
+        let Some((manager, others)) = self.nodes.split_first() else { return Ok(()) };
         let address = manager.address.to_string();
         manager.docker_ok(&["swarm", "init", "--advertise-addr", &address])?;
-        let token = manager.docker_ok(&["swarm", "join-token", "--quiet", "worker"])?;
         let remote = format!("{address}:2377");
-        for worker in workers {
-            let own = worker.address.to_string();
-            worker.docker_ok(&["swarm", "join", "--token", &token, "--advertise-addr", &own, &remote])?;
+        for node in others {
+            let role = if node.number <= managers { "manager" } else { "worker" };
+            let token = manager.docker_ok(&["swarm", "join-token", "--quiet", role])?;
+            let own = node.address.to_string();
+            node.docker_ok(&["swarm", "join", "--token", &token, "--advertise-addr", &own, &remote])?;
         }
         wait_until("every node to be ready", JOIN, || {
             let states = manager.docker_ok(&["node", "ls", "--format", "{{.Status}}"])?;
@@ -289,7 +310,7 @@ impl Cluster {
 /// A single engine: a cluster of one node that reads as the node itself.
 #[derive(Debug)]
 pub struct Engine {
-    // The cluster's only node, moved out so that it can be handed out without an index. It ends before the rest goes.
+    // The cluster's first node, moved out so that it can be handed out without an index. It ends before the rest goes.
     node: Node,
     cluster: Cluster,
 }
@@ -297,9 +318,15 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine; unless the options say otherwise it manages a swarm of its own.
     pub fn start(version: EngineVersion, options: EngineOptions) -> Result<Engine> {
-        let mut cluster = Cluster::start(1, &ClusterOptions { version, engine: options })?;
-        let node = cluster.nodes.pop().context("a cluster of one has a node")?;
-        Ok(Engine { node, cluster })
+        let options = ClusterOptions { version, engine: options, managers: 1 };
+        Engine::among(Cluster::start(1, &options)?).map(|(engine, _)| engine)
+    }
+
+    /// The first node of a cluster, and the others. They have to be dropped before it: the cluster goes with it.
+    pub fn among(mut cluster: Cluster) -> Result<(Engine, Vec<Node>)> {
+        let mut nodes = std::mem::take(&mut cluster.nodes).into_iter();
+        let node = nodes.next().context("a cluster has a node")?;
+        Ok((Engine { node, cluster }, nodes.collect()))
     }
 
     /// The node, to kill and start.

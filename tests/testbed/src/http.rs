@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// Longest wait for a connection, and for each part of an answer.
+/// Longest wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest wait for each part of an answer: longer than a server under test waits for its own database.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// Largest answer read: pages of tests are small, and a server gone wild must not fill the memory.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -33,7 +36,7 @@ pub fn get(address: IpAddr, port: u16, host: &str, path: &str) -> Result<Answer>
     let address = SocketAddr::new(address, port);
     let stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("cannot connect to {address}"))?;
-    stream.set_read_timeout(Some(PATIENCE)).context("cannot bound the wait for an answer")?;
+    stream.set_read_timeout(Some(ANSWER)).context("cannot bound the wait for an answer")?;
     ask(stream, host, path).with_context(|| format!("GET http://{address}{path} (host {host})"))
 }
 
@@ -48,7 +51,7 @@ pub fn get_with(
     let address = SocketAddr::new(address, port);
     let stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("cannot connect to {address}"))?;
-    stream.set_read_timeout(Some(PATIENCE)).context("cannot bound the wait for an answer")?;
+    stream.set_read_timeout(Some(ANSWER)).context("cannot bound the wait for an answer")?;
     let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n");
     exchange(stream, &request).with_context(|| format!("GET http://{address}{path} (host {host})"))
@@ -110,7 +113,7 @@ fn measured(stream: impl Read) -> Result<Answer> {
 fn connected(socket: &Path) -> Result<UnixStream> {
     let stream =
         UnixStream::connect(socket).with_context(|| format!("cannot connect to {}", socket.display()))?;
-    stream.set_read_timeout(Some(PATIENCE)).context("cannot bound the wait for an answer")?;
+    stream.set_read_timeout(Some(ANSWER)).context("cannot bound the wait for an answer")?;
     Ok(stream)
 }
 
