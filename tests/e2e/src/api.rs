@@ -14,12 +14,16 @@ impl Installation {
         server.strip_prefix("http://").context("it is served in the clear")?.parse().context("an address")
     }
 
-    /// What the API answers a request with the token.
-    pub fn api(&self, path: &str) -> Result<String> {
+    /// What the API answers a request with the token, whatever it is.
+    pub fn api_answer(&self, path: &str) -> Result<http::Answer> {
         let authorization = format!("Bearer {}", self.cli.token());
         let address = self.api_address()?;
-        let answer =
-            http::get_with(address.ip(), address.port(), "skep", path, &[("Authorization", &authorization)])?;
+        http::get_with(address.ip(), address.port(), "skep", path, &[("Authorization", &authorization)])
+    }
+
+    /// What the API answers a request with the token, if it grants it.
+    pub fn api(&self, path: &str) -> Result<String> {
+        let answer = self.api_answer(path)?;
         ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.body);
         Ok(answer.body)
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use skep_testbed::{
-    Engine, EngineOptions, EngineVersion, Postgres, Process, Recipe, edge, http, wait, wait_until,
+    Cluster, ClusterOptions, Engine, EngineOptions, EngineVersion, Node, Postgres, Process, Recipe, edge,
+    http, wait, wait_until,
 };
 use tempfile::TempDir;
 
@@ -34,12 +35,24 @@ pub struct Options {
     pub deaf: bool,
     /// The engine's address, where the server is to use another than its own.
     pub docker_host: Option<String>,
+    /// How many nodes the cluster has, and how many of them are managers.
+    pub nodes: (u8, u8),
+    /// The database server is the installation's own, so that it can be stopped.
+    pub own_postgres: bool,
 }
 
 impl Options {
     /// The engine's socket and the server's defaults.
     pub fn new(version: EngineVersion) -> Self {
-        Self { version, tls: false, resync: None, deaf: false, docker_host: None }
+        Self {
+            version,
+            tls: false,
+            resync: None,
+            deaf: false,
+            docker_host: None,
+            nodes: (1, 1),
+            own_postgres: false,
+        }
     }
 }
 
@@ -49,6 +62,8 @@ pub struct Installation {
     pub skep: Process,
     /// The command, pointed at it.
     pub cli: Cli,
+    /// The other nodes of the cluster. They end before the engine, with which the cluster goes.
+    pub others: Vec<Node>,
     /// The engine.
     pub engine: Engine,
     /// The database server.
@@ -69,12 +84,14 @@ impl Installation {
 
     /// The same, set up in a special way.
     pub fn start_with(mut options: Options) -> Result<Self> {
-        let engine =
-            Engine::start(options.version, EngineOptions { tls: options.tls, ..EngineOptions::default() })?;
+        let (size, managers) = options.nodes;
+        let engine = EngineOptions { tls: options.tls, ..EngineOptions::default() };
+        let cluster = Cluster::start(size, &ClusterOptions { version: options.version, engine, managers })?;
+        let (engine, others) = Engine::among(cluster)?;
         engine.publish(&Recipe::busybox()?, "anchor:1")?;
         engine.publish(&Recipe::web("v1")?, "hello:v1")?;
         edge::deploy(&engine, &binary::workspace().join("manifests/traefik.yaml"))?;
-        let postgres = Postgres::shared()?;
+        let postgres = if options.own_postgres { Postgres::start()? } else { Postgres::shared()? };
         let database = postgres.create_database("e2e")?;
         let home = tempfile::tempdir()?;
         if options.deaf {
@@ -84,7 +101,8 @@ impl Installation {
         let (server, token) = announced(&mut skep)?;
         let token = token.context("an empty database gets a bootstrap token")?;
         let cli = Cli::new(binary::skep()?, server, token.clone(), home.path());
-        Ok(Self { skep, cli, engine, postgres, database, options, former_logs: String::new(), home, token })
+        let former_logs = String::new();
+        Ok(Self { skep, cli, others, engine, postgres, database, options, former_logs, home, token })
     }
 
     /// Kills the server as a crash would.
