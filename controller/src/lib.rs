@@ -30,7 +30,6 @@ pub mod serve;
 mod sightings;
 mod stance;
 mod tasks;
-mod unkept;
 mod wake;
 
 pub use config::{ConfigError, ServeConfig};

@@ -3,12 +3,12 @@
 //! A pass never trusts what woke it. It ends when a plan has nothing left to do, and writes the status that goes with that very
 //! plan. When the world moved under a plan, another plan is made at once, a bounded number of times.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use skep_executor::{Execution, Executor};
 use skep_planner::reconcile::Mode;
-use skep_planner::{Blocked, Plan, Settings};
+use skep_planner::{Blocked, Plan, Settings, Unkept};
 use skep_runtime::{Classify, Disposition, Outcome, Pass, Reconciler};
 use skep_schemas::ResourceKey;
 use skep_store::{Fence, Store, StoreError};
@@ -25,7 +25,6 @@ use crate::metrics::{Board, Metrics};
 use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::sightings::Sightings;
-use crate::unkept::Unkept;
 
 /// How many plans one pass makes before it lets others have their turn. Making an organisation takes three (network, anchor,
 /// connection); a conflict costs one more.
@@ -38,7 +37,7 @@ pub(crate) struct ResourceReconciler {
     executor: Executor,
     settings: Arc<Settings>,
     held: Arc<Held>,
-    unkept: Unkept,
+    unkept: Mutex<Unkept>,
     board: Board,
     drift: drift::Report,
     sightings: Sightings,
@@ -73,7 +72,7 @@ impl ResourceReconciler {
             executor,
             settings,
             held,
-            unkept: Unkept::default(),
+            unkept: Mutex::default(),
             board,
             drift,
             sightings: Sightings::default(),
@@ -108,13 +107,13 @@ impl ResourceReconciler {
         let seen = Seen::look(&self.observer, &self.settings, desired).await;
         let now = Timestamp::now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
-        self.unkept.hold_back(&mut plan, seen.meta().retried_at);
+        self.unkept().hold_back(&mut plan, seen.meta().retried_at);
         let restrained = self.guard.restrain(&mut plan).await;
         restrained.map_err(|source| PassError::Load { key: plan.key.clone(), source })?;
         let noted = self.drift.note(fence, &seen, &plan, pass.trigger()).await;
         noted.map_err(|source| PassError::Record { key: plan.key.clone(), source })?;
         if plan.is_quiet() {
-            self.unkept.kept(&plan.key);
+            self.unkept().kept(&plan.key);
             return self.settle(fence, &seen, &plan, now).await.map(Round::Settled);
         }
         let key = plan.key.clone();
@@ -126,7 +125,7 @@ impl ResourceReconciler {
                 Ok(Round::Settled(Outcome::AwaitChange))
             }
             Execution::Done { row_gone: false } => {
-                self.unkept.done(&plan, seen.meta().retried_at);
+                self.unkept().done(&plan, seen.meta().retried_at);
                 let corrected = self.drift.corrected(fence, &plan).await;
                 let corrected = corrected.map_err(|source| PassError::Record { key, source })?;
                 let mut told = events::of_corrected(&corrected);
@@ -149,6 +148,10 @@ impl ResourceReconciler {
                 }
             }
         }
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Unkept> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the status, and says when to look again.

@@ -27,6 +27,7 @@ pub mod safety;
 pub mod settings;
 pub mod step;
 pub mod swarm;
+pub mod unkept;
 pub mod view;
 
 pub use blocked::Blocked;
@@ -38,3 +39,4 @@ pub use plan::{Learned, NewRelease, Plan, VerdictChange};
 pub use release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage, Verdict};
 pub use settings::{NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
+pub use unkept::Unkept;

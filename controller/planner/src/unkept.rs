@@ -7,21 +7,26 @@
 //! manifest changed, and after a restart of the controller.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use skep_planner::{Blocked, FieldChange, ObjectRef, Op, Plan, Response, Step};
 use skep_schemas::ResourceKey;
+
+use crate::blocked::Blocked;
+use crate::drift::Response;
+use crate::inventory::ObjectRef;
+use crate::plan::Plan;
+use crate::step::{FieldChange, Op, Step};
 
 /// How many objects are remembered. The oldest names go first; forgetting one costs one more attempt.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// What was changed last, by object, and whether it came back.
-#[derive(Default)]
-pub(crate) struct Unkept {
-    known: Mutex<BTreeMap<(ResourceKey, ObjectRef), Attempt>>,
+#[derive(Debug, Clone, Default)]
+pub struct Unkept {
+    known: BTreeMap<(ResourceKey, ObjectRef), Attempt>,
 }
 
+#[derive(Debug, Clone)]
 struct Attempt {
     changes: Vec<FieldChange>,
     /// The last wish to try again, then: a later one counts.
@@ -31,31 +36,28 @@ struct Attempt {
 
 impl Unkept {
     /// Notes what a plan that was carried out changed.
-    pub(crate) fn done(&self, plan: &Plan, retried_at: Option<Timestamp>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn done(&mut self, plan: &Plan, retried_at: Option<Timestamp>) {
         for step in updates(plan) {
             let attempt = Attempt { changes: step.changes.clone(), retried_at, came_back: false };
-            known.insert((plan.key.clone(), step.object.clone()), attempt);
+            self.known.insert((plan.key.clone(), step.object.clone()), attempt);
         }
-        while known.len() > REMEMBERED_MAX {
-            known.pop_first();
+        while self.known.len() > REMEMBERED_MAX {
+            self.known.pop_first();
         }
     }
 
     /// Nothing differs any more: whatever was changed was kept.
-    pub(crate) fn kept(&self, key: &ResourceKey) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(owner, _), attempt| owner != key || attempt.came_back);
+    pub fn kept(&mut self, key: &ResourceKey) {
+        self.known.retain(|(owner, _), attempt| owner != key || attempt.came_back);
     }
 
     /// Takes out of a plan what was just done and came back, and says so. Whether the engine does not keep it or another writer undoes
     /// it within moments makes no difference: going on would be a fight.
-    pub(crate) fn hold_back(&self, plan: &mut Plan, retried_at: Option<Timestamp>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn hold_back(&mut self, plan: &mut Plan, retried_at: Option<Timestamp>) {
         let key = plan.key.clone();
         let mut blocked = Vec::new();
         plan.steps.retain(|step| {
-            let Some(attempt) = known.get_mut(&(key.clone(), step.object.clone())) else { return true };
+            let Some(attempt) = self.known.get_mut(&(key.clone(), step.object.clone())) else { return true };
             if step.changes.is_empty() || attempt.changes != step.changes || attempt.retried_at != retried_at
             {
                 return true;
@@ -80,11 +82,12 @@ fn updates(plan: &Plan) -> impl Iterator<Item = &Step> {
 
 #[cfg(test)]
 mod tests {
-    use skep_planner::swarm::{ServiceId, ServiceSpec, Version};
-    use skep_planner::{Cost, ObjectKind};
     use skep_schemas::{Generation, OrgName, Uid};
 
     use super::*;
+    use crate::inventory::ObjectKind;
+    use crate::step::Cost;
+    use crate::swarm::{ServiceId, ServiceSpec, Version};
 
     fn key() -> ResourceKey {
         ResourceKey::organization(&"acme".parse::<OrgName>().unwrap())
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_change_that_comes_back_at_once_is_held_back_and_named() {
-        let unkept = Unkept::default();
+        let mut unkept = Unkept::default();
         unkept.done(&plan("/TaskTemplate/New", "1"), None);
         for _ in 0..3 {
             let mut again = plan("/TaskTemplate/New", "1");
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn another_change_of_the_same_object_goes_through() {
-        let unkept = Unkept::default();
+        let mut unkept = Unkept::default();
         unkept.done(&plan("/TaskTemplate/New", "1"), None);
         let mut other = plan("/TaskTemplate/New", "2");
         unkept.hold_back(&mut other, None);
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn drift_that_returns_after_it_was_corrected_is_corrected_again() {
-        let unkept = Unkept::default();
+        let mut unkept = Unkept::default();
         unkept.done(&plan("/Labels/a", "1"), None);
         unkept.kept(&key());
         let mut again = plan("/Labels/a", "1");
