@@ -43,7 +43,7 @@ pub fn formation(
     let image = environment.image.clone().or_else(|| app.source.as_ref().map(|source| source.image.clone()));
     if image.is_none() {
         blocked.push(Blocked::ReferenceMissing {
-            resource: format!("an image: neither App/{} nor the environment", environment.app),
+            resource: format!("an image in App/{} or the environment", environment.app),
         });
     }
     let limits = plan.map_or(default_resources, |plan| plan.instance);
@@ -53,7 +53,7 @@ pub fn formation(
         .collect();
     if processes.is_empty() {
         blocked.push(Blocked::ReferenceMissing {
-            resource: format!("a process: neither App/{} nor the environment", environment.app),
+            resource: format!("a process in App/{} or the environment", environment.app),
         });
     }
     if let Some(plan) = plan {
@@ -188,8 +188,8 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "process web asks for 2 CPU, the plan allows 1",
-                "process web asks for 5 instances, the plan allows 4"
+                "process web asks for 2 CPU, the plan allows 1; ask for less, or choose a larger plan",
+                "process web asks for 5 instances, the plan allows 4; ask for less, or choose a larger plan"
             ]
         );
     }

@@ -44,6 +44,10 @@ pub struct Engine {
     pub unseen: BTreeMap<String, String>,
     /// Services whose tasks stay as they are until the case says otherwise.
     pub held: BTreeSet<String>,
+    /// Tasks of services that were removed while they were held, by the service's name.
+    pub ending: BTreeMap<String, Vec<Task>>,
+    /// What the engine stores in a field of a service whatever it is sent, by service and JSON pointer.
+    pub insists: BTreeMap<(String, String), serde_json::Value>,
     index: u64,
 }
 
@@ -62,6 +66,8 @@ impl Engine {
             images: BTreeMap::new(),
             unseen: BTreeMap::new(),
             held: BTreeSet::new(),
+            ending: BTreeMap::new(),
+            insists: BTreeMap::new(),
             index: 0,
         };
         engine.set_node("node-1", [("region".to_owned(), "eu".to_owned())].into());
@@ -178,7 +184,10 @@ impl Engine {
             }
             Op::RemoveService { id } => {
                 self.services.retain(|_, service| service.id != *id);
-                self.tasks.remove(id);
+                let tasks = self.tasks.remove(id).unwrap_or_default();
+                if self.held.contains(&step.object.name) {
+                    self.ending.insert(step.object.name.clone(), tasks);
+                }
                 Ok(None)
             }
             Op::ConnectEdge { network, container, address } => {
@@ -256,7 +265,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), String> {
         self.check(spec)?;
-        let (form, next) = (self.form(spec), self.next());
+        let (form, next) = (self.insist(self.form(spec))?, self.next());
         let found = self.services.values_mut().find(|service| service.id == *id);
         let service = found.ok_or_else(|| format!("service {id} not found"))?;
         if service.version != version {
@@ -278,6 +287,15 @@ impl Engine {
             self.start_tasks(&name, now);
         }
         Ok(())
+    }
+
+    /// What becomes of a spec in an engine that does not keep some of it.
+    fn insist(&self, spec: ServiceSpec) -> Result<ServiceSpec, String> {
+        let mut json = serde_json::to_value(&spec).map_err(|error| error.to_string())?;
+        for ((_, pointer), value) in self.insists.iter().filter(|((name, _), _)| *name == spec.name) {
+            crate::command::set_at(&mut json, pointer, value.clone()).map_err(|error| error.to_string())?;
+        }
+        serde_json::from_value(json).map_err(|error| error.to_string())
     }
 
     /// Makes the tasks of a service what its spec says; those that are right already keep running.
@@ -353,6 +371,9 @@ impl Engine {
     /// Lets the tasks of a service start, as if they only had been slow.
     pub fn finish(&mut self, name: &str, now: Timestamp) -> Result<()> {
         self.held.remove(name);
+        if self.ending.remove(name).is_some() {
+            return Ok(());
+        }
         let service = self.services.get_mut(name).with_context(|| format!("there is no service {name}"))?;
         if service.update_status.as_ref().is_some_and(|status| status.state == Some(UpdateState::Updating)) {
             set_state(service, UpdateState::Completed, "update completed", now);

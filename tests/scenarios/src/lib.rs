@@ -27,5 +27,6 @@ mod command;
 mod desired;
 mod drift;
 mod observe;
+mod operator;
 mod show;
 mod surroundings;

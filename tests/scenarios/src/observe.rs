@@ -39,8 +39,10 @@ pub(crate) fn organization(engine: &Engine, desired: &OrganizationDesired) -> Or
             })
             .collect(),
     });
-    let of_anchor: &[Task] =
-        anchor.present().and_then(|anchor| engine.tasks.get(&anchor.id)).map_or(&[], Vec::as_slice);
+    let of_anchor = anchor
+        .present()
+        .map_or_else(|| engine.ending.get(&anchor_name), |anchor| engine.tasks.get(&anchor.id));
+    let of_anchor: &[Task] = of_anchor.map_or(&[], Vec::as_slice);
     let alive = of_anchor
         .iter()
         .filter(|task| !task.status.state.as_ref().is_some_and(TaskState::is_terminal))

@@ -83,11 +83,12 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.retry(&key).map(nothing)
             }
-            "hold" | "finish" | "tasks" | "update-status" | "rollback" | "absent" | "meddle" => {
+            "hold" | "finish" | "tasks" | "update-status" | "rollback" | "absent" | "meddle" | "insists" => {
                 self.service(verb, words).map(nothing)
             }
             "engine" | "node" | "no-node" | "edge" | "disconnected" | "image" | "unknown" | "seen"
             | "foreign" => self.surroundings(verb, words).map(nothing),
+            "pool" | "safety-hold" | "confirm" => self.operator(verb, words).map(nothing),
             _ => bail!("there is no command `{verb}`"),
         }
     }
@@ -134,13 +135,20 @@ impl Stage {
             spec: resource.spec,
         };
         let mut json = manifest.to_json()?;
-        if words.take("-") {
-            command::edit(&mut json, words.next("a path")?, None)?;
+        let removed = words.take("-");
+        let path = words.next("a path")?;
+        let value = if removed {
+            None
+        } else if words.take("filled") {
+            let count: usize = words.next("how many texts")?.parse()?;
+            let text = "x".repeat(words.next("how many letters")?.parse()?);
+            let texts = (1..=count).map(|number| (format!("TEXT_{number}"), text.clone().into()));
+            Some(serde_json::Value::Object(texts.collect()))
         } else {
-            let path = words.next("a path")?;
             ensure!(words.take("="), "write `edit Kind/name path = value` or `edit Kind/name - path`");
-            command::edit(&mut json, path, Some(command::value(words.rest())))?;
-        }
+            Some(command::value(words.rest()))
+        };
+        command::edit(&mut json, path, value)?;
         let read = read_json("the case", &json.to_string(), &ReadOptions::default());
         let read = read.map_err(|found| refused(&found))?;
         self.write(read.into_iter().map(|sourced| sourced.manifest).collect())
@@ -275,6 +283,8 @@ impl Stage {
             "conflict" => Fault::Conflict,
             "crash-before" => Fault::CrashBefore,
             "crash-after" => Fault::CrashAfter,
+            "busy" => Fault::Busy,
+            "invalid" => Fault::Invalid,
             other => bail!("there is no fault `{other}`"),
         };
         self.world.faults.insert(words.next("an object")?.to_owned(), fault);

@@ -130,9 +130,7 @@ impl Store {
         let uid = Uid::from_uuid(Uuid::from_u128(self.uids));
         self.digests.insert(uid, value.into_iter().collect());
         if key.kind() == Kind::Organization {
-            let taken: BTreeSet<OrgSubnet> = self.subnets.values().copied().collect();
-            self.subnets
-                .extend(self.pool.subnets().find(|subnet| !taken.contains(subnet)).map(|found| (uid, found)));
+            self.allocate(uid);
         }
         let finalizers = match key.kind() {
             Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
@@ -155,6 +153,24 @@ impl Store {
         };
         self.resources.insert(key, Resource { meta, spec, status: serde_json::Value::Null });
         Ok(())
+    }
+
+    /// Gives an organisation a subnet, if one is free.
+    fn allocate(&mut self, org: Uid) {
+        let taken: BTreeSet<OrgSubnet> = self.subnets.values().copied().collect();
+        let free = self.pool.subnets().find(|subnet| !taken.contains(subnet));
+        self.subnets.extend(free.map(|found| (org, found)));
+    }
+
+    /// Another pool; organisations that went without a subnet get one of it.
+    pub(crate) fn set_pool(&mut self, pool: NetworkPool) {
+        self.pool = pool;
+        let organizations = self.resources.values().map(|found| &found.meta);
+        let without = organizations
+            .filter(|meta| meta.key.kind() == Kind::Organization && !self.subnets.contains_key(&meta.uid));
+        for org in without.map(|meta| meta.uid).collect::<Vec<_>>() {
+            self.allocate(org);
+        }
     }
 
     /// Asks for deletion; an organisation takes everything in it along.

@@ -40,6 +40,11 @@ impl Stage {
                 let value = if remove { None } else { Some(command::value(assigned(words)?)) };
                 engine.meddle(name, pointer, value)?;
             }
+            "insists" => {
+                let pointer = words.next("a JSON pointer")?.to_owned();
+                let value = command::value(assigned(words)?);
+                engine.insists.insert((name.to_owned(), pointer), value);
+            }
             _ => self.tasks(name, words)?,
         }
         Ok(())

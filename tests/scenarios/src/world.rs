@@ -14,9 +14,10 @@ use skep_planner::reconcile::environment::{
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive};
+use skep_planner::safety::{InForce, restrain};
 use skep_planner::settings::{AnchorImage, EdgeSettings};
 use skep_planner::swarm::Secret;
-use skep_planner::{Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step};
+use skep_planner::{Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step, Unkept};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{Resource, ResourceKey};
 
@@ -40,6 +41,9 @@ pub struct World {
     pub engine: Engine,
     /// What shall go wrong at the next step on an object.
     pub faults: BTreeMap<String, Fault>,
+    /// The hold that is in force.
+    pub hold: Option<InForce>,
+    unkept: Unkept,
 }
 
 /// What can go wrong with one step.
@@ -51,6 +55,10 @@ pub enum Fault {
     CrashBefore,
     /// The controller dies after the call and before the journal says "done".
     CrashAfter,
+    /// The engine has no time for it now.
+    Busy,
+    /// The engine calls it invalid, which another attempt would not change.
+    Invalid,
 }
 
 /// One resource, loaded and observed.
@@ -96,7 +104,7 @@ enum Carried {
     Done,
     LookAgain(usize, String),
     Died(usize, String),
-    Refused(usize, Step, String),
+    Refused { steps: usize, step: Step, why: String, retried: bool },
 }
 
 impl World {
@@ -119,7 +127,9 @@ impl World {
         let now = "2026-01-01T00:00:00Z".parse()?;
         let mut store = Store::new(pool);
         store.set_clock(now);
-        Ok(Self { settings, now, store, engine: Engine::new(), faults: BTreeMap::new() })
+        let faults = BTreeMap::new();
+        let unkept = Unkept::default();
+        Ok(Self { settings, now, store, engine: Engine::new(), faults, hold: None, unkept })
     }
 
     /// Lets time pass.
@@ -159,7 +169,15 @@ impl World {
     /// What would be done for a resource now.
     pub fn plan(&self, key: &ResourceKey, mode: Mode) -> Result<Plan> {
         let seen = self.look(key).with_context(|| format!("{key} does not exist"))?;
-        Ok(self.plan_of(&seen, mode))
+        let mut plan = self.plan_of(&seen, mode);
+        self.restrain(&mut plan);
+        Ok(plan)
+    }
+
+    fn restrain(&self, plan: &mut Plan) {
+        if let Some(hold) = &self.hold {
+            restrain(plan, hold);
+        }
     }
 
     fn plan_of(&self, seen: &Seen, mode: Mode) -> Plan {
@@ -204,25 +222,30 @@ impl World {
         for _ in 0..ROUNDS_PER_PASS {
             let Some(seen) = self.look(key) else { return Ok(report) };
             let mut plan = self.plan_of(&seen, Mode::Act);
+            let retried_at = self.store.get(key).and_then(|resource| resource.meta.retried_at);
+            self.unkept.hold_back(&mut plan, retried_at);
+            self.restrain(&mut plan);
             self.store.note_drift(&plan);
             if plan.is_quiet() {
+                self.unkept.kept(key);
                 return self.settle(&seen, &plan, report);
             }
             let carried = self.carry_out(&plan)?;
             let (steps, trouble) = match &carried {
                 Carried::Done => (plan.steps.len(), None),
                 Carried::LookAgain(steps, why) | Carried::Died(steps, why) => (*steps, Some(why.clone())),
-                Carried::Refused(steps, step, why) => {
+                Carried::Refused { steps, step, why, .. } => {
                     (*steps, Some(format!("{}: the engine refuses: {why}", step.object)))
                 }
             };
             report.done.push(PlanReport { plan: plan.clone(), steps, trouble });
             match carried {
-                Carried::Done | Carried::LookAgain(..) => {}
+                Carried::Done => self.unkept.done(&plan, retried_at),
+                Carried::LookAgain(..) => {}
                 Carried::Died(..) => return Ok(report),
-                Carried::Refused(_, step, why) => {
+                Carried::Refused { step, why, retried, .. } => {
                     let object = step.object.to_string();
-                    plan.blocked.push(Blocked::StepFailed { object, why, retried: true });
+                    plan.blocked.push(Blocked::StepFailed { object, why, retried });
                     plan.steps.clear();
                     return self.settle(&seen, &plan, report);
                 }
@@ -251,6 +274,13 @@ impl World {
                 Some(Fault::CrashBefore) => {
                     return Ok(Carried::Died(index, format!("{}: crash before the call", step.object)));
                 }
+                Some(Fault::Busy | Fault::Invalid) => {
+                    self.store.without_effect(plan.uid, step, before);
+                    let retried = fault == Some(Fault::Busy);
+                    let why = if retried { "the engine is busy" } else { "the engine calls it invalid" };
+                    let (step, why) = (step.clone(), why.to_owned());
+                    return Ok(Carried::Refused { steps: index, step, why, retried });
+                }
                 Some(Fault::CrashAfter) | None => {}
             }
             match self.engine.carry_out(step, self.now) {
@@ -260,7 +290,7 @@ impl World {
                 Ok(id) => self.store.finished(plan.uid, step, id),
                 Err(why) => {
                     self.store.without_effect(plan.uid, step, before);
-                    return Ok(Carried::Refused(index, step.clone(), why));
+                    return Ok(Carried::Refused { steps: index, step: step.clone(), why, retried: true });
                 }
             }
         }

@@ -106,8 +106,7 @@ impl Conditions {
         let blocked: Vec<&Blocked> = plan.blocked.iter().filter(|blocked| !aside(blocked)).collect();
         let lasting = blocked.iter().find(|blocked| !blocked.passes_by_itself());
         let Some(first) = lasting.or_else(|| blocked.first()) else { return false };
-        let texts: Vec<String> = blocked.iter().map(ToString::to_string).collect();
-        let message = texts.join("; ");
+        let message = Blocked::sentences(&blocked);
         match first {
             Blocked::Unobserved { .. } => self.unknown(first.reason(), message),
             passing if passing.passes_by_itself() => self.progressing(passing.reason(), message),

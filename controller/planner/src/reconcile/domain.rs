@@ -7,6 +7,7 @@ use skep_schemas::{Reason, Resource};
 
 use super::conditions::{Conditions, is_ready};
 use super::{Assessment, RECHECK_WAITING};
+use crate::blocked::Blocked;
 use crate::settings::Settings;
 
 /// What to say about a domain.
@@ -23,10 +24,11 @@ pub fn status(
     let url = seen.as_ref().and_then(|status| routed_url(&status.detail, domain));
     let refused = seen.as_ref().and_then(|status| refused(&status.detail, domain));
     match (environment, &url) {
-        (None, _) => conditions.stalled(
-            Reason::ReferenceMissing,
-            format!("environment {} does not exist", domain.spec.environment),
-        ),
+        (None, _) => {
+            let resource = format!("Environment/{}", domain.spec.environment);
+            let missing = Blocked::ReferenceMissing { resource };
+            conditions.stalled(missing.reason(), missing.to_string());
+        }
         (Some(environment), Some(url))
             if is_ready(&environment.status, environment.meta.generation)
                 || seen.as_ref().is_some_and(|status| serves(&status.detail, domain)) =>
@@ -37,10 +39,9 @@ pub fn status(
             conditions.ready(format!("routed at {url}{note}"));
         }
         (Some(_), None) if refused.is_some() => {
-            conditions.stalled(
-                Reason::ReferenceMissing,
-                format!("it cannot be routed: {}", refused.unwrap_or_default()),
-            );
+            let why = refused.unwrap_or_default().to_owned();
+            let invalid = Blocked::RouteInvalid { domain: domain.meta.key.name().to_string(), why };
+            conditions.stalled(invalid.reason(), invalid.to_string());
         }
         (Some(environment), url) => {
             recheck = Some(RECHECK_WAITING);

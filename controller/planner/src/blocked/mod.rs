@@ -1,13 +1,15 @@
 //! Why nothing is happening: every reason has a variant, a word for programs, a sentence for people, and an answer to the question
-//! whether it will pass by itself.
+//! whether it will pass by itself. The sentences, which tell people what to do as well, are in `words`.
 
-use std::fmt;
+mod words;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use skep_schemas::Reason;
 
 use crate::release::ReleaseVersion;
+
+pub use words::one_of_each;
 
 /// Why something that should be done is not being done. Every "why is nothing happening" has a variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,77 +204,6 @@ impl Blocked {
             | Self::SafetyHold { .. }
             | Self::Contested { .. }
             | Self::SpecTooLarge { .. } => false,
-        }
-    }
-}
-
-impl fmt::Display for Blocked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReferenceMissing { resource } => write!(f, "{resource} does not exist"),
-            Self::DependencyNotReady { resource, why } => write!(f, "waiting for {resource}: {why}"),
-            Self::SecretMissing { name } => write!(f, "secret {name} does not exist or has no value"),
-            Self::ImageUnresolved { image, why } => write!(f, "image {image} cannot be resolved: {why}"),
-            Self::QuotaExceeded { what } => f.write_str(what),
-            Self::WouldNeverSchedule { why } => f.write_str(why),
-            Self::ReleaseFailed { release, rolled_back: true, why } => {
-                write!(
-                    f,
-                    "release {release} failed and was rolled back: {why}; change the spec or run `skep retry` to try again"
-                )
-            }
-            Self::ReleaseFailed { release, rolled_back: false, why } => {
-                write!(f, "release {release} failed: {why}; change the spec or run `skep retry` to try again")
-            }
-            Self::ForeignObject { object } => {
-                write!(f, "{object} exists and was not made for this resource; remove or rename it")
-            }
-            Self::NetworkPoolExhausted => {
-                f.write_str("no free subnet is left in the network pool; enlarge the pool")
-            }
-            Self::EdgeAddressesExhausted { subnet } => write!(f, "no free edge address is left in {subnet}"),
-            Self::Unobserved { what, why } => write!(f, "{what} could not be read: {why}"),
-            Self::WaitingForDependents { who } => write!(f, "waiting until {who} are gone"),
-            Self::StillInUse { object, by } => write!(f, "{object} is still used by {by}"),
-            Self::RouteInvalid { domain, why } => write!(f, "domain {domain} cannot be routed: {why}"),
-            Self::UpdateInProgress { object } => {
-                write!(f, "a change of {object} that restarts nothing waits until its roll-out is over")
-            }
-            Self::StepFailed { why, retried: true, .. } => write!(f, "{why}; it will be tried again"),
-            Self::StepFailed { why, retried: false, .. } => f.write_str(why),
-            Self::NotKept { object, pointers } => {
-                write!(
-                    f,
-                    "the engine does not keep {} of {object}; it is not asked again",
-                    pointers.join(", ")
-                )
-            }
-            Self::Paused { resource, by, why, until: Some(until) } => {
-                write!(f, "{resource} was paused by {by} until {until}: {why}; `skep resume` ends it earlier")
-            }
-            Self::Paused { resource, by, why, until: None } => {
-                write!(f, "{resource} was paused by {by}: {why}; `skep resume` ends it")
-            }
-            Self::SafetyHold { hold: 0, why } => {
-                write!(f, "it would be held: {why}; if it is meant, delete with --confirm-removal")
-            }
-            Self::SafetyHold { hold, why } => {
-                write!(f, "on hold: {why}; look into it, then run `skep confirm {hold}`")
-            }
-            Self::Contested { object, pointers, rounds } => {
-                write!(
-                    f,
-                    "another writer changes {} of {object} again and again ({rounds} corrections in a row); stop it, \
-                     declare these fields ignored in a DriftPolicy, or run `skep retry`",
-                    pointers.join(", ")
-                )
-            }
-            Self::SpecTooLarge { object, bytes } => {
-                write!(
-                    f,
-                    "{object} would need {bytes} bytes; the engine can update at most 600000: move data into secrets or volumes"
-                )
-            }
         }
     }
 }

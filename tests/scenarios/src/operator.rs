@@ -1,0 +1,37 @@
+//! The commands by which a case does what an operator does, or what the safety of the loop does to an operator.
+
+use anyhow::{Result, bail, ensure};
+use skep_planner::NetworkPool;
+use skep_planner::safety::{HoldScope, InForce};
+
+use crate::command::Words;
+use crate::stage::Stage;
+
+/// The number of the only hold there can be in a case.
+const HOLD: i64 = 1;
+
+impl Stage {
+    pub(crate) fn operator(&mut self, verb: &str, words: &mut Words<'_>) -> Result<()> {
+        match verb {
+            "pool" => {
+                let range = words.next("a range")?.parse()?;
+                let pool =
+                    NetworkPool::new(range, words.next("the length of the prefix of a subnet")?.parse()?)?;
+                self.world.settings.pool = pool;
+                self.world.store.set_pool(pool);
+            }
+            "safety-hold" => {
+                let foreseen = words.take("foreseen");
+                let scope = match words.next("how far it reaches")? {
+                    "everything" => HoldScope::Everything,
+                    "removals" => HoldScope::Removals,
+                    other => bail!("a hold is on `everything` or on `removals`, not on `{other}`"),
+                };
+                let why = words.next("why")?.to_owned();
+                self.world.hold = Some(InForce { id: (!foreseen).then_some(HOLD), scope, why });
+            }
+            _ => ensure!(self.world.hold.take().is_some(), "nothing is on hold"),
+        }
+        Ok(())
+    }
+}
