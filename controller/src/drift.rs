@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use skep_planner::drift::{Drift, Response};
+use skep_planner::drift::{self, Drift, Response};
 use skep_planner::{ObjectRef, Plan};
 use skep_runtime::Priority;
-use skep_store::{Corrected, Fence, Noticed, Store, StoreError};
+use skep_store::{Corrected, Fence, Looked, Noticed, Store, StoreError};
 
 use crate::consider::Seen;
 use crate::metrics::{self, Board};
@@ -34,9 +34,11 @@ impl Report {
         trigger: Priority,
     ) -> Result<(), StoreError> {
         let standing = seen.stance().is_some_and(|stance| stance.standing);
+        let looked = if drift::is_complete(plan) { Looked::AtEverything } else { Looked::InPart };
         if !plan.drift.is_empty() || standing {
+            let noticed = noticed(trigger);
             let noted =
-                self.store.note_drift(fence, &plan.key, plan.uid, noticed(trigger), &plan.drift).await?;
+                self.store.note_drift(fence, &plan.key, plan.uid, noticed, looked, &plan.drift).await?;
             self.metrics.noted(&noted);
             if noted.new > 0 {
                 for drift in &plan.drift {
@@ -45,7 +47,9 @@ impl Report {
                 }
             }
         }
-        self.board.differs(&plan.key, &plan.drift);
+        if looked == Looked::AtEverything {
+            self.board.differs(&plan.key, &plan.drift);
+        }
         Ok(())
     }
 

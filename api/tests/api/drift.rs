@@ -9,7 +9,7 @@ use skep_api::wire::{DriftList, DriftOutcome, ResourceView};
 use skep_planner::drift::{Drift, DriftClass, Response};
 use skep_planner::{ObjectKind, ObjectRef};
 use skep_schemas::{ResourceKey, Scope};
-use skep_store::{Fence, Noticed};
+use skep_store::{Fence, Looked, Noticed};
 
 use crate::support::{Events, Server, manifest};
 
@@ -40,7 +40,9 @@ impl Noting {
         let view: ResourceView = self.server.get(&path).await?.read();
         let key = ResourceKey::new(Scope::Org("acme".parse()?), view.kind, view.metadata.name)?;
         let store = &self.server.store;
-        store.note_drift(&self.fence, &key, view.metadata.uid, Noticed::Event, drift).await?;
+        store
+            .note_drift(&self.fence, &key, view.metadata.uid, Noticed::Event, Looked::AtEverything, drift)
+            .await?;
         Ok(())
     }
 }

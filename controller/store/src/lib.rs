@@ -50,7 +50,7 @@ pub use apply::{APPLY_MAX, Applied, ApplyItem, Outcome, Precondition};
 pub use audit::Actor;
 pub use delete::{DeleteItem, Deletion};
 pub use drift::{
-    Corrected, DriftBell, DriftFilter, DriftHistory, DriftOutcome, DriftRecord, Ended, Noted, Noticed,
+    Corrected, DriftBell, DriftFilter, DriftHistory, DriftOutcome, DriftRecord, Ended, Looked, Noted, Noticed,
 };
 pub use error::{Operation, StoreError};
 pub use event::{Event, Severity};

@@ -21,13 +21,15 @@ pub(crate) struct History {
 
 impl History {
     /// Everything that differs now.
-    pub(crate) fn note(&mut self, drift: &[Drift], now: Timestamp) {
+    pub(crate) fn note(&mut self, drift: &[Drift], complete: bool, now: Timestamp) {
         let seen: BTreeMap<Field, Response> = drift
             .iter()
             .map(|drift| ((drift.object.clone(), drift.pointer.clone()), drift.response))
             .collect();
         for (field, response) in std::mem::replace(&mut self.open, seen) {
-            if response == Response::Correct && !self.open.contains_key(&field) {
+            if !complete {
+                self.open.entry(field).or_insert(response);
+            } else if response == Response::Correct && !self.open.contains_key(&field) {
                 self.corrected.push((field, now));
             }
         }

@@ -74,7 +74,8 @@ impl Store {
     pub fn note_drift(&mut self, plan: &Plan) {
         let now = self.now;
         if !plan.drift.is_empty() || self.drift.contains_key(&plan.uid) {
-            self.drift.entry(plan.uid).or_default().note(&plan.drift, now);
+            let complete = skep_planner::drift::is_complete(plan);
+            self.drift.entry(plan.uid).or_default().note(&plan.drift, complete, now);
         }
     }
 

@@ -21,7 +21,9 @@ use serde_json::Value;
 pub use service::{ServiceSides, ServiceVerdict, service};
 pub use stance::{CONTESTED_AFTER, Corrections, FIGHT_WINDOW, Stance};
 
+use crate::blocked::Blocked;
 use crate::inventory::ObjectRef;
+use crate::plan::Plan;
 
 /// The longest value that a report holds, in characters of JSON; more would not be read there, and rows must stay small.
 const VALUE_MAX: usize = 2048;
@@ -208,6 +210,34 @@ fn shortened(value: &Value) -> Value {
         return value.clone();
     }
     Value::String(text.chars().take(VALUE_MAX).chain("…".chars()).collect())
+}
+
+/// Has a plan compared everything that belongs to its resource? What an incomplete one does not tell may differ all the same, so
+/// nothing ends because of it.
+pub fn is_complete(plan: &Plan) -> bool {
+    plan.blocked.iter().all(|blocked| match blocked {
+        Blocked::ReleaseFailed { .. }
+        | Blocked::ForeignObject { .. }
+        | Blocked::RouteInvalid { .. }
+        | Blocked::UpdateInProgress { .. }
+        | Blocked::StepFailed { .. }
+        | Blocked::NotKept { .. }
+        | Blocked::Paused { .. }
+        | Blocked::SafetyHold { .. }
+        | Blocked::Contested { .. } => true,
+        Blocked::ReferenceMissing { .. }
+        | Blocked::DependencyNotReady { .. }
+        | Blocked::SecretMissing { .. }
+        | Blocked::ImageUnresolved { .. }
+        | Blocked::QuotaExceeded { .. }
+        | Blocked::WouldNeverSchedule { .. }
+        | Blocked::NetworkPoolExhausted
+        | Blocked::EdgeAddressesExhausted { .. }
+        | Blocked::Unobserved { .. }
+        | Blocked::WaitingForDependents { .. }
+        | Blocked::StillInUse { .. }
+        | Blocked::SpecTooLarge { .. } => false,
+    })
 }
 
 /// Do two pointers speak of the same field, or of one within the other?

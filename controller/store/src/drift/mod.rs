@@ -51,6 +51,15 @@ impl Noticed {
     }
 }
 
+/// How much of a resource's objects a look has compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// All of them: what is not told does not differ any more.
+    AtEverything,
+    /// Something could not be read or compared, so what is not told may stand all the same.
+    InPart,
+}
+
 /// The drift of one resource so far.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DriftHistory {
@@ -103,9 +112,10 @@ impl Store {
         key: &ResourceKey,
         owner: Uid,
         noticed: Noticed,
+        looked: Looked,
         drift: &[Drift],
     ) -> Result<Noted, StoreError> {
-        let noted = self.try_note(fence, key, owner, noticed, drift).await;
+        let noted = self.try_note(fence, key, owner, noticed, looked, drift).await;
         noted.map_err(|fault| fault.during(Operation::Drift))
     }
 
@@ -115,6 +125,7 @@ impl Store {
         key: &ResourceKey,
         owner: Uid,
         noticed: Noticed,
+        looked: Looked,
         drift: &[Drift],
     ) -> Result<Noted, Fault> {
         let mut tx = self.pool().begin().await?;
@@ -127,13 +138,14 @@ impl Store {
             r#"UPDATE drift SET ended_at = clock_timestamp(),
                    outcome = CASE response WHEN 'correct' THEN 'corrected' ELSE 'ended' END
                WHERE owner = $1 AND ended_at IS NULL AND (object_kind, object_name, pointer) NOT IN
-                   (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]))
+                   (SELECT * FROM unnest($2::text[], $3::text[], $4::text[])) AND $5
                RETURNING class, outcome AS "outcome!",
                    (extract(epoch FROM ended_at - first_seen) * 1000000)::bigint AS "after!""#,
             owner.uuid(),
             &kinds,
             &names,
-            &pointers
+            &pointers,
+            looked == Looked::AtEverything
         );
         let mut sum = Noted::default();
         for row in ended.fetch_all(&mut *tx).await? {

@@ -5,7 +5,7 @@ use serde_json::json;
 use skep_planner::drift::{Drift, DriftClass, Response};
 use skep_planner::{ObjectKind, ObjectRef};
 use skep_schemas::Resource;
-use skep_store::{DriftOutcome, Fence, Noted, Noticed};
+use skep_store::{DriftOutcome, Fence, Looked, Noted, Noticed};
 
 use crate::support::{Bed, org};
 
@@ -19,7 +19,10 @@ fn differing(pointer: &str, class: DriftClass, response: Response) -> Drift {
 }
 
 async fn note(bed: &Bed, fence: &Fence, of: &Resource, drift: &[Drift]) -> Noted {
-    bed.store.note_drift(fence, &of.meta.key, of.meta.uid, Noticed::Event, drift).await.unwrap()
+    bed.store
+        .note_drift(fence, &of.meta.key, of.meta.uid, Noticed::Event, Looked::AtEverything, drift)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
