@@ -3,6 +3,7 @@
 //! A sentence has two halves. The first says what is so, the second what to do; for what passes without anybody, it says what it
 //! waits for. `one_of_each` gives an example of every variant, so that tests can hold all of them to that.
 
+use crate::drift::CONTESTED_AFTER;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -108,6 +109,13 @@ impl Blocked {
             }
             Self::SafetyHold { hold: 0, why } => write!(f, "it would be held: {why}"),
             Self::SafetyHold { why, .. } => write!(f, "on hold: {why}"),
+            Self::Contested { object, pointers, rounds } if *rounds < CONTESTED_AFTER => {
+                write!(
+                    f,
+                    "another writer or the engine undoes what Skep sets at {} of {object}",
+                    pointers.join(", ")
+                )
+            }
             Self::Contested { object, pointers, rounds } => {
                 write!(
                     f,

@@ -82,7 +82,7 @@ impl Stance {
     /// A fight over fields of one object.
     pub(crate) fn contested(&self, object: &ObjectRef, pointers: Vec<String>) -> Blocked {
         let rounds = |pointer: &String| self.corrections.get(&(object.clone(), pointer.clone())).copied();
-        let rounds = pointers.iter().filter_map(rounds).max().unwrap_or(0).max(CONTESTED_AFTER);
+        let rounds = pointers.iter().filter_map(rounds).max().unwrap_or(0);
         let pointers = pointers
             .into_iter()
             .map(|pointer| if pointer.is_empty() { "the existence".to_owned() } else { pointer })
