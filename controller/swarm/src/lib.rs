@@ -13,13 +13,15 @@ mod engine;
 mod error;
 mod query;
 mod stream;
+mod verb;
 mod version;
 
 pub use api::SwarmApi;
 pub use auth::RegistryAuth;
 pub use client::{CertificateFiles, ClientOptions, EngineAddress, EngineClient, PlainTcp};
 pub use engine::{EngineInfo, ImageIdentity, ResolvedImage};
-pub use error::{Call, Effect, SwarmError, Verb};
+pub use error::{Call, Effect, SwarmError};
 pub use query::{By, LabelFilter, TaskFilter};
 pub use stream::{Hint, HintKind, HintStream, LogLine, LogLineStream, LogQuery, LogSource, LogTarget};
+pub use verb::Verb;
 pub use version::{ApiVersion, NotAnApiVersion};

@@ -4,7 +4,8 @@
 //! place already taken is 403 or 409. The words do, and have been the same from 20.10 to 29. Where the words are not
 //! known the code decides, and an unknown failure (5xx) of a mutation leaves its effect unknown.
 
-use crate::error::{Call, Effect, SwarmError, Verb};
+use crate::error::{Call, Effect, SwarmError};
+use crate::verb::Verb;
 
 /// The most of an engine's words that is kept in an error; they can quote a whole spec.
 const MESSAGE_LIMIT: usize = 2048;

@@ -31,7 +31,7 @@ pub(super) fn ended_by_silence<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Verb;
+    use crate::verb::Verb;
 
     #[tokio::test]
     async fn a_stream_that_goes_silent_says_so_and_ends() {

@@ -7,7 +7,8 @@ use super::http::Http;
 use super::request::Request;
 use crate::auth::RegistryAuth;
 use crate::engine::{ImageIdentity, ResolvedImage};
-use crate::error::{Call, SwarmError, Verb};
+use crate::error::{Call, SwarmError};
+use crate::verb::Verb;
 
 /// The longest reference: registry, repository, tag and digest at their own limits.
 const REFERENCE_LIMIT: usize = 512;

@@ -18,9 +18,10 @@ use super::{EngineClient, events, image, logs, secret};
 use crate::api::SwarmApi;
 use crate::auth::RegistryAuth;
 use crate::engine::{EngineInfo, ResolvedImage};
-use crate::error::{Call, SwarmError, Verb};
+use crate::error::{Call, SwarmError};
 use crate::query::{By, LabelFilter, TaskFilter};
 use crate::stream::{HintStream, LogLineStream, LogQuery, LogTarget};
+use crate::verb::Verb;
 
 /// What the engine answers to a creation, whatever the case of the field.
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@
 //! 3. [`services`]: what must be done so that every process runs the target?
 //! 4. [`status`]: what is there to say?
 
+mod ground;
 mod services;
 mod status;
 mod target;
