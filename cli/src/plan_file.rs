@@ -59,7 +59,7 @@ impl PlanFile {
         Ok(Self { skep_plan: FORMAT, documents, binding, preview })
     }
 
-    /// Writes it where nobody else can read it, all at once.
+    /// Writes it all at once: a file of the name is a whole plan, the former or the new one.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');

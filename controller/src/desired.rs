@@ -93,7 +93,7 @@ async fn organization(
     let uid = organization.meta.uid;
     // The key of an Organization is made from an organisation name only (checked when it was applied).
     let org = org_name(&organization)?;
-    let stance = stance::of(snapshot, &organization.meta, None).await?;
+    let stance = stance::of(snapshot, &organization.meta, &[]).await?;
     Ok(OrganizationDesired {
         stance,
         subnet: snapshot.subnet(uid).await?,
@@ -114,7 +114,9 @@ async fn secret(snapshot: &mut Snapshot, secret: Resource<SecretSpec>) -> Result
     let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
     let current = secret_facts(snapshot, &org).await?;
     let referrers = snapshot.referrers(&key).await?;
-    let stance = stance::of(snapshot, &secret.meta, None).await?;
+    let organization = snapshot.get(&ResourceKey::organization(&org)).await?;
+    let within = [organization.as_ref().map(|organization| &organization.meta)];
+    let stance = stance::of(snapshot, &secret.meta, &within).await?;
     Ok(SecretDesired {
         stance,
         current: current.get(key.name()).cloned(),
@@ -155,7 +157,9 @@ async fn environment_desired(
     } else {
         secret_facts(snapshot, &org).await?
     };
-    let stance = stance::of(snapshot, &environment.meta, app.as_ref().map(|app| &app.meta)).await?;
+    let within =
+        [app.as_ref().map(|app| &app.meta), organization.as_ref().map(|organization| &organization.meta)];
+    let stance = stance::of(snapshot, &environment.meta, &within).await?;
     Ok(EnvironmentDesired {
         stance,
         domains: domains(snapshot, &key).await?,

@@ -1,6 +1,6 @@
 //! Keeping the drift report: what a plan found that nobody asked for is noted before anything is done about it, and again when it
-//! was put right, so that a crash between the two loses neither. What
-//! is noted is what the metrics count, and the board shows what stands since the last look.
+//! was put right, so that a crash between the two loses neither. What is noted is what the metrics count, and the board shows what
+//! stands since the last look.
 
 use std::collections::BTreeSet;
 

@@ -3,20 +3,19 @@
 use jiff::Timestamp;
 use skep_planner::drift::{FIGHT_WINDOW, Response, Stance};
 use skep_schemas::kind::DriftPolicySpec;
-use skep_schemas::{AnySpec, Kind, Meta, OrgName, Pause, ResourceKey, ResourceName};
+use skep_schemas::{AnySpec, Kind, Meta, OrgName, Pause, ResourceKey};
 use skep_store::{Snapshot, StoreError};
 
-/// The stance to a resource. `app` is the app that it runs, if it is an environment: who pauses an app means what runs it.
+use crate::wake::fairness_group;
+
+/// The stance to a resource. `within` is what it is part of, nearest first: who pauses an app or an organisation means what runs it or
+/// is in it.
 pub(crate) async fn of(
     snapshot: &mut Snapshot,
     meta: &Meta,
-    app: Option<&Meta>,
+    within: &[Option<&Meta>],
 ) -> Result<Stance, StoreError> {
-    let org = match (meta.key.org(), meta.key.kind()) {
-        (Some(org), _) => Some(org.clone()),
-        (None, Kind::Organization) => OrgName::try_from(meta.key.name()).ok(),
-        (None, _) => None,
-    };
+    let org = fairness_group(&meta.key);
     let mut stance = Stance::of_policy(policy(snapshot, org.as_ref(), &meta.key).await?.as_ref());
     let history = snapshot.drift_of(meta.uid, FIGHT_WINDOW, meta.retried_at).await?;
     stance.corrections = history.corrections;
@@ -27,17 +26,7 @@ pub(crate) async fn of(
         .filter(|(_, _, response)| *response == Response::GiveUp)
         .map(|(object, pointer, _)| (object, pointer))
         .collect();
-    stance.pause = match pause(meta).or_else(|| app.and_then(pause)) {
-        Some(found) => Some(found),
-        None => match org.filter(|_| meta.key.kind() != Kind::Organization) {
-            Some(org) => snapshot
-                .get(&ResourceKey::organization(&org))
-                .await?
-                .as_ref()
-                .and_then(|organization| pause(&organization.meta)),
-            None => None,
-        },
-    };
+    stance.pause = pause(meta).or_else(|| within.iter().copied().flatten().find_map(pause));
     Ok(stance)
 }
 
@@ -58,18 +47,14 @@ async fn policy(
     let mut of_org = None;
     for policy in snapshot.list_org(org, Kind::DriftPolicy).await? {
         let AnySpec::DriftPolicy(spec) = policy.spec else { continue };
-        if policy.meta.deletion_requested_at.is_some() {
+        if policy.meta.is_deleting() {
             continue;
         }
         match (&spec.environment, environment) {
-            (Some(named), Some(own)) if is(named, own) => return Ok(Some(*spec)),
+            (Some(named), Some(own)) if named == own => return Ok(Some(*spec)),
             (None, _) => of_org = of_org.or(Some(*spec)),
             (Some(_), _) => {}
         }
     }
     Ok(of_org)
-}
-
-fn is(named: &ResourceName, own: &ResourceName) -> bool {
-    named == own
 }

@@ -62,7 +62,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(30);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// The organisation that a key competes as; platform resources compete as one more.
-fn fairness_group(key: &ResourceKey) -> Option<OrgName> {
+pub(crate) fn fairness_group(key: &ResourceKey) -> Option<OrgName> {
     match key.kind() {
         Kind::Organization => OrgName::try_from(key.name()).ok(),
         _ => key.org().cloned(),

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use service::{ServiceSides, ServiceVerdict, service};
+pub use service::{ServiceChange, ServiceSides, replaced, service};
 pub use stance::{CONTESTED_AFTER, Corrections, FIGHT_WINDOW, Stance};
 
 use crate::blocked::Blocked;

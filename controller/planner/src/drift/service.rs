@@ -1,48 +1,91 @@
 //! Drift of a service, and what is sent when part of it is left alone.
+//!
+//! One piece of code for every service that Skep makes, of tenants and its own: it compares the three versions, notes what somebody
+//! else changed, and gives back what is to be sent. A service that is as it should be is compared with what the inventory says of it,
+//! which is told when it is wrong.
 
 use super::{Drift, DriftClass, Response, Stance, overlap};
-use crate::inventory::ObjectRef;
-use crate::plan::Plan;
-use crate::step::FieldChange;
+use crate::inventory::{InventoryEntry, ObjectRef};
+use crate::plan::{Learned, Plan};
+use crate::release::ReleaseVersion;
+use crate::step::{Cost, FieldChange, Op, Step};
 use crate::swarm::{Service, ServiceSpec, UpdateState};
 use crate::{diff, normalize};
 
-/// The three versions of a service.
+/// The versions of a service.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceSides<'a> {
     /// Which service.
     pub object: &'a ObjectRef,
     /// What is there.
     pub live: &'a Service,
-    /// What Skep last sent, if that is known.
+    /// What the inventory says of it.
+    pub entry: Option<&'a InventoryEntry>,
+    /// What Skep last asked for, if that is known and a measure of what somebody else changed.
     pub applied: Option<&'a ServiceSpec>,
-    /// What it would send now.
+    /// What it would ask for now.
     pub desired: &'a ServiceSpec,
 }
 
-/// What is to be done about a service.
+/// What is to be sent to a service.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ServiceVerdict {
-    /// It is as it should be, or what differs is left alone.
-    Leave,
-    /// This is to be sent.
-    Send {
-        /// The spec, with the fields that are left alone as they are live.
-        spec: Box<ServiceSpec>,
-        /// What that changes.
-        changes: Vec<FieldChange>,
-        /// Nobody asked for any of it: it only puts drift right.
-        only_drift: bool,
-    },
+pub struct ServiceChange {
+    /// The spec, with the fields that are left alone as they are live.
+    pub spec: Box<ServiceSpec>,
+    /// What that changes.
+    pub changes: Vec<FieldChange>,
+    /// Nobody asked for any of it: it only puts drift right.
+    pub only_drift: bool,
 }
 
-/// Compares the three versions, notes the drift in the plan, and says what is to be sent.
-pub fn service(stance: &Stance, sides: ServiceSides<'_>, plan: &mut Plan) -> ServiceVerdict {
+impl ServiceChange {
+    /// The step that sends it.
+    pub fn into_step(
+        self,
+        sides: ServiceSides<'_>,
+        release: Option<ReleaseVersion>,
+        why: String,
+        cost: Cost,
+    ) -> Step {
+        let intended = (*self.spec != *sides.desired).then(|| Box::new(sides.desired.clone()));
+        let op = Op::UpdateService {
+            id: sides.live.id.clone(),
+            version: sides.live.version,
+            spec: self.spec,
+            release,
+        };
+        Step { changes: self.changes, intended, ..Step::new(sides.object.clone(), op, why, cost) }
+    }
+}
+
+/// Another service carries the name and our labels: it is taken over as it is, and what differs in it is put right field by field.
+pub fn replaced(object: &ObjectRef, live: &Service, entry: Option<&InventoryEntry>, plan: &mut Plan) {
+    let known = entry.and_then(|entry| entry.id.as_deref());
+    if let Some(known) = known.filter(|known| *known != live.id.as_str()) {
+        plan.drift.push(Drift::replaced(object, known, live.id.as_str()));
+    }
+}
+
+/// Compares the versions, notes the drift in the plan, and says what is to be sent; `None` when the service is as it should be or
+/// what differs is left alone.
+pub fn service(stance: &Stance, sides: ServiceSides<'_>, plan: &mut Plan) -> Option<ServiceChange> {
     let live = normalize::service(&sides.live.spec);
     let changes = diff::changes(&live, &normalize::service(sides.desired));
-    if changes.is_empty() {
-        return ServiceVerdict::Leave;
+    let as_wanted = changes.is_empty();
+    let change = if as_wanted { None } else { compared(stance, sides, &live, changes, plan) };
+    if change.is_none() {
+        learn(sides, as_wanted, plan);
     }
+    change
+}
+
+fn compared(
+    stance: &Stance,
+    sides: ServiceSides<'_>,
+    live: &ServiceSpec,
+    changes: Vec<FieldChange>,
+    plan: &mut Plan,
+) -> Option<ServiceChange> {
     let asked_for: Vec<FieldChange> = match sides.applied {
         Some(applied) => diff::changes(&normalize::service(applied), &normalize::service(sides.desired)),
         None => changes.clone(),
@@ -73,17 +116,29 @@ pub fn service(stance: &Stance, sides: ServiceSides<'_>, plan: &mut Plan) -> Ser
     }
     if left.is_empty() {
         let only_drift = drifted == changes.len();
-        return ServiceVerdict::Send { spec: Box::new(sides.desired.clone()), changes, only_drift };
+        return Some(ServiceChange { spec: Box::new(sides.desired.clone()), changes, only_drift });
     }
-    let Some(spec) = keeping(&sides.live.spec, sides.desired, &left) else {
-        return ServiceVerdict::Leave;
-    };
-    let changes = diff::changes(&live, &normalize::service(&spec));
+    let spec = keeping(&sides.live.spec, sides.desired, &left)?;
+    let changes = diff::changes(live, &normalize::service(&spec));
     if changes.is_empty() {
-        return ServiceVerdict::Leave;
+        return None;
     }
     let only_drift = left.len() + changes.len() <= drifted;
-    ServiceVerdict::Send { spec: Box::new(spec), changes, only_drift }
+    Some(ServiceChange { spec: Box::new(spec), changes, only_drift })
+}
+
+/// Tells the inventory what it does not know of a service to which nothing is sent.
+fn learn(sides: ServiceSides<'_>, as_wanted: bool, plan: &mut Plan) {
+    let known = sides.entry.and_then(|entry| entry.id.as_deref()) == Some(sides.live.id.as_str());
+    // Usually equal to the letter, which is told without the work of normalising both.
+    let is_applied = |applied: &ServiceSpec| {
+        applied == sides.desired || normalize::service(applied) == normalize::service(sides.desired)
+    };
+    if known && (!as_wanted || sides.applied.is_some_and(is_applied)) {
+        return;
+    }
+    let applied = as_wanted.then(|| Box::new(sides.desired.clone()));
+    plan.learned.push(Learned { object: sides.object.clone(), id: sides.live.id.to_string(), applied });
 }
 
 /// The desired spec with these fields as they are live. `None` if that is no spec any more, which cannot be: both sides are.

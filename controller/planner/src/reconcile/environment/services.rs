@@ -8,18 +8,18 @@ use super::ground::{Ground, ground};
 use super::target::{Target, last_good};
 use super::{EnvironmentInput, PlanChoice, routes, unroutable};
 use crate::blocked::Blocked;
-use crate::drift::{self, Drift, DriftClass, ServiceSides, ServiceVerdict};
+use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::formation::{self, Instances};
 use crate::health::{self, Expectations, ServiceHealth, service_health};
 use crate::inventory::{self, ObjectKind, ObjectRef};
 use crate::observed::Observed;
-use crate::plan::{Learned, Plan};
+use crate::plan::Plan;
 use crate::reconcile::Mode;
 use crate::release::ReleaseContent;
 use crate::render::{ServiceInput, monitor, service_spec};
 use crate::step::{Cost, Op, Step};
 use crate::swarm::{Node, Service, ServiceMode, ServiceSpec, Task};
-use crate::{diff, naming, normalize};
+use crate::{diff, naming};
 
 /// The largest spec that the engine can still update: a service holds its spec and the previous one, and a raft entry is limited
 /// to 1.5 MiB (tried: 1.0 MB can be created and never changed again).
@@ -139,7 +139,8 @@ fn step_for(
     }
     match input.observed.services.get(&spec.name) {
         Some(Observed::Present(live)) if is_ours(input, live) => {
-            replaced(input, &object, live, plan);
+            let entry = inventory::entry(&input.desired.inventory, &object);
+            drift::replaced(&object, live, entry, plan);
             update(input, target, live, spec, object, plan)
         }
         Some(Observed::Present(live)) => {
@@ -173,14 +174,6 @@ fn create(
     Some(Step::new(object, op, why, Cost::Create))
 }
 
-/// Another service carries its name and our labels: it is taken over as it is, and what differs in it is put right field by field.
-fn replaced(input: &EnvironmentInput<'_>, object: &ObjectRef, live: &Service, plan: &mut Plan) {
-    let known = inventory::entry(&input.desired.inventory, object).and_then(|entry| entry.id.as_deref());
-    if let Some(known) = known.filter(|known| *known != live.id.as_str()) {
-        plan.drift.push(Drift::replaced(object, known, live.id.as_str()));
-    }
-}
-
 fn update(
     input: &EnvironmentInput<'_>,
     target: &Target,
@@ -199,30 +192,17 @@ fn update(
     // restart them again.
     spec.task_template.force_update = live.spec.task_template.force_update;
     let entry = inventory::entry(&input.desired.inventory, &object);
-    let mut applied =
-        entry.and_then(|entry| entry.applied.clone()).filter(|applied| !is_of_later(applied, target));
-    if let Some(applied) = &mut applied {
-        applied.task_template.force_update = spec.task_template.force_update;
-    }
-    let drift_before = plan.drift.len();
-    let sides = ServiceSides { object: &object, live, applied: applied.as_deref(), desired: &spec };
-    let (sent, changes, only_drift) = match drift::service(&input.desired.stance, sides, plan) {
-        ServiceVerdict::Send { spec, changes, only_drift } => (spec, changes, only_drift),
-        ServiceVerdict::Leave => {
-            let as_wanted = plan.drift.len() == drift_before;
-            let known = entry.and_then(|entry| entry.id.as_deref()) == Some(live.id.as_str());
-            let same = |applied: &ServiceSpec| normalize::service(applied) == normalize::service(&spec);
-            if !known || (as_wanted && !applied.as_deref().is_some_and(same)) {
-                let applied = as_wanted.then(|| Box::new(spec));
-                plan.learned.push(Learned { object, id: live.id.to_string(), applied });
-            }
-            return None;
-        }
-    };
+    let applied =
+        entry.and_then(|entry| entry.applied.as_deref()).filter(|applied| !is_of_later(applied, target));
+    let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
+    let change = drift::service(&input.desired.stance, sides, plan)?;
     // Any write makes what runs now the spec that Swarm would return to, and what runs now is the release under trial.
     let on_trial = health::is_rolling(live) && input.mode == Mode::Act;
     if on_trial
-        && !changes.iter().any(|change| diff::replaces_tasks(change) || change.pointer.starts_with(PLACEMENT))
+        && !change
+            .changes
+            .iter()
+            .any(|change| diff::replaces_tasks(change) || change.pointer.starts_with(PLACEMENT))
     {
         plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
         return None;
@@ -235,25 +215,18 @@ fn update(
     };
     let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let cost = diff::cost(
-        &changes,
+        &change.changes,
         replicas(&live.spec),
-        replicas(&sent),
+        replicas(&change.spec),
         length(alive.len()),
         length(alive.iter().filter(forbidden).count()),
     );
     let why = match other_release {
-        _ if only_drift => "somebody else changed it".to_owned(),
+        _ if change.only_drift => "somebody else changed it".to_owned(),
         Some(label) => format!("release {label} -> {}", target.version),
         None => "it is not as it should be".to_owned(),
     };
-    let intended = (*sent != spec).then(|| Box::new(spec));
-    let op = Op::UpdateService {
-        id: live.id.clone(),
-        version: live.version,
-        spec: sent,
-        release: Some(target.version),
-    };
-    Some(Step { changes, intended, ..Step::new(object, op, why, cost) })
+    Some(change.into_step(sides, Some(target.version), why, cost))
 }
 
 /// Does a spec belong to a release after the target? Then that one failed, Swarm or Skep is returning to the target, and what differs

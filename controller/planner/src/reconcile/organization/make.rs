@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::{Edge, EdgeTask, Pass};
 use crate::blocked::Blocked;
-use crate::drift::{self, Drift, DriftClass, ServiceSides, ServiceVerdict};
+use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
 use crate::observed::Observed;
 use crate::plan::Learned;
@@ -13,7 +13,7 @@ use crate::reconcile::Mode;
 use crate::settings::OrgSubnet;
 use crate::step::{Cost, Op, Step};
 use crate::swarm::{Network, NetworkId, Service, ServiceSpec};
-use crate::{diff, naming, normalize, render};
+use crate::{diff, naming, render};
 
 impl Pass<'_> {
     pub(super) fn make(&mut self) {
@@ -140,38 +140,16 @@ impl Pass<'_> {
         // Restarted by hand: setting the counter back would restart it again.
         spec.task_template.force_update = live.spec.task_template.force_update;
         let entry = inventory::entry(&self.desired.inventory, &object);
-        let known = entry.and_then(|entry| entry.id.as_deref());
-        let new_id = known != Some(live.id.as_str());
-        if let Some(known) = known.filter(|_| new_id) {
-            self.plan.drift.push(Drift::replaced(&object, known, live.id.as_str()));
-        }
+        drift::replaced(&object, live, entry, &mut self.plan);
         // The anchor follows from nothing that a user writes but the edge's constraints, so whatever was sent before stands.
-        let applied = entry.and_then(|entry| entry.applied.clone());
-        let sides = ServiceSides { object: &object, live, applied: applied.as_deref(), desired: &spec };
-        match drift::service(&self.desired.stance, sides, &mut self.plan) {
-            ServiceVerdict::Leave => {
-                let same = |applied: &ServiceSpec| normalize::service(applied) == normalize::service(&spec);
-                let as_wanted = normalize::service(&live.spec) == normalize::service(&spec);
-                if new_id || (as_wanted && !applied.as_deref().is_some_and(same)) {
-                    let applied = as_wanted.then(|| Box::new(spec));
-                    self.plan.learned.push(Learned { object, id: live.id.to_string(), applied });
-                }
-            }
-            ServiceVerdict::Send { spec: sent, changes, only_drift } => {
-                let tasks = self.observed.anchor_tasks;
-                let cost = diff::cost(&changes, tasks, tasks, tasks, 0);
-                let why =
-                    if only_drift { "somebody else changed it" } else { "the anchor is not as it should be" };
-                let intended = (*sent != spec).then(|| Box::new(spec));
-                let op = Op::UpdateService {
-                    id: live.id.clone(),
-                    version: live.version,
-                    spec: sent,
-                    release: None,
-                };
-                self.plan.steps.push(Step { changes, intended, ..Step::new(object, op, why, cost) });
-            }
-        }
+        let applied = entry.and_then(|entry| entry.applied.as_deref());
+        let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
+        let Some(change) = drift::service(&self.desired.stance, sides, &mut self.plan) else { return };
+        let tasks = self.observed.anchor_tasks;
+        let cost = diff::cost(&change.changes, tasks, tasks, tasks, 0);
+        let why =
+            if change.only_drift { "somebody else changed it" } else { "the anchor is not as it should be" };
+        self.plan.steps.push(change.into_step(sides, None, why.to_owned(), cost));
     }
 
     fn connect(&mut self, network: &NetworkId, edge: &Edge) {
