@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use skep_api::PortError;
 use skep_api::wire::{AdoptView, AdoptedObject, PreviewView};
 use skep_planner::reconcile::Mode;
@@ -37,16 +36,17 @@ pub(crate) async fn adopt(
     dry_run: bool,
 ) -> Result<AdoptView, PortError> {
     let refused = |source: StoreError| PortError::Store { source };
+    let now = observer.now();
     if key.kind() == Kind::Secret {
         let objects = vec![unfit_secret(key)];
         return Ok(AdoptView { objects, preview: PreviewView::default(), adopted: false });
     }
     let mut snapshot = store.snapshot().await.map_err(refused)?;
-    let desired = desired::load(&mut snapshot, key).await.map_err(refused)?;
+    let desired = desired::load(&mut snapshot, key, now).await.map_err(refused)?;
     snapshot.discard().await.map_err(refused)?;
     let desired = desired.ok_or_else(|| PortError::NotFound { key: key.clone() })?;
     let mut seen = Seen::look(observer, settings, desired).await;
-    let plan = seen.plan(settings, Mode::Preview, Timestamp::now());
+    let plan = seen.plan(settings, Mode::Preview, now);
     let owner = plan.uid;
     let mut foreign = Vec::new();
     for object in foreign_objects(&plan) {
@@ -59,7 +59,7 @@ pub(crate) async fn adopt(
     for entry in &fitting {
         seen.assume(entry.clone());
     }
-    let after = seen.plan(settings, Mode::Preview, Timestamp::now());
+    let after = seen.plan(settings, Mode::Preview, now);
     let all_fit = !foreign.is_empty() && fitting.len() == foreign.len();
     if all_fit && !dry_run {
         store.adopt(key, owner, &fitting, actor).await.map_err(refused)?;

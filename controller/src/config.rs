@@ -57,17 +57,21 @@ pub enum ConfigError {
     Defaults,
 }
 
+/// The planner's settings for an instance with these networks and this edge.
+pub fn settings(
+    instance: InstanceId,
+    pool: NetworkPool,
+    edge: EdgeSettings,
+) -> Result<Settings, ConfigError> {
+    let cpu = Cpu::from_millis(DEFAULT_CPU_MILLIS).ok_or(ConfigError::Defaults)?;
+    let memory = Bytes::from_bytes(DEFAULT_MEMORY).ok_or(ConfigError::Defaults)?;
+    Ok(Settings { instance, pool, default_resources: Resources { cpu, memory, pids: DEFAULT_PIDS }, edge })
+}
+
 impl ServeConfig {
     /// The planner's settings for this instance.
     pub fn settings(&self, instance: InstanceId) -> Result<Settings, ConfigError> {
-        let cpu = Cpu::from_millis(DEFAULT_CPU_MILLIS).ok_or(ConfigError::Defaults)?;
-        let memory = Bytes::from_bytes(DEFAULT_MEMORY).ok_or(ConfigError::Defaults)?;
-        Ok(Settings {
-            instance,
-            pool: self.pool,
-            default_resources: Resources { cpu, memory, pids: DEFAULT_PIDS },
-            edge: self.edge.clone(),
-        })
+        settings(instance, self.pool, self.edge.clone())
     }
 
     /// Where the engine is.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use skep_planner::naming;
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
 use skep_planner::reconcile::organization::OrganizationDesired;
@@ -47,20 +48,24 @@ impl Desired {
     }
 }
 
-/// Loads what a pass over `key` needs; `None` when the resource does not exist.
-pub(crate) async fn load(snapshot: &mut Snapshot, key: &ResourceKey) -> Result<Option<Desired>, StoreError> {
+/// Loads what a pass over `key` at that time needs; `None` when the resource does not exist.
+pub(crate) async fn load(
+    snapshot: &mut Snapshot,
+    key: &ResourceKey,
+    now: Timestamp,
+) -> Result<Option<Desired>, StoreError> {
     let Some(resource) = snapshot.get(key).await? else { return Ok(None) };
     let Resource { meta, spec, status } = resource;
     Ok(Some(match spec {
         AnySpec::Organization(spec) => Desired::Organization(Box::new(
-            organization(snapshot, Resource { meta, spec: *spec, status }).await?,
+            organization(snapshot, Resource { meta, spec: *spec, status }, now).await?,
         )),
         AnySpec::Secret(spec) => {
-            Desired::Secret(Box::new(secret(snapshot, Resource { meta, spec: *spec, status }).await?))
+            Desired::Secret(Box::new(secret(snapshot, Resource { meta, spec: *spec, status }, now).await?))
         }
         AnySpec::Environment(spec) => {
             let environment = Resource { meta, spec: *spec, status };
-            Desired::Environment(Box::new(environment_desired(snapshot, environment).await?))
+            Desired::Environment(Box::new(environment_desired(snapshot, environment, now).await?))
         }
         AnySpec::Domain(spec) => {
             let environment = match key.sibling(Kind::Environment, spec.environment.clone()) {
@@ -89,11 +94,12 @@ async fn typed<S: KindSpec + TryFrom<AnySpec>>(
 async fn organization(
     snapshot: &mut Snapshot,
     organization: Resource<OrganizationSpec>,
+    now: Timestamp,
 ) -> Result<OrganizationDesired, StoreError> {
     let uid = organization.meta.uid;
     // The key of an Organization is made from an organisation name only (checked when it was applied).
     let org = org_name(&organization)?;
-    let stance = stance::of(snapshot, &organization.meta, &[]).await?;
+    let stance = stance::of(snapshot, &organization.meta, &[], now).await?;
     Ok(OrganizationDesired {
         stance,
         subnet: snapshot.subnet(uid).await?,
@@ -109,14 +115,18 @@ fn org_name(organization: &Resource<OrganizationSpec>) -> Result<OrgName, StoreE
     OrgName::try_from(key.name()).map_err(|_| StoreError::NotFound { key: key.clone() })
 }
 
-async fn secret(snapshot: &mut Snapshot, secret: Resource<SecretSpec>) -> Result<SecretDesired, StoreError> {
+async fn secret(
+    snapshot: &mut Snapshot,
+    secret: Resource<SecretSpec>,
+    now: Timestamp,
+) -> Result<SecretDesired, StoreError> {
     let key = secret.meta.key.clone();
     let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
     let current = secret_facts(snapshot, &org).await?;
     let referrers = snapshot.referrers(&key).await?;
     let organization = snapshot.get(&ResourceKey::organization(&org)).await?;
     let within = [organization.as_ref().map(|organization| &organization.meta)];
-    let stance = stance::of(snapshot, &secret.meta, &within).await?;
+    let stance = stance::of(snapshot, &secret.meta, &within, now).await?;
     Ok(SecretDesired {
         stance,
         current: current.get(key.name()).cloned(),
@@ -143,6 +153,7 @@ async fn secret_facts(
 async fn environment_desired(
     snapshot: &mut Snapshot,
     environment: Resource<EnvironmentSpec>,
+    now: Timestamp,
 ) -> Result<EnvironmentDesired, StoreError> {
     let key = environment.meta.key.clone();
     let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
@@ -159,7 +170,7 @@ async fn environment_desired(
     };
     let within =
         [app.as_ref().map(|app| &app.meta), organization.as_ref().map(|organization| &organization.meta)];
-    let stance = stance::of(snapshot, &environment.meta, &within).await?;
+    let stance = stance::of(snapshot, &environment.meta, &within, now).await?;
     Ok(EnvironmentDesired {
         stance,
         domains: domains(snapshot, &key).await?,

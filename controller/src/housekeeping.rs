@@ -31,23 +31,33 @@ pub(crate) fn start(
     held: &Arc<Held>,
     own_writes: &OwnWrites,
     safety: Safety,
+    resync: Duration,
 ) -> Vec<Activator> {
     let (control, own_writes) = (Arc::clone(control), own_writes.clone());
     tasks.start(TaskSpec::new("engine", ENGINE), move || WatchEngine {
         control: Arc::clone(&control),
         own_writes: own_writes.clone(),
     });
-    let of_safety = safety.start(tasks, held);
+    let of_safety = safety.start(tasks, held, resync);
     let of_cluster = (store.clone(), Arc::clone(held));
-    let sweep = move || OfCluster::new(Sweep { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
+    let sweep = move || sweep(&of_cluster.0, &of_cluster.1);
     let of_cluster = (store.clone(), Arc::clone(held));
-    let close =
-        move || OfCluster::new(CloseCutOff { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
+    let close = move || close_cut_off(&of_cluster.0, &of_cluster.1);
     vec![
         of_safety,
         tasks.start(TaskSpec::new("sweep", SWEEP), sweep),
         tasks.start(TaskSpec::new("close-cut-off-plans", CLOSE_CUT_OFF), close),
     ]
+}
+
+/// The removal of what is no longer kept.
+pub(crate) fn sweep(store: &Store, held: &Arc<Held>) -> OfCluster<Sweep> {
+    OfCluster::new(Sweep { store: store.clone() }, Arc::clone(held))
+}
+
+/// The closing of plans whose controller ended before they did.
+pub(crate) fn close_cut_off(store: &Store, held: &Arc<Held>) -> OfCluster<CloseCutOff> {
+    OfCluster::new(CloseCutOff { store: store.clone() }, Arc::clone(held))
 }
 
 /// Asks whether the engine is there.
@@ -70,7 +80,7 @@ impl BackgroundTask for WatchEngine {
 }
 
 /// Removes what is no longer kept.
-struct Sweep {
+pub(crate) struct Sweep {
     store: Store,
 }
 
@@ -84,7 +94,7 @@ impl ClusterDuty for Sweep {
 }
 
 /// Closes plans whose controller ended before they did.
-struct CloseCutOff {
+pub(crate) struct CloseCutOff {
     store: Store,
 }
 

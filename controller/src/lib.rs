@@ -6,10 +6,13 @@
 //!                           control_plane: previews by the same functions, logs and health, for the API
 //! lead:  several such processes share the organisations among them
 //! serve: all of it in one process
+//! local: the same without workers and timers, driven step by step
 //! ```
 
 mod adopt;
+mod assembly;
 mod bound;
+mod clock;
 mod config;
 mod consider;
 mod control_plane;
@@ -19,6 +22,7 @@ mod error;
 mod events;
 mod housekeeping;
 mod lead;
+pub mod local;
 mod logs;
 mod lookup;
 pub mod metrics;
@@ -32,5 +36,5 @@ mod stance;
 mod tasks;
 mod wake;
 
-pub use config::{ConfigError, ServeConfig};
+pub use config::{ConfigError, ServeConfig, settings};
 pub use safety::SafetySettings;

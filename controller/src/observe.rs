@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use skep_planner::health::{ContainerVerdict, is_telling};
 use skep_planner::naming::{self, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
@@ -21,11 +22,12 @@ use skep_planner::swarm::{
     Service, ServiceId, Task, TaskState,
 };
 use skep_planner::{Observed, ResolvedImage, Settings};
+use skep_runtime::{Clock, Instant};
 use skep_schemas::ImageRef;
 use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError, TaskFilter};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
+use crate::clock;
 use crate::error::chain;
 use crate::lookup::Lookups;
 
@@ -38,6 +40,7 @@ const FAILED_TASKS_MAX: usize = 4;
 pub(crate) struct Observer {
     swarm: Arc<dyn SwarmApi>,
     lookups: Lookups,
+    clock: Arc<dyn Clock>,
     engine: Mutex<Option<(Instant, EngineFacts)>>,
 }
 
@@ -51,13 +54,18 @@ struct EngineFacts {
 
 impl Observer {
     /// An observer of this Swarm.
-    pub(crate) fn new(swarm: Arc<dyn SwarmApi>, lookups: Lookups) -> Self {
-        Self { swarm, lookups, engine: Mutex::new(None) }
+    pub(crate) fn new(swarm: Arc<dyn SwarmApi>, lookups: Lookups, clock: Arc<dyn Clock>) -> Self {
+        Self { swarm, lookups, clock, engine: Mutex::new(None) }
     }
 
     /// The Swarm that it looks at.
     pub(crate) fn swarm(&self) -> &Arc<dyn SwarmApi> {
         &self.swarm
+    }
+
+    /// When it looks: the time of whatever it sees next.
+    pub(crate) fn now(&self) -> Timestamp {
+        clock::wall(&*self.clock)
     }
 
     /// Everything that planning an environment needs to see.
@@ -163,14 +171,14 @@ impl Observer {
     async fn engine_facts(&self) -> Result<EngineFacts, SwarmError> {
         let mut known = self.engine.lock().await;
         if let Some((since, facts)) = &*known
-            && since.elapsed() < ENGINE_FACTS_FOR
+            && self.clock.now() - *since < ENGINE_FACTS_FOR
         {
             return Ok(facts.clone());
         }
         let info = self.swarm.info().await?;
         let features = EngineFeatures::of_api(info.api_version.major.into(), info.api_version.minor.into());
         let facts = EngineFacts { features, node: info.node_id };
-        *known = Some((Instant::now(), facts.clone()));
+        *known = Some((self.clock.now(), facts.clone()));
         Ok(facts)
     }
 

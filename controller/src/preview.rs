@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use skep_planner::binding::Binding;
 use skep_planner::diff;
 use skep_planner::reconcile::Mode;
@@ -55,9 +54,9 @@ pub(crate) async fn preview(
     let read = read(&mut snapshot, &applied, &affected, deletions).await?;
     // Everything is loaded before the first look at the Swarm, so that the rehearsal's locks are held only for as long as the
     // database takes.
-    let mut loaded = Vec::new();
+    let (now, mut loaded) = (observer.now(), Vec::new());
     for key in affected.iter().take(PLANNED_MAX) {
-        if let Some(mut desired) = desired::load(&mut snapshot, key).await? {
+        if let Some(mut desired) = desired::load(&mut snapshot, key, now).await? {
             assume_subnet(&mut desired, settings);
             loaded.push(desired);
         }
@@ -68,7 +67,7 @@ pub(crate) async fn preview(
     let mut objects = Vec::new();
     for desired in loaded {
         let seen = Seen::look(observer, settings, desired).await;
-        let mut plan = seen.plan(settings, Mode::Preview, Timestamp::now());
+        let mut plan = seen.plan(settings, Mode::Preview, now);
         if let Some(hold) = &hold {
             restrain(&mut plan, hold);
         }

@@ -83,7 +83,7 @@ impl ResourceReconciler {
     async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
         let failed = |source: StoreError| PassError::Load { key: key.clone(), source };
         let mut snapshot = self.store.snapshot().await.map_err(failed)?;
-        desired::load(&mut snapshot, key).await.map_err(failed)
+        desired::load(&mut snapshot, key, self.observer.now()).await.map_err(failed)
     }
 
     /// An organisation needs a subnet before it can be planned; the store gives each one its own.
@@ -105,7 +105,7 @@ impl ResourceReconciler {
     async fn round(&self, fence: &Fence, mut desired: Desired, pass: &Pass) -> Result<Round, PassError> {
         self.allocate(fence, &mut desired).await?;
         let seen = Seen::look(&self.observer, &self.settings, desired).await;
-        let now = Timestamp::now();
+        let now = self.observer.now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
         self.unkept().hold_back(&mut plan, seen.meta().retried_at);
         let restrained = self.guard.restrain(&mut plan).await;

@@ -8,25 +8,16 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use skep_api::Api;
-use skep_runtime::{
-    ControllerOptions, Entropy, Environs, Priority, QueueOptions, Shutdown, SystemClock, TaskDriver,
-};
-use skep_schemas::ResourceKey;
+use skep_runtime::{ControllerOptions, Entropy, Environs, QueueOptions, Shutdown, SystemClock};
 use skep_store::{Store, StoreError, StoreOptions};
-use skep_swarm::{ClientOptions, EngineClient, SwarmApi, SwarmError};
+use skep_swarm::{ClientOptions, EngineClient, SwarmError};
 use tokio::net::TcpListener;
 
+use crate::assembly::{Assembly, Ground};
 use crate::config::{ConfigError, ServeConfig};
-use crate::control_plane::Control;
 use crate::housekeeping;
-use crate::lead::{Held, Lead};
-use crate::lookup::Lookups;
-use crate::metrics::{Measured, Metrics};
-use crate::observe::Observer;
-use crate::reconciler::ResourceReconciler;
-use crate::safety::Safety;
-use crate::tasks::Works;
-use crate::wake::Queue;
+use crate::lead::Lead;
+use crate::wake;
 
 /// How long everything may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -88,58 +79,45 @@ pub async fn run(
     let shutdown = Shutdown::new();
     let store = connect(&config).await?;
     let instance = store.instance_id().await.map_err(during("reading the instance's id"))?;
-    let settings = Arc::new(config.settings(instance)?);
+    let settings = config.settings(instance)?;
     let client =
         EngineClient::new(config.engine()?, ClientOptions::default()).await.map_err(ServeError::Engine)?;
-    let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry);
-    let (engine, own_writes) = (metrics.engine.clone(), metrics.own_writes.clone());
-    let swarm: Arc<dyn SwarmApi> = Arc::new(Measured::new(Arc::new(client), engine, own_writes));
     let environs = Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() };
     let options = ControllerOptions::default();
-    let held = Arc::new(Held::default());
-    let queue = Queue::new(QueueOptions::for_workers(options.workers), &environs, Arc::clone(&held));
-    let tasks = Arc::new(TaskDriver::new(environs.clone(), shutdown.clone()));
-    let waking = queue.clone();
-    let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
-    let observer = Arc::new(Observer::new(Arc::clone(&swarm), Lookups::new(Arc::clone(&swarm), wake)));
-    let safety = Safety::new(&store, &swarm, &settings.instance, &config, &queue, &metrics);
-    let control = Arc::new(Control::new(
-        store.clone(),
-        Arc::clone(&observer),
-        Arc::clone(&settings),
-        Arc::clone(&safety.guard),
-        Arc::clone(&held),
-        queue.clone(),
-        Works { metrics: metrics.clone(), tasks: Arc::clone(&tasks) },
-    ));
-    let connections = store.clone();
-    Metrics::watch(&mut registry, move || connections.connections(), Arc::clone(&tasks));
-    let reconciler = ResourceReconciler::new(
-        store.clone(),
-        Arc::clone(&swarm),
-        Arc::clone(&observer),
-        Arc::clone(&settings),
-        Arc::clone(&held),
-        metrics.clone(),
-        Arc::clone(&safety.guard),
-    );
-    let duties = housekeeping::start(&tasks, &store, &control, &held, &metrics.own_writes, safety);
+    let work = wake::work(QueueOptions::for_workers(options.workers), &environs);
+    let into = work.clone();
+    let put = move |key, priority| {
+        into.wake(key, priority, Duration::ZERO);
+    };
+    let ground = Ground {
+        store: store.clone(),
+        swarm: Arc::new(client),
+        settings,
+        safety: config.safety,
+        environs,
+        shutdown: shutdown.clone(),
+    };
+    let mut registry = Registry::default();
+    let Assembly { swarm, held, queue, reconciler, safety, control, tasks, metrics } =
+        Assembly::new(&ground, &mut registry, put);
+    let duties =
+        housekeeping::start(&tasks, &store, &control, &held, &metrics.own_writes, safety, config.resync);
     let lead = Lead {
         store: store.clone(),
         swarm,
         held,
         queue,
+        work,
         reconciler,
         duties,
         options,
-        metrics: metrics.clone(),
-        environs,
+        metrics,
+        environs: ground.environs,
         resync: config.resync,
     };
     let api = Api {
         store: store.clone(),
-        control: control.clone(),
+        control,
         metrics: skep_api::Metrics::register(&mut registry),
         registry: Arc::new(registry),
         shutdown: shutdown.child_token(),

@@ -14,6 +14,7 @@ pub(crate) async fn of(
     snapshot: &mut Snapshot,
     meta: &Meta,
     within: &[Option<&Meta>],
+    now: Timestamp,
 ) -> Result<Stance, StoreError> {
     let org = fairness_group(&meta.key);
     let mut stance = Stance::of_policy(policy(snapshot, org.as_ref(), &meta.key).await?.as_ref());
@@ -26,13 +27,14 @@ pub(crate) async fn of(
         .filter(|(_, _, response)| *response == Response::GiveUp)
         .map(|(object, pointer, _)| (object, pointer))
         .collect();
+    let pause = |meta| pause(meta, now);
     stance.pause = pause(meta).or_else(|| within.iter().copied().flatten().find_map(pause));
     Ok(stance)
 }
 
-/// The pause that is on a resource itself and holds now.
-fn pause(meta: &Meta) -> Option<(String, Pause)> {
-    let pause = meta.pause.clone().filter(|pause| pause.holds(Timestamp::now()))?;
+/// The pause that is on a resource itself and holds at that time.
+fn pause(meta: &Meta, now: Timestamp) -> Option<(String, Pause)> {
+    let pause = meta.pause.clone().filter(|pause| pause.holds(now))?;
     Some((meta.key.to_string(), pause))
 }
 

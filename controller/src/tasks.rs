@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
 use skep_api::wire::{
     ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView,
 };
@@ -12,6 +11,7 @@ use skep_runtime::{
     TaskStatus,
 };
 
+use crate::clock::timestamp;
 use crate::metrics::{Follower, HeldLease, Metrics};
 
 /// Where it can be seen.
@@ -113,9 +113,4 @@ fn reconcile(run: CurrentRun, now: SystemTime) -> ReconcileView {
 
 fn lease(held: HeldLease) -> LeaseView {
     LeaseView { name: held.name, epoch: held.epoch, since: held.since }
-}
-
-/// A time of the machine's clock; one beyond what can be written is shown as the end of time.
-fn timestamp(at: SystemTime) -> Timestamp {
-    Timestamp::try_from(at).unwrap_or(Timestamp::MAX)
 }

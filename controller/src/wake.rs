@@ -18,24 +18,27 @@ use crate::error::chain;
 use crate::lead::Held;
 use crate::metrics::Metrics;
 
-/// The queue of resources to look at, fair between organisations. It takes only those of the shards that this process holds: the
-/// holders of the others hear of the same changes.
+/// The queue of a process, fair between organisations.
+pub(crate) type Work = WorkQueue<ResourceKey, Option<OrgName>>;
+
+/// The resources to look at. It takes only those of the shards that this process holds: the holders of the others hear of the
+/// same changes.
 #[derive(Clone)]
 pub(crate) struct Queue {
-    work: WorkQueue<ResourceKey, Option<OrgName>>,
+    put: Arc<dyn Fn(ResourceKey, Priority) + Send + Sync>,
     held: Arc<Held>,
 }
 
 impl Queue {
-    /// An empty queue for what is held.
-    pub(crate) fn new(options: QueueOptions, environs: &Environs, held: Arc<Held>) -> Self {
-        Self { work: WorkQueue::new(options, Arc::clone(&environs.clock), fairness_group), held }
+    /// A queue for what is held, with this way into it.
+    pub(crate) fn new(put: impl Fn(ResourceKey, Priority) + Send + Sync + 'static, held: Arc<Held>) -> Self {
+        Self { put: Arc::new(put), held }
     }
 
     /// Wakes a key, if it is of a shard that is held.
     pub(crate) fn wake(&self, key: ResourceKey, priority: Priority) {
         if self.takes(&key) {
-            self.work.wake(key, priority, Duration::ZERO);
+            (self.put)(key, priority);
         }
     }
 
@@ -43,11 +46,11 @@ impl Queue {
     fn takes(&self, key: &ResourceKey) -> bool {
         self.held.has(key)
     }
+}
 
-    /// The queue as workers see it.
-    pub(crate) const fn work(&self) -> &WorkQueue<ResourceKey, Option<OrgName>> {
-        &self.work
-    }
+/// An empty queue for workers.
+pub(crate) fn work(options: QueueOptions, environs: &Environs) -> Work {
+    WorkQueue::new(options, Arc::clone(&environs.clock), fairness_group)
 }
 
 /// What is followed, in metrics and on the debug page.
@@ -102,7 +105,7 @@ pub(crate) async fn follow_store(store: Store, queue: Queue, metrics: Metrics, s
 
 /// Wakes what changed and then, found by one query, those that depend on it: a thousand changes of one organisation must not make
 /// the next change of another wait for a thousand answers.
-async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change]) -> Result<(), StoreError> {
+pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change]) -> Result<(), StoreError> {
     for change in changes {
         wake_change(queue, change);
     }
@@ -162,7 +165,7 @@ fn wake_each(queue: &Queue, keys: &[ResourceKey]) {
 }
 
 /// Wakes every resource.
-async fn wake_all(store: &Store, queue: &Queue, priority: Priority) -> Result<(), StoreError> {
+pub(crate) async fn wake_all(store: &Store, queue: &Queue, priority: Priority) -> Result<(), StoreError> {
     for key in keys_where(store, |_| true).await? {
         queue.wake(key, priority);
     }
@@ -243,7 +246,7 @@ async fn listen(
     "the stream ended".to_owned()
 }
 
-async fn wake_hint(store: &Store, queue: &Queue, hint: &Hint) {
+pub(crate) async fn wake_hint(store: &Store, queue: &Queue, hint: &Hint) {
     let is_edge = hint.attributes.get(LABEL_ROLE).is_some_and(|role| role == ROLE_EDGE);
     if hint.kind == HintKind::Node || is_edge {
         // A node that comes or goes, or a new task of the edge, concerns everyone.

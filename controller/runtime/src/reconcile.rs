@@ -76,10 +76,10 @@ impl Pass {
         Self { id: ReconcileId(entropy.bits()), trigger, stop }
     }
 
-    /// A pass outside of any controller: for previews, tools and tests.
+    /// A pass outside of any controller: for tools and tests that drive a reconciler themselves.
     #[must_use]
-    pub fn detached(entropy: &Entropy) -> Self {
-        Self::new(entropy, Priority::Urgent, CancellationToken::new())
+    pub fn detached(entropy: &Entropy, trigger: Priority) -> Self {
+        Self::new(entropy, trigger, CancellationToken::new())
     }
 
     /// The identity of this pass.

@@ -33,16 +33,21 @@ impl<D: ClusterDuty> OfCluster<D> {
     pub(crate) const fn new(duty: D, held: Arc<Held>) -> Self {
         Self { duty, held }
     }
+
+    /// Performs the duty if it is this process'.
+    pub(crate) async fn perform(&mut self) -> Result<TaskReport, D::Error> {
+        let Some(turn) = self.held.enter_cluster() else {
+            return Ok(TaskReport::did("another process does this"));
+        };
+        let performed = turn.term().hold(self.duty.perform(turn.fence())).await;
+        performed.unwrap_or_else(|TermOver| Ok(TaskReport::did("the lease passed on")))
+    }
 }
 
 impl<D: ClusterDuty> BackgroundTask for OfCluster<D> {
     type Error = D::Error;
 
     async fn activate(&mut self, _: &TaskContext) -> Result<TaskReport, D::Error> {
-        let Some(turn) = self.held.enter_cluster() else {
-            return Ok(TaskReport::did("another process does this"));
-        };
-        let performed = turn.term().hold(self.duty.perform(turn.fence())).await;
-        performed.unwrap_or_else(|TermOver| Ok(TaskReport::did("the lease passed on")))
+        self.perform().await
     }
 }

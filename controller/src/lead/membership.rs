@@ -19,11 +19,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use skep_runtime::{Activator, Shutdown};
+use skep_runtime::{Activator, Clock, Instant, Shutdown};
 use skep_store::{Beat, Fence, Member, StoreError};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::Gained;
 use super::assignment::View;
 use super::held::{Held, Holding};
 use super::shard::{Part, Shard};
@@ -32,7 +32,7 @@ use crate::error::chain;
 use crate::metrics::Metrics;
 
 /// How long a lease outlives its holder's last sign of life.
-pub(super) const TTL: Duration = Duration::from_secs(7);
+pub(crate) const TTL: Duration = Duration::from_secs(7);
 /// How much earlier its holder stops: time for dropped work to be gone, and for clocks that differ in rate.
 const MARGIN: Duration = Duration::from_millis(1500);
 /// How often a member says that it is alive. Several may be lost before a term ends.
@@ -50,47 +50,49 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 const DROP_WITHIN: Duration = Duration::from_millis(300);
 
 /// This process among the members.
-pub(super) struct Membership {
+pub(crate) struct Membership {
     member: Member,
     held: Arc<Held>,
     /// The bells of the duties of the cluster.
     duties: Vec<Activator>,
-    gained: watch::Sender<BTreeSet<Shard>>,
+    gained: Gained,
     /// One future for each shard that is being given back; it completes when nothing runs there any more.
     giving: FuturesUnordered<BoxFuture<'static, ()>>,
     metrics: Metrics,
+    clock: Arc<dyn Clock>,
     said: String,
     shutdown: Shutdown,
 }
 
 impl Membership {
     /// A member that has nothing yet. The shards that it takes are put into `gained`.
-    pub(super) fn new(
+    pub(crate) fn new(
         member: Member,
         held: Arc<Held>,
         duties: Vec<Activator>,
-        gained: watch::Sender<BTreeSet<Shard>>,
+        gained: Gained,
         metrics: Metrics,
+        clock: Arc<dyn Clock>,
         shutdown: Shutdown,
     ) -> Self {
         for part in Part::all() {
             metrics.leases.known(&part.lease());
         }
         let giving = FuturesUnordered::new();
-        Self { member, held, duties, gained, giving, metrics, said: String::new(), shutdown }
+        Self { member, held, duties, gained, giving, metrics, clock, said: String::new(), shutdown }
     }
 
     /// Takes part until shutdown, and then hands everything over.
     pub(super) async fn run(mut self) {
-        let mut next = Instant::now();
+        let mut next = self.clock.now();
         loop {
             tokio::select! {
                 () = self.shutdown.requested() => break,
-                () = sleep_until(next) => {}
+                () = self.clock.sleep_until(next) => {}
                 () = self.member.told() => {}
                 Some(()) = self.giving.next() => {}
             }
-            next = Instant::now();
+            next = self.clock.now();
             match self.look().await {
                 Ok(()) => next += BEAT,
                 Err(error) => {
@@ -104,11 +106,11 @@ impl Membership {
     }
 
     /// One look: gives up what is over, renews the rest, and moves towards the share.
-    async fn look(&mut self) -> Result<(), LookError> {
+    pub(crate) async fn look(&mut self) -> Result<(), LookError> {
         self.give_up().await?;
         let fences: Vec<Fence> = self.held.all().into_iter().map(|(_, holding)| holding.fence).collect();
         let leases: Vec<String> = Part::all().map(Part::lease).collect();
-        let sent = Instant::now();
+        let sent = self.clock.now();
         let beat = answered(self.member.beat(&fences, &leases)).await?;
         self.held.saw_members(beat.others.len() + 1);
         self.renewed(&beat, sent + TTL - MARGIN);
@@ -165,7 +167,7 @@ impl Membership {
             return Ok(());
         }
         let leases: Vec<String> = wanted.iter().copied().map(Part::lease).collect();
-        let sent = Instant::now();
+        let sent = self.clock.now();
         let taken = answered(self.member.take(&leases)).await?;
         self.begin(taken, sent + TTL - MARGIN);
         Ok(())
@@ -177,7 +179,7 @@ impl Membership {
             let Some(part) = Part::all().find(|part| part.lease() == fence.name()) else { continue };
             tracing::info!(lease = fence.name(), epoch = fence.epoch(), "took a lease");
             self.metrics.leases.taken(fence.name(), fence.epoch());
-            self.held.put(part, Holding { fence, term: Term::begin(until) });
+            self.held.put(part, Holding { fence, term: Term::begin(until, Arc::clone(&self.clock)) });
             match part {
                 Part::Shard(shard) => drop(gained.insert(shard)),
                 Part::Cluster => self.duties.iter().for_each(Activator::activate),
@@ -207,7 +209,7 @@ impl Membership {
     }
 
     /// Passes everything on: at once where nothing runs, and soon where something does.
-    async fn hand_over(&mut self) {
+    pub(crate) async fn hand_over(&mut self) {
         let mut ending = FuturesUnordered::new();
         for (part, holding) in self.held.all() {
             holding.term.close();
@@ -242,7 +244,7 @@ async fn end_gently(term: Arc<Term>, within: Duration) {
 
 /// A look did not succeed.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+pub(crate) enum LookError {
     #[error("the database does not answer within {ANSWER_WITHIN:?}")]
     Late,
     #[error("the database refuses")]

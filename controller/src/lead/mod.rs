@@ -27,20 +27,20 @@ use std::time::Duration;
 
 use skep_runtime::{Activator, Controller, ControllerOptions, Environs, Priority, Shutdown, StopCause};
 use skep_schemas::{Kind, ResourceKey, Uid};
-use skep_store::Store;
+use skep_store::{Store, StoreError};
 use skep_swarm::SwarmApi;
 use tokio::sync::watch;
 
 pub(crate) use duty::{ClusterDuty, OfCluster};
 pub(crate) use held::{Held, Turn};
-use membership::Membership;
+pub(crate) use membership::{Membership, TTL};
 use shard::Shard;
 pub(crate) use term::TermOver;
 
 use crate::error::chain;
 use crate::metrics::Metrics;
 use crate::reconciler::ResourceReconciler;
-use crate::wake::{self, Queue};
+use crate::wake::{self, Queue, Work};
 
 /// How soon the keys of a gained shard are listed again when that failed.
 const LIST_AGAIN: Duration = Duration::from_secs(1);
@@ -55,6 +55,8 @@ pub(crate) struct Lead {
     pub(crate) held: Arc<Held>,
     /// What is to be looked at.
     pub(crate) queue: Queue,
+    /// The same as workers see it.
+    pub(crate) work: Work,
     /// What looks at it.
     pub(crate) reconciler: ResourceReconciler,
     /// The bells of what the holder of the cluster's lease does.
@@ -72,19 +74,19 @@ pub(crate) struct Lead {
 impl Lead {
     /// Takes part in the work until shutdown.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        let Self { store, swarm, held, queue, reconciler, duties, options, metrics, environs, resync } = self;
-        let gained = watch::Sender::new(BTreeSet::new());
-        let member = store.member(Uid::generate().to_string(), membership::TTL);
+        let Self { store, swarm, held, queue, work, reconciler, duties, options, metrics, environs, resync } =
+            self;
+        let gained = Gained::default();
         let membership = Membership::new(
-            member,
+            store.member(Uid::generate().to_string(), TTL),
             Arc::clone(&held),
             duties,
             gained.clone(),
             metrics.clone(),
+            Arc::clone(&environs.clock),
             shutdown.clone(),
         );
         let mine = (store.clone(), Arc::clone(&held));
-        let work = queue.work().clone();
         let runtime = metrics.runtime.clone();
         let kinds = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         let controller = Controller::new("resource", options, work, reconciler, environs, runtime)
@@ -95,7 +97,7 @@ impl Lead {
             });
         shutdown.spawn(wake::follow_store(store.clone(), queue.clone(), metrics.clone(), shutdown.clone()));
         shutdown.spawn(wake::follow_engine(swarm, store.clone(), queue.clone(), metrics, shutdown.clone()));
-        shutdown.spawn(wake_gained(store, queue, gained, shutdown.clone()));
+        shutdown.spawn(follow_gained(store, queue, gained, shutdown.clone()));
         let membership = shutdown.spawn(membership.run());
         let stopped = controller.run(&shutdown).await;
         if let StopCause::Fenced { key, error } = stopped.cause {
@@ -109,25 +111,40 @@ impl Lead {
     }
 }
 
-/// Wakes all keys of the shards that this process gains, until shutdown.
-async fn wake_gained(store: Store, queue: Queue, gained: watch::Sender<BTreeSet<Shard>>, shutdown: Shutdown) {
+/// The shards that were gained and whose keys were not woken yet.
+pub(crate) type Gained = watch::Sender<BTreeSet<Shard>>;
+
+/// Wakes all keys of the shards that were gained.
+pub(crate) async fn wake_gained(store: &Store, queue: &Queue, gained: &Gained) -> Result<(), StoreError> {
+    let shards = gained.send_replace(BTreeSet::new());
+    if shards.is_empty() {
+        return Ok(());
+    }
+    match wake::keys_where(store, |key| shards.contains(&Shard::of(key))).await {
+        Ok(keys) => {
+            tracing::debug!(keys = keys.len(), shards = shards.len(), "looking at gained shards");
+            keys.into_iter().for_each(|key| queue.wake(key, Priority::Resync));
+            Ok(())
+        }
+        Err(error) => {
+            gained.send_modify(|unseen| unseen.extend(shards));
+            Err(error)
+        }
+    }
+}
+
+/// The same with every gain, until shutdown.
+async fn follow_gained(store: Store, queue: Queue, gained: Gained, shutdown: Shutdown) {
     let mut more = gained.subscribe();
     loop {
         tokio::select! {
             seen = more.wait_for(|unseen| !unseen.is_empty()) => if seen.is_err() { return },
             () = shutdown.requested() => return,
         }
-        let shards = gained.send_replace(BTreeSet::new());
-        match wake::keys_where(&store, |key| shards.contains(&Shard::of(key))).await {
-            Ok(keys) => {
-                tracing::debug!(keys = keys.len(), shards = shards.len(), "looking at gained shards");
-                for key in keys {
-                    queue.wake(key, Priority::Resync);
-                }
-            }
+        match wake_gained(&store, &queue, &gained).await {
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cannot list the keys of gained shards");
-                gained.send_modify(|unseen| unseen.extend(shards));
                 tokio::select! {
                     () = tokio::time::sleep(LIST_AGAIN) => {}
                     () = shutdown.requested() => return,

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use skep_runtime::{Clock, Instant};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 /// The work was dropped because the term is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,7 @@ pub(crate) struct TermOver;
 #[derive(Debug)]
 pub(crate) struct Term {
     until: Mutex<Instant>,
+    clock: Arc<dyn Clock>,
     phase: watch::Sender<Phase>,
     visits: watch::Sender<usize>,
 }
@@ -40,10 +41,10 @@ enum Phase {
 }
 
 impl Term {
-    /// A term until then.
-    pub(super) fn begin(until: Instant) -> Arc<Self> {
+    /// A term until then by this clock.
+    pub(super) fn begin(until: Instant, clock: Arc<dyn Clock>) -> Arc<Self> {
         let (phase, visits) = (watch::Sender::new(Phase::Open), watch::Sender::new(0));
-        Arc::new(Self { until: Mutex::new(until), phase, visits })
+        Arc::new(Self { until: Mutex::new(until), clock, phase, visits })
     }
 
     /// The lease was renewed: the term lasts until then.
@@ -69,7 +70,7 @@ impl Term {
 
     /// Was it ended, or has its time run out?
     pub(crate) fn is_over(&self) -> bool {
-        *self.phase.borrow() == Phase::Over || Instant::now() >= self.until()
+        *self.phase.borrow() == Phase::Over || self.clock.now() >= self.until()
     }
 
     /// May work begin?
@@ -116,7 +117,7 @@ impl Term {
             let until = self.until();
             tokio::select! {
                 _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
-                () = tokio::time::sleep_until(until) => {}
+                () = self.clock.sleep_until(until) => {}
             }
         }
     }
@@ -149,12 +150,14 @@ impl Drop for Visit {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use skep_runtime::SystemClock;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn term(lasts: Duration) -> Arc<Term> {
-        Term::begin(Instant::now() + lasts)
+        Term::begin(Instant::now() + lasts, Arc::new(SystemClock))
     }
 
     #[tokio::test(start_paused = true)]

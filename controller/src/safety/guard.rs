@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use skep_planner::safety::{self, Brake, Claim, HoldReason, HoldScope, InForce};
 use skep_planner::{Blocked, InstanceId, Plan};
-use skep_runtime::Activator;
+use skep_runtime::{Activator, Clock, Instant};
 use skep_store::{Hold, Snapshot, Store, StoreError};
 use skep_swarm::SwarmApi;
-use tokio::time::Instant;
 
 use super::{HoldsInForce, SafetySettings, look};
+use crate::clock;
 use crate::error::chain;
 
 /// How long a look at the claim is believed: the longest that two instances can write at once after one has taken over.
@@ -25,6 +26,7 @@ pub(crate) struct Guard {
     in_force: HoldsInForce,
     /// When the claim was last seen to be ours; never when it was not.
     claimed: Mutex<Option<Instant>>,
+    clock: Arc<dyn Clock>,
     /// Asks for a survey before its time.
     survey: Activator,
 }
@@ -38,13 +40,19 @@ impl Guard {
         settings: SafetySettings,
         in_force: HoldsInForce,
         survey: Activator,
+        clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, swarm, instance, settings, in_force, claimed: Mutex::new(None), survey }
+        Self { store, swarm, instance, settings, in_force, claimed: Mutex::new(None), clock, survey }
     }
 
     /// What is decided about safety here.
     pub(crate) const fn settings(&self) -> SafetySettings {
         self.settings
+    }
+
+    /// The time by which holds, claims and orphans are judged.
+    pub(super) fn now(&self) -> Timestamp {
+        clock::wall(&*self.clock)
     }
 
     /// The holds as they were last seen.
@@ -132,10 +140,10 @@ impl Guard {
     /// Is the Swarm ours, by a survey in this epoch of the store? In words why not.
     async fn ground(&self) -> Result<Result<(), String>, StoreError> {
         let seen = *self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.is_some_and(|at| at.elapsed() < CLAIM_BELIEVED_FOR) {
+        if seen.is_some_and(|at| self.clock.now() - at < CLAIM_BELIEVED_FOR) {
             return Ok(Ok(()));
         }
-        let looked = Instant::now();
+        let looked = self.clock.now();
         let ours = Claim { instance: self.instance.clone(), epoch: self.store.epoch().await? };
         let found = match look::claim(&self.swarm).await {
             Ok(found) => found.map(|config| Claim::read(&config.spec.labels)),

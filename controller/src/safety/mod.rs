@@ -22,16 +22,15 @@ use std::time::Duration;
 
 use skep_planner::InstanceId;
 use skep_planner::safety::RemovalLimits;
-use skep_runtime::{Activator, TaskDriver, TaskSpec};
+use skep_runtime::{Activator, Clock, TaskDriver, TaskSpec};
 use skep_store::Store;
 use skep_swarm::SwarmApi;
 
 pub(crate) use guard::Guard;
 use in_force::HoldsInForce;
-use surveyor::Surveyor;
-use watch::WatchHolds;
+pub(crate) use surveyor::Surveyor;
+pub(crate) use watch::WatchHolds;
 
-use crate::config::ServeConfig;
 use crate::lead::{Held, OfCluster};
 use crate::metrics::Metrics;
 use crate::wake::Queue;
@@ -55,7 +54,6 @@ pub(crate) struct Safety {
     surveyor: Surveyor,
     watch: WatchHolds,
     bell: Activator,
-    every: Duration,
 }
 
 impl Safety {
@@ -64,18 +62,20 @@ impl Safety {
         store: &Store,
         swarm: &Arc<dyn SwarmApi>,
         instance: &InstanceId,
-        config: &ServeConfig,
+        settings: SafetySettings,
         queue: &Queue,
         metrics: &Metrics,
+        clock: &Arc<dyn Clock>,
     ) -> Self {
         let bell = Activator::new();
         let guard = Guard::new(
             store.clone(),
             Arc::clone(swarm),
             instance.clone(),
-            config.safety,
+            settings,
             HoldsInForce::new(metrics.holds.clone()),
             bell.clone(),
+            Arc::clone(clock),
         );
         let guard = Arc::new(guard);
         let surveyor = Surveyor::new(
@@ -86,15 +86,28 @@ impl Safety {
             metrics.orphans.clone(),
         );
         let watch = WatchHolds::new(store.clone(), Arc::clone(&guard), queue.clone());
-        Self { guard, surveyor, watch, bell, every: config.resync }
+        Self { guard, surveyor, watch, bell }
     }
 
-    /// Starts the background tasks. Returned is the bell of the survey, which the holder of the cluster's lease rings.
-    pub(crate) fn start(self, tasks: &TaskDriver, held: &Arc<Held>) -> Activator {
-        let Self { surveyor, watch, bell, every, .. } = self;
-        tasks.start(TaskSpec::new("holds", WATCH), move || watch.clone());
+    /// The survey, for whoever holds the cluster's lease.
+    pub(crate) fn survey(&self, held: &Arc<Held>) -> OfCluster<Surveyor> {
+        OfCluster::new(self.surveyor.clone(), Arc::clone(held))
+    }
+
+    /// What looks at the holds in every process.
+    pub(crate) fn watch(&self) -> WatchHolds {
+        self.watch.clone()
+    }
+
+    /// Starts the background tasks; a survey is made so often at least. Returned is the bell of the survey, which the holder of the
+    /// cluster's lease rings.
+    pub(crate) fn start(self, tasks: &TaskDriver, held: &Arc<Held>, every: Duration) -> Activator {
         let held = Arc::clone(held);
-        let spec = TaskSpec::new("survey", every).activated_by(&bell);
-        tasks.start(spec, move || OfCluster::new(surveyor.clone(), Arc::clone(&held)))
+        let spec = TaskSpec::new("survey", every).activated_by(&self.bell);
+        tasks.start(TaskSpec::new("holds", WATCH), {
+            let watch = self.watch();
+            move || watch.clone()
+        });
+        tasks.start(spec, move || self.survey(&held))
     }
 }

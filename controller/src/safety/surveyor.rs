@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use skep_planner::naming::InstanceId;
 use skep_planner::safety::{
     Claim, Fate, Finding, FoundObject, HoldScope, Survey, Verdict, claim_spec, fate, survey, unknown,
@@ -25,7 +24,7 @@ const ATTEMPTS: u32 = 3;
 
 /// A survey was not completed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SurveyError {
+pub(crate) enum SurveyError {
     /// The Swarm could not be read, or did not do what was asked.
     #[error("the Swarm cannot be surveyed")]
     Swarm(#[from] SwarmError),
@@ -39,7 +38,7 @@ pub(super) enum SurveyError {
 
 /// Surveys the Swarm, in whichever process does the work of the cluster.
 #[derive(Clone)]
-pub(super) struct Surveyor {
+pub(crate) struct Surveyor {
     store: Store,
     swarm: Arc<dyn SwarmApi>,
     instance: InstanceId,
@@ -189,7 +188,7 @@ impl Surveyor {
             fence,
             grace: self.guard.settings().orphan_grace,
         };
-        let collected = collector.collect(&self.store.orphans().await?, Timestamp::now()).await?;
+        let collected = collector.collect(&self.store.orphans().await?, self.guard.now()).await?;
         self.orphans.collected(collected);
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::wake::{self, Queue};
 
 /// Looks at the holds.
 #[derive(Clone)]
-pub(super) struct WatchHolds {
+pub(crate) struct WatchHolds {
     store: Store,
     guard: Arc<Guard>,
     queue: Queue,
@@ -23,12 +23,9 @@ impl WatchHolds {
     pub(super) const fn new(store: Store, guard: Arc<Guard>, queue: Queue) -> Self {
         Self { store, guard, queue, seen: BTreeSet::new() }
     }
-}
 
-impl BackgroundTask for WatchHolds {
-    type Error = StoreError;
-
-    async fn activate(&mut self, _: &TaskContext) -> Result<TaskReport, StoreError> {
+    /// One look. How many are in force?
+    pub(crate) async fn look(&mut self) -> Result<usize, StoreError> {
         let now: BTreeSet<HoldId> = self.guard.holds().await?.iter().map(|hold| hold.id).collect();
         if !self.seen.is_subset(&now) {
             // What was held is blocked until something changes, and this is the change.
@@ -42,6 +39,15 @@ impl BackgroundTask for WatchHolds {
         }
         let count = now.len();
         self.seen = now;
+        Ok(count)
+    }
+}
+
+impl BackgroundTask for WatchHolds {
+    type Error = StoreError;
+
+    async fn activate(&mut self, _: &TaskContext) -> Result<TaskReport, StoreError> {
+        let count = self.look().await?;
         Ok(TaskReport::did(format!("{count} holds are in force")))
     }
 }

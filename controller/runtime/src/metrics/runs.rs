@@ -74,7 +74,7 @@ mod tests {
         let run = |key: &str| CurrentRun {
             controller: "bees",
             key: key.to_owned(),
-            id: Pass::detached(&entropy).id(),
+            id: Pass::detached(&entropy, Priority::Urgent).id(),
             trigger: Priority::Hint,
             since: SystemTime::UNIX_EPOCH,
         };

@@ -82,6 +82,12 @@ impl TaskReport {
         Self { summary: fault::bounded(summary.into()), again_within: None }
     }
 
+    /// What was done, in words.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
     /// Asks for the next activation earlier than the timer would bring it.
     #[must_use]
     pub fn again_within(mut self, wait: Duration) -> Self {
