@@ -133,9 +133,21 @@ impl Walk<'_> {
     }
 
     fn scalar(&mut self, text: &str, schema: &Json, place: Option<Span>) {
-        let Some(name) = schema.get(scalar::SCHEMA_KEY).and_then(Json::as_str) else { return };
+        let Some(name) = schema.get(scalar::SCHEMA_KEY).and_then(Json::as_str) else {
+            return self.free_text(text, schema, place);
+        };
         let Some(Err(error)) = scalar::parser(name).map(|check| check(text)) else { return };
         self.note(Finding::new(scalar_code(name), error.problem).help(error.help).at(place));
+    }
+
+    /// Any text but a NUL: no process can receive one, and the database cannot store one. Values of secrets are stored sealed.
+    fn free_text(&mut self, text: &str, schema: &Json, place: Option<Span>) {
+        if text.contains('\0') && schema.get(SECRET_KEY).is_none() {
+            let code =
+                if self.pointer.starts_with("/metadata") { Code::InvalidLabel } else { Code::InvalidSpec };
+            let finding = Finding::new(code, "the text contains a NUL character");
+            self.note(finding.help("remove it: it can be neither stored nor passed to a process").at(place));
+        }
     }
 
     fn range(&mut self, number: &serde_json::Number, schema: &Json, place: Option<Span>) {
