@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::resource::Labels;
-use crate::scalar::ScalarError;
+use crate::scalar::{ScalarError, excerpt};
 
 /// The most requirements of one selector: each becomes a condition of a query.
 const REQUIREMENTS_MAX: usize = 16;
@@ -67,28 +67,30 @@ impl std::str::FromStr for Selector {
 }
 
 fn requirement(part: &str) -> Result<Requirement, ScalarError> {
-    let pair =
-        |key: &str, value: &str| (key.trim().to_owned(), value.trim_start_matches('=').trim().to_owned());
+    let pair = |key: &str, value: &str| (key.trim().to_owned(), value.trim().to_owned());
     let parsed = if let Some((key, value)) = part.split_once("!=") {
         let (key, value) = pair(key, value);
         Requirement::NotEquals(key, value)
     } else if let Some((key, value)) = part.split_once('=') {
-        let (key, value) = pair(key, value);
+        let (key, value) = pair(key, value.strip_prefix('=').unwrap_or(value));
         Requirement::Equals(key, value)
     } else if let Some(key) = part.strip_prefix('!') {
         Requirement::NotExists(key.trim().to_owned())
     } else {
         Requirement::Exists(part.to_owned())
     };
-    let (Requirement::Equals(key, _)
-    | Requirement::NotEquals(key, _)
-    | Requirement::Exists(key)
-    | Requirement::NotExists(key)) = &parsed;
-    if label_key_is_valid(key) {
+    // A value that no label can have would select nothing, or everything, without a word.
+    let valid = match &parsed {
+        Requirement::Equals(key, value) | Requirement::NotEquals(key, value) => {
+            label_key_is_valid(key) && label_value_is_valid(value)
+        }
+        Requirement::Exists(key) | Requirement::NotExists(key) => label_key_is_valid(key),
+    };
+    if valid {
         return Ok(parsed);
     }
     Err(ScalarError::new(
-        format!("`{part}` is not a label requirement"),
+        format!("`{}` is not a label requirement", excerpt(part)),
         "write `key=value`, `key!=value`, `key` or `!key`, separated by commas",
     ))
 }
@@ -103,6 +105,11 @@ pub fn label_key_is_valid(key: &str) -> bool {
         && edge(key.chars().last())
         && key.len() <= LABEL_MAX
         && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'))
+}
+
+/// Is this the value of a label: empty, or of the form of a key?
+pub fn label_value_is_valid(value: &str) -> bool {
+    value.is_empty() || label_key_is_valid(value)
 }
 
 impl fmt::Display for Selector {
@@ -139,8 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_moves_no_cursor_and_stays_short_whatever_the_selector_is() {
+        for text in ["\u{1b}[2J".to_owned(), "a b".repeat(2000)] {
+            let problem = text.parse::<Selector>().unwrap_err().problem;
+            assert!(problem.len() < 200 && !problem.contains(char::is_control), "{problem:?}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for text in ["=a", "!", "a b=c", "!=x"] {
+        for text in ["=a", "!", "a b=c", "!=x", "a=b c", "a=\0", "a=b=c", "a===b", "a!=-"] {
             assert!(text.parse::<Selector>().is_err(), "{text}");
         }
     }

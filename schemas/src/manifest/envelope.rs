@@ -12,7 +12,7 @@ use crate::codes::Code;
 use crate::kind::{AnySpec, Kind, KindScope, Problems};
 use crate::resource::{Manifest, ManifestMeta, ResourceKey, Scope};
 use crate::schema;
-use crate::selector::{LABEL_MAX, label_key_is_valid};
+use crate::selector::{LABEL_MAX, label_key_is_valid, label_value_is_valid};
 use crate::{API_VERSION, RESERVED_PREFIX};
 
 /// The most labels of one resource: each is indexed.
@@ -150,7 +150,7 @@ fn labels(root: &Node, findings: &mut Vec<Finding>) {
                     entry.key_span,
                 );
             }
-            if field == "labels" && !text.is_empty() && !label_key_is_valid(text) {
+            if field == "labels" && !label_value_is_valid(text) {
                 note(
                     Code::InvalidLabel,
                     format!("`{}` is not the value of a label", shown(text)),

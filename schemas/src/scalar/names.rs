@@ -103,7 +103,7 @@ fn dns_label(what: &str, text: &str, max: usize) -> Result<(), ScalarError> {
     }
     if let Some(bad) = text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
         return Err(ScalarError::new(
-            format!("the {what} `{text}` contains `{}`", bad.escape_debug()),
+            format!("the {what} `{}` contains `{}`", excerpt(text), bad.escape_debug()),
             help(),
         ));
     }
@@ -173,6 +173,14 @@ mod tests {
     fn a_name_with_upper_case_is_refused_and_the_letter_is_named() {
         let error = "Shop".parse::<ResourceName>().unwrap_err();
         assert_eq!(error.problem, "the name `Shop` contains `S`");
+    }
+
+    #[test]
+    fn a_refusal_moves_no_cursor_and_stays_short_whatever_the_name_is() {
+        for text in ["a\u{1b}[2J", "a\u{202e}b", "\0"] {
+            let problem = text.parse::<ResourceName>().unwrap_err().problem;
+            assert!(!problem.contains(|c: char| c.is_control() || c == '\u{202e}'), "{problem:?}");
+        }
     }
 
     #[test]
