@@ -157,8 +157,12 @@ fn check_name(name: &str) -> Result<(), &'static str> {
         && (first.contains('.') || first.contains(':') || *first == "localhost")
     {
         let (host, port) = first.split_once(':').map_or((*first, None), |(host, port)| (host, Some(port)));
-        let host_ok =
-            !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+        let label_ok = |label: &str| {
+            let edge_ok = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+            let inner_ok = label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            edge_ok(label.chars().next()) && edge_ok(label.chars().last()) && inner_ok
+        };
+        let host_ok = host.split('.').all(label_ok);
         let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|p| p > 0));
         if !host_ok || !port_ok {
             return Err("the registry is not a host name with an optional port");
@@ -210,6 +214,9 @@ mod tests {
             "/a",
             "a b",
             "x.y:99999/a",
+            "-x.y/a",
+            ".x/a",
+            "x..y/a",
             "a:$(id)",
         ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
