@@ -37,7 +37,7 @@ impl Cpu {
 impl Scalar for Cpu {
     const NAME: &'static str = "cpu";
     const DESCRIPTION: &'static str = "CPU: thousandths of a core (`500m`) or cores (`2`, `0.5`).";
-    const PATTERN: &'static str = r"^([0-9]{1,7}m|[0-9]{1,4}(\.[0-9]{1,3})?)$";
+    const PATTERN: &'static str = r"^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$";
     const NUMBERS: bool = true;
 
     fn parse(text: &str) -> Result<Self, ScalarError> {
@@ -108,7 +108,7 @@ impl Bytes {
 impl Scalar for Bytes {
     const NAME: &'static str = "bytes";
     const DESCRIPTION: &'static str = "Bytes with a unit: `256Mi`, `1Gi`, `500M`.";
-    const PATTERN: &'static str = r"^[0-9]{1,13}(Ki|Mi|Gi|Ti|M|G)$";
+    const PATTERN: &'static str = r"^[0-9]+(Ki|Mi|Gi|Ti|M|G)$";
 
     fn parse(text: &str) -> Result<Self, ScalarError> {
         let bad = || {
@@ -191,7 +191,7 @@ impl Duration {
 impl Scalar for Duration {
     const NAME: &'static str = "duration";
     const DESCRIPTION: &'static str = "Span of time: `30s`, `1m30s`, `2h`, `500ms`; at most 30 days.";
-    const PATTERN: &'static str = r"^([0-9]{1,9}(ms|h|m|s)){1,4}$";
+    const PATTERN: &'static str = r"^([0-9]+(ms|h|m|s))+$";
 
     fn parse(text: &str) -> Result<Self, ScalarError> {
         let bad = || {
