@@ -244,7 +244,8 @@ impl Builder {
         parent.weight.bytes += weight.bytes;
         parent.weight.depth = parent.weight.depth.max(weight.depth + 1);
         match &mut parent.content {
-            Content::List(items) => items.push(node),
+            // An item without text is told of where it would be.
+            Content::List(items) => items.push(Node { span: node.span.or(place), ..node }),
             Content::Map(entries, pending) => match pending.take() {
                 Some((Some(key), key_span)) => {
                     let span = node.span.or(key_span);
@@ -376,6 +377,13 @@ mod tests {
         let read = read("a: [1\n---\nb: 2\n---\nc: 'x\n");
         assert_eq!((read.documents.len(), read.findings.len()), (1, 2));
         assert_eq!(read.documents[0].line, 3);
+    }
+
+    #[test]
+    fn an_item_without_text_has_a_place_all_the_same() {
+        let read = read("a: 1\n---\n- \n");
+        let Value::List(items) = &read.documents[1].root.value else { panic!("a list") };
+        assert_eq!(items[0].span.map(|span| span.line), Some(3));
     }
 
     #[test]
