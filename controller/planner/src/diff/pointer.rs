@@ -86,17 +86,29 @@ fn set_in_object(
     if removing && members.get(token).is_none_or(Value::is_null) {
         return true;
     }
-    let is_new = members.get(token).is_none_or(Value::is_null);
+    let was_null = members.get(token).is_some_and(Value::is_null);
+    let is_new = was_null || !members.contains_key(token);
     if is_new {
         let empty = if token == VARIABLES { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
         members.insert(token.to_owned(), empty);
     }
     let Some(member) = members.get_mut(token) else { return false };
     let done = set_member(member, token, next, rest, value);
-    if (is_new && !done) || (removing && done && is_empty(member)) {
+    if is_new && !done {
+        put_back(members, token, was_null);
+    } else if removing && done && is_empty(member) {
         members.remove(token);
     }
     done
+}
+
+/// What was there before something was to be put there, and could not: null, or nothing.
+fn put_back(members: &mut Map<String, Value>, token: &str, was_null: bool) {
+    if was_null {
+        members.insert(token.to_owned(), Value::Null);
+    } else {
+        members.remove(token);
+    }
 }
 
 fn set_in_list(list: &mut Vec<Value>, token: &str, rest: &[String], value: Option<Value>) -> bool {
@@ -266,6 +278,7 @@ mod tests {
         assert_eq!(set(json!({"D": 1}), "/A/B/C", None), Some(json!({"D": 1})), "nothing to remove");
         assert_eq!(set(json!({"D": 1}), "/D/E", Some(json!(1))), None);
         assert_eq!(set(json!({"A": null}), "/A/B", Some(json!(1))), Some(json!({"A": {"B": 1}})));
+        assert_eq!(set(json!({"A": null}), "/A/Env/X/Y", Some(json!("1"))), None, "and null stays null");
         assert_eq!(set(json!({"D": 1}), "", Some(json!({}))), Some(json!({})));
         assert_eq!(value_at(&json!({"D": 1}), ""), Some(json!({"D": 1})));
     }
