@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 use skep_schemas::codes::Code;
-use skep_schemas::diagnostic::{Diagnostic, Diagnostics};
+use skep_schemas::diagnostic::{Diagnostic, Diagnostics, harmless};
 use skep_schemas::manifest::SourcedManifest;
 use skep_schemas::{AnySpec, Host, Manifest, OrgName, ResourceKey};
 use skep_store::StoreError;
@@ -218,7 +218,8 @@ impl ApiError {
             problem_type: format!("urn:skep:error:{code}"),
             title: code.title().to_owned(),
             status: self.status().as_u16(),
-            detail: self.to_string(),
+            // It may quote the URL, and is shown on terminals.
+            detail: harmless(&self.to_string()),
             code,
             help: self.help(),
             diagnostics,

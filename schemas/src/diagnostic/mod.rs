@@ -13,7 +13,7 @@ use crate::codes::Code;
 
 mod render;
 
-pub use render::Style;
+pub use render::{Style, harmless};
 
 /// The most problems kept of one reading: a file of nonsense must not produce a report larger than itself, and nobody reads
 /// further before correcting the first.

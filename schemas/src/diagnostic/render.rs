@@ -111,7 +111,7 @@ fn cut(line: &str, column: u32, width: u32) -> (String, usize, usize) {
 }
 
 /// The text with every character that could move the cursor or reverse the direction replaced, one for one.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     let replaced = |c: char| match c {
         '\t' => ' ',
         '\u{200e}'
