@@ -141,6 +141,38 @@ spec: {value: canary-4711}
     }
 
     #[test]
+    fn whatever_a_file_holds_it_is_a_plan_that_reads_back_or_is_refused() {
+        let manifests = read_str("m", MANIFESTS, &ReadOptions::default()).unwrap();
+        let file = PlanFile::new(&manifests, preview("unchanged", &json!([]))).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("plan.json");
+        let campaign = skep_fuzz::Campaign {
+            target: "plan-file",
+            seeds: vec![serde_json::to_vec(&file).unwrap()],
+            dictionary: &[
+                "null",
+                "-1",
+                "{}",
+                "[]",
+                "\"skepPlan\":",
+                "1e999",
+                "\\ud800",
+                "18446744073709551616",
+            ],
+            generate: None,
+            cases: 1500,
+        };
+        let check = |input: &[u8]| -> Result<(), String> {
+            fs::write(&path, input).map_err(|error| error.to_string())?;
+            let Ok(read) = PlanFile::read(&path) else { return Ok(()) };
+            read.write(&path).map_err(|error| format!("it is read and cannot be written: {error:#}"))?;
+            let again = PlanFile::read(&path).map_err(|error| format!("it does not read back: {error:#}"))?;
+            if again == read { Ok(()) } else { Err("it reads back as another plan".to_owned()) }
+        };
+        campaign.run(&check).unwrap();
+    }
+
+    #[test]
     fn another_file_is_no_plan() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("package.json");

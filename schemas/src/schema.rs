@@ -242,7 +242,7 @@ fn with_property_names(map: &mut Map<String, Json>) {
 }
 
 /// Follows references, and an `allOf` of one, to the schema that has the keywords.
-pub(crate) fn resolve<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
+pub fn resolve<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
     let mut schema = schema;
     for _ in 0..REFERENCES_MAX {
         let reference = schema.get("$ref").and_then(Json::as_str);
