@@ -23,7 +23,7 @@ const UNREACHABLE: [(&str, &[&str]); 5] = [
 ];
 
 /// Our crates, and which of our crates each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("skep-schemas", &[]),
     ("skep-runtime", &[]),
     ("skep-planner", &["skep-schemas"]),
@@ -44,6 +44,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
         ],
     ),
     ("skep", &["skep-schemas", "skep-planner", "skep-store", "skep-api", "skep-controller"]),
+    ("skep-simulator", &["skep-planner", "skep-swarm"]),
 ];
 
 /// Libraries that one of our crates alone may name.

@@ -18,7 +18,7 @@ mod version;
 
 pub use api::SwarmApi;
 pub use auth::RegistryAuth;
-pub use client::{CertificateFiles, ClientOptions, EngineAddress, EngineClient, PlainTcp};
+pub use client::{CertificateFiles, ClientOptions, EngineAddress, EngineClient, PlainTcp, classify};
 pub use engine::{EngineInfo, ImageIdentity, ResolvedImage};
 pub use error::{Call, Effect, SwarmError};
 pub use query::{By, LabelFilter, TaskFilter};

@@ -68,6 +68,13 @@ impl LabelFilter {
         self
     }
 
+    /// Whether an object with these labels is meant.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.labels.iter().all(|(label, value)| {
+            labels.get(label).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+        })
+    }
+
     /// As the engine's filter words.
     pub(crate) fn words(&self) -> Vec<String> {
         self.labels

@@ -13,8 +13,9 @@ const MESSAGE_LIMIT: usize = 2048;
 /// The words of an engine that has no part in a Swarm's management. It did not pass anything on.
 const NOT_A_MANAGER: [&str; 2] = ["node is not a swarm manager", "not part of a swarm"];
 
-/// Sorts a refusal: `status` is not a success.
-pub(super) fn classify(call: Call, status: u16, message: &str) -> SwarmError {
+/// Sorts a refusal of an engine: `status` is not a success. A simulated engine's refusals go the same way, so that they mean the
+/// same.
+pub fn classify(call: Call, status: u16, message: &str) -> SwarmError {
     let message = shortened(message);
     let says = |words: &str| message.contains(words);
     match status {

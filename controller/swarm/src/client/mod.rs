@@ -25,6 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use address::{CertificateFiles, EngineAddress, PlainTcp};
+pub use classify::classify;
 pub use options::ClientOptions;
 
 use address::Endpoint;
