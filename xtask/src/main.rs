@@ -2,6 +2,7 @@
 //!
 //! Each command is a module. They share [`workspace`] for finding things and running cargo.
 
+mod campaign;
 mod deps;
 mod down;
 mod queries;
@@ -26,6 +27,7 @@ usage: cargo xtask <command>
   check-deps      prove the direction of dependencies between the crates
   test            format, lints, dependencies, queries and every test; ends with a line of totals
   test --fast     the same without the tests that start Docker engines
+  campaign [part] everything that the harnesses have, and the seeded defects; writes docs/proof.md
   sqlx-prepare    write .sqlx, the types of the store's queries, from the migrations
   record-fixtures write down what real engines make of every field of services, networks and secrets
   sqlx-check      fail if .sqlx is not what sqlx-prepare would write";
@@ -51,6 +53,7 @@ fn run() -> Result<()> {
         ["check-deps"] => deps::check(),
         ["test"] => test::run(Scope::Everything),
         ["test", "--fast"] => test::run(Scope::WithoutEngines),
+        ["campaign", parts @ ..] => campaign::run(parts),
         ["sqlx-prepare"] => queries::prepare(),
         ["record-fixtures"] => record::run(),
         ["sqlx-check"] => queries::check(),

@@ -9,9 +9,10 @@ use stateright::{Checker, HasDiscoveries, Model};
 /// Small enough for a second, large enough for every counter-example.
 const PAIR: Leases = Leases { members: 2, generations: 2, faults: 2, without: &[] };
 
-fn holds(model: Leases) {
+fn holds(name: &str, model: Leases) {
     let checker = model.checker().threads(2).spawn_bfs().join();
-    println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
+    let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+    println!("campaign| - {name}: {states} states, up to {depth} actions deep");
     checker.assert_properties();
 }
 
@@ -23,17 +24,18 @@ fn refuted(without: &'static [Guard], properties: &[&'static str]) {
         let checker = model.checker().threads(2).finish_when(found).spawn_bfs().join();
         let path = checker.assert_any_discovery(property);
         println!("without {without:?}, {property}:\n{path}");
+        println!("campaign| - without {without:?}: not so that {property}");
     }
 }
 
 #[test]
 fn two_controllers_do_everything_once_whatever_stops_and_whatever_arrives_late() {
-    holds(PAIR);
+    holds("two controllers, two generations, two faults", PAIR);
 }
 
 #[test]
 fn three_controllers_do_too() {
-    holds(Leases { members: 3, generations: 1, ..PAIR });
+    holds("three controllers, two faults", Leases { members: 3, generations: 1, ..PAIR });
 }
 
 #[test]
@@ -68,5 +70,5 @@ fn a_plan_for_a_generation_that_nobody_wants_any_more_undoes_a_newer_one() {
 
 #[test]
 fn correctness_does_not_rest_on_the_clocks_of_the_holders() {
-    holds(Leases { without: &[Guard::Term], ..PAIR });
+    holds("two controllers that do not look at their clocks", Leases { without: &[Guard::Term], ..PAIR });
 }

@@ -5,9 +5,10 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 const WATCHES: Watches = Watches { transactions: 3, compacts: true, restores: false, without: &[] };
 
-fn holds(model: Watches) {
+fn holds(name: &str, model: Watches) {
     let checker = model.checker().threads(2).spawn_bfs().join();
-    println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
+    let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+    println!("campaign| - {name}: {states} states, up to {depth} actions deep");
     checker.assert_properties();
 }
 
@@ -18,6 +19,7 @@ fn refuted(model: Watches, properties: &[&'static str]) {
         let checker = model.clone().checker().threads(2).finish_when(found).spawn_bfs().join();
         let path = checker.assert_any_discovery(property);
         println!("without {:?}, {property}:\n{path}", model.without);
+        println!("campaign| - without {:?}: not so that {property}", model.without);
     }
 }
 
@@ -27,12 +29,15 @@ fn without(guards: &'static [Guard]) -> Watches {
 
 #[test]
 fn a_reader_misses_and_repeats_nothing_however_transactions_end_and_the_log_is_cut() {
-    holds(WATCHES);
+    holds("three transactions, a reader and compaction", WATCHES);
 }
 
 #[test]
 fn a_restored_database_makes_every_reader_list_again() {
-    holds(Watches { restores: true, compacts: false, ..WATCHES });
+    holds(
+        "three transactions, a reader and a restored database",
+        Watches { restores: true, compacts: false, ..WATCHES },
+    );
 }
 
 #[test]
