@@ -21,12 +21,15 @@ use skep_swarm::{Hint, SwarmApi};
 
 use crate::assembly::{Assembly, Ground};
 use crate::error::chain;
-use crate::lead::{Gained, Membership, TTL, wake_gained};
+use crate::lead::{self, Gained, Membership, TTL, wake_gained};
 use crate::safety::{SafetySettings, WatchHolds};
 use crate::{housekeeping, wake};
 
 /// How long a lease outlives its holder's last sign of life.
 pub const LEASE: Duration = TTL;
+
+/// How many leases there are. Somebody has to hold each for everything to be looked after.
+pub const LEASES: usize = lead::LEASES;
 
 /// What a loop is given.
 pub struct LocalOptions {
@@ -186,8 +189,13 @@ impl Local {
         self.parts.control.clone()
     }
 
-    /// What is held, in words.
-    pub fn describe(&self) -> String {
-        self.parts.held.describe()
+    /// How many leases it holds.
+    pub fn leases(&self) -> usize {
+        self.parts.held.count()
+    }
+
+    /// Is the work of the cluster this process'?
+    pub fn leads(&self) -> bool {
+        self.parts.held.has_cluster()
     }
 }

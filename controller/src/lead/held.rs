@@ -82,6 +82,16 @@ impl Held {
         })
     }
 
+    /// How many leases are held, that of the cluster included.
+    pub(crate) fn count(&self) -> usize {
+        self.read(|state| state.parts.keys().filter(|part| state.is_open(**part)).count())
+    }
+
+    /// Is the work of the cluster this process'?
+    pub(crate) fn has_cluster(&self) -> bool {
+        self.is_open(Part::Cluster)
+    }
+
     pub(super) fn is_open(&self, part: Part) -> bool {
         self.read(|state| state.is_open(part))
     }

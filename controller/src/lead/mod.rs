@@ -42,6 +42,9 @@ use crate::metrics::Metrics;
 use crate::reconciler::ResourceReconciler;
 use crate::wake::{self, Queue, Work};
 
+/// How many leases there are: one for each shard and that of the cluster.
+pub(crate) const LEASES: usize = shard::SHARDS + 1;
+
 /// How soon the keys of a gained shard are listed again when that failed.
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 
