@@ -8,7 +8,7 @@ use skep_planner::Settings;
 use skep_runtime::{Environs, Priority, Shutdown, TaskDriver};
 use skep_schemas::ResourceKey;
 use skep_store::Store;
-use skep_swarm::SwarmApi;
+use skep_swarm::{Gathered, SwarmApi};
 
 use crate::control_plane::Control;
 use crate::lead::Held;
@@ -38,7 +38,7 @@ pub(crate) struct Ground {
 
 /// The parts of a loop.
 pub(crate) struct Assembly {
-    /// The Swarm, measured.
+    /// The Swarm, measured, its reads gathered.
     pub(crate) swarm: Arc<dyn SwarmApi>,
     /// The leases that are held: none yet.
     pub(crate) held: Arc<Held>,
@@ -66,7 +66,9 @@ impl Assembly {
         let Ground { store, environs, .. } = ground;
         let metrics = Metrics::register(registry);
         let (engine, own_writes) = (metrics.engine.clone(), metrics.own_writes.clone());
-        let swarm: Arc<dyn SwarmApi> = Arc::new(Measured::new(Arc::clone(&ground.swarm), engine, own_writes));
+        let measured = Measured::new(Arc::clone(&ground.swarm), engine, own_writes);
+        // Outside, so that the calls that are made are measured, and not the questions that are asked.
+        let swarm: Arc<dyn SwarmApi> = Arc::new(Gathered::new(Arc::new(measured)));
         let settings = Arc::new(ground.settings.clone());
         let held = Arc::new(Held::default());
         let queue = Queue::new(put, Arc::clone(&held));

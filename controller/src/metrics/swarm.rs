@@ -96,6 +96,10 @@ impl SwarmApi for Measured {
         self.call(Verb::InspectService, self.inner.inspect_service(service)).await
     }
 
+    async fn services_named(&self, names: &[String]) -> Result<Vec<Service>, SwarmError> {
+        self.call(Verb::ListServices, self.inner.services_named(names)).await
+    }
+
     async fn create_service(
         &self,
         spec: &ServiceSpec,

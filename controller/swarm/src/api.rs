@@ -39,6 +39,15 @@ pub trait SwarmApi: Send + Sync {
     /// One service.
     async fn inspect_service(&self, service: By<'_, ServiceId>) -> Result<Option<Service>, SwarmError>;
 
+    /// The services with exactly these names; a name that no service has adds nothing.
+    async fn services_named(&self, names: &[String]) -> Result<Vec<Service>, SwarmError> {
+        let mut found = Vec::new();
+        for name in names {
+            found.extend(self.inspect_service(By::Name(name)).await?);
+        }
+        Ok(found)
+    }
+
     /// Makes a service; its name must be free.
     async fn create_service(
         &self,

@@ -6,6 +6,7 @@
 //! unknown until it is read again; nothing is retried blindly.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::verb::Verb;
@@ -48,8 +49,11 @@ pub enum Effect {
     Unknown,
 }
 
+/// What lies beneath an error. Shared, because one call's answer may be the answer to several who asked the same.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 /// What went wrong.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SwarmError {
     /// The object changed since it was read; plan again from what it is now.
     #[error("cannot {call}: it changed since it was read")]
@@ -98,7 +102,7 @@ pub enum SwarmError {
         sent: bool,
         /// What the connection says.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// The engine answers, but is no Swarm manager, or the managers have no leader.
     #[error("cannot {call}: {message}")]
@@ -153,7 +157,7 @@ pub enum SwarmError {
         call: Call,
         /// Where reading stopped.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// The answer is larger than we are prepared to hold.
     #[error("cannot {call}: the answer exceeds {limit} bytes")]
@@ -176,7 +180,7 @@ pub enum SwarmError {
         what: String,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// Anything else the engine said.
     #[error("cannot {call}: the engine answers {status}: {message}")]

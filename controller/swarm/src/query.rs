@@ -43,7 +43,7 @@ impl<Id: AsRef<str>> fmt::Display for By<'_, Id> {
 }
 
 /// Labels that must all be there with exactly these values. Empty means every object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LabelFilter {
     labels: BTreeMap<String, Option<String>>,
 }

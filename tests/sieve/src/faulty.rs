@@ -200,7 +200,7 @@ impl Faulty {
             }
             Kind::Refused => {
                 self.note(&call, false).await;
-                let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+                let source = std::sync::Arc::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
                 Err(SwarmError::Unavailable { call: plain(&call), sent: false, source })
             }
             Kind::LostCall => {

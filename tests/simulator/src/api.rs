@@ -105,7 +105,7 @@ impl SimSwarm {
             tokio::time::sleep(latency).await;
         }
         if !is_reachable {
-            let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+            let source = Arc::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
             return Err(SwarmError::Unavailable { call, sent: false, source });
         }
         self.with(answer).map_err(|refusal| refusal.sorted(call))

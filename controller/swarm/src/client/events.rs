@@ -5,7 +5,7 @@
 //! stream at the first word it does not know, and a container's health checks would otherwise say three events per
 //! probe.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bollard::Docker;
 use bollard::models::{EventMessage, EventMessageTypeEnum};
@@ -76,9 +76,9 @@ fn failed(call: Call, error: bollard::errors::Error) -> SwarmError {
     use bollard::errors::Error;
     match error {
         Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => {
-            SwarmError::Decode { call, source: Box::new(error) }
+            SwarmError::Decode { call, source: Arc::new(error) }
         }
-        other => SwarmError::Unavailable { call, sent: true, source: Box::new(other) },
+        other => SwarmError::Unavailable { call, sent: true, source: Arc::new(other) },
     }
 }
 

@@ -21,7 +21,7 @@ use super::connect::Connector;
 use super::options::ClientOptions;
 use super::pool::{Connection, Lost, Pool};
 use super::request::Request;
-use crate::error::{Call, SwarmError};
+use crate::error::{Call, Cause, SwarmError};
 use crate::version::ApiVersion;
 
 /// The host in the head of requests. The engine wants one and ignores it.
@@ -51,7 +51,7 @@ impl Answer {
     /// Reads the body.
     pub(super) fn decode<T: DeserializeOwned>(self) -> Result<T, SwarmError> {
         serde_json::from_slice(&self.body)
-            .map_err(|source| SwarmError::Decode { call: self.call, source: Box::new(source) })
+            .map_err(|source| SwarmError::Decode { call: self.call, source: Arc::new(source) })
     }
 }
 
@@ -161,7 +161,7 @@ impl Http {
             .as_deref()
             .unwrap_or("")
             .parse()
-            .map_err(|source| SwarmError::Decode { call: call.clone(), source: Box::new(source) })?;
+            .map_err(|source| SwarmError::Decode { call: call.clone(), source: Arc::new(source) })?;
         if engine < ApiVersion::OLDEST {
             return Err(SwarmError::EngineTooOld { engine, needed: ApiVersion::OLDEST });
         }
@@ -180,7 +180,7 @@ impl Http {
             turns.acquire().await.map_err(|closed| SwarmError::Unavailable {
                 call: call.clone(),
                 sent: false,
-                source: Box::new(closed),
+                source: Arc::new(closed),
             })
         };
         let turn = deadline.bound(call, false, turn).await?;
@@ -266,7 +266,9 @@ impl Http {
             Err(error) if error.is::<LengthLimitError>() => {
                 Err(SwarmError::AnswerTooLarge { call: call.clone(), limit })
             }
-            Err(source) => Err(SwarmError::Unavailable { call: call.clone(), sent: true, source }),
+            Err(source) => {
+                Err(SwarmError::Unavailable { call: call.clone(), sent: true, source: Cause::from(source) })
+            }
         }
     }
 }

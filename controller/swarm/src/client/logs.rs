@@ -5,6 +5,7 @@
 //! without it the lines of a service do not tell which task wrote them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::stream::{Stream, StreamExt};
@@ -34,11 +35,12 @@ pub(super) fn lines(body: Incoming, call: Call) -> impl Stream<Item = Result<Log
                 Some(Ok(bytes)) => match frames.feed(&bytes) {
                     Ok(lines) => ready.extend(lines),
                     Err(source) => {
-                        return Some((Err(SwarmError::Decode { call, source: source.into() }), None));
+                        let source = Box::<dyn std::error::Error + Send + Sync>::from(source).into();
+                        return Some((Err(SwarmError::Decode { call, source }), None));
                     }
                 },
                 Some(Err(source)) => {
-                    let source = Box::new(source);
+                    let source = Arc::new(source);
                     return Some((Err(SwarmError::Unavailable { call, sent: true, source }), None));
                 }
                 None => return None,

@@ -4,7 +4,7 @@
 //! answer has been read. hyper-util's pool is not used: it takes a connection back some time after the answer, and a
 //! call that follows at once opens another. Here as many connections exist as calls ever ran at once.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use tokio::time::Instant;
 
 use super::connect::Connector;
+use crate::error::Cause;
 
 /// An open connection without a call.
 struct Idle {
@@ -37,12 +38,12 @@ pub(super) struct Connection(SendRequest<Full<Bytes>>);
 pub(super) struct Lost {
     /// Whether it may have reached the engine.
     pub(super) sent: bool,
-    pub(super) source: Box<dyn std::error::Error + Send + Sync>,
+    pub(super) source: Cause,
 }
 
 impl Lost {
     fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { sent: false, source: source.into() }
+        Self { sent: false, source: Cause::from(source.into()) }
     }
 }
 
@@ -116,6 +117,6 @@ async fn attempt(
     }
     sender.try_send_request(request).await.map_err(|mut failed| match failed.take_message() {
         Some(back) => Failed::Unsent(Box::new(back), failed.into_error()),
-        None => Failed::Lost(Lost { sent: true, source: Box::new(failed.into_error()) }),
+        None => Failed::Lost(Lost { sent: true, source: Arc::new(failed.into_error()) }),
     })
 }

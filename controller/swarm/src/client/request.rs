@@ -78,7 +78,7 @@ impl Request {
 }
 
 /// The engine's filters: words per kind, all kinds must match.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(super) struct Filters(BTreeMap<&'static str, Vec<String>>);
 

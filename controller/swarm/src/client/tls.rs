@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::address::CertificateFiles;
-use crate::error::SwarmError;
+use crate::error::{Cause, SwarmError};
 
 /// The most we read of one certificate file: a bundle of some hundred authorities. A larger one is a mistake.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -57,5 +57,5 @@ async fn read(what: &str, path: &Path) -> Result<Vec<u8>, SwarmError> {
 }
 
 fn unusable(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SwarmError {
-    SwarmError::Certificates { what: what.to_owned(), source: source.into() }
+    SwarmError::Certificates { what: what.to_owned(), source: Cause::from(source.into()) }
 }

@@ -150,6 +150,17 @@ impl SwarmApi for EngineClient {
         Ok(object.filter(|object| is_meant(&service, &object.id, &object.spec.name)))
     }
 
+    async fn services_named(&self, names: &[String]) -> Result<Vec<Service>, SwarmError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The engine's filter is the beginning of a name, in any case.
+        let filters = Filters::default().with("name", names.to_vec());
+        let mut found = self.list::<Service>(Verb::ListServices, "/services", &filters).await?;
+        found.retain(|service| names.contains(&service.spec.name));
+        Ok(found)
+    }
+
     async fn create_service(
         &self,
         spec: &ServiceSpec,
@@ -182,17 +193,28 @@ impl SwarmApi for EngineClient {
     }
 
     async fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, SwarmError> {
-        let mut filters = Filters::labels(&filter.labels)
+        let filters = Filters::labels(&filter.labels)
             .with("node", filter.node.iter().map(NodeId::to_string).collect())
             .with("desired-state", filter.desired_states.iter().map(ToString::to_string).collect())
             .with("_up-to-date", filter.up_to_date.iter().map(ToString::to_string).collect());
-        // The engine looks each service up and fails the list for one that is gone. With a single one that means no
-        // tasks; among several it would hide the others, so those are sorted out here.
-        if let [service] = filter.services.as_slice() {
-            filters = filters.with("service", vec![service.to_string()]);
-        }
-        let tasks = match self.list::<Task>(Verb::ListTasks, "/tasks", &filters).await {
-            Err(SwarmError::NotFound { .. }) if filter.services.len() == 1 => Vec::new(),
+        let of = |services: &[ServiceId]| {
+            let services = services.iter().map(ServiceId::to_string).collect();
+            filters.clone().with("service", services)
+        };
+        let tasks = match self.list::<Task>(Verb::ListTasks, "/tasks", &of(&filter.services)).await {
+            // The engine looks each service up and fails the list for one that is gone. With a single one that means no tasks;
+            // among several it hides the others, which are then asked for one by one.
+            Err(SwarmError::NotFound { .. }) => {
+                let mut tasks = Vec::new();
+                for service in filter.services.iter().filter(|_| filter.services.len() > 1) {
+                    let alone = of(std::slice::from_ref(service));
+                    match self.list::<Task>(Verb::ListTasks, "/tasks", &alone).await {
+                        Err(SwarmError::NotFound { .. }) => {}
+                        found => tasks.extend(found?),
+                    }
+                }
+                tasks
+            }
             answer => answer?,
         };
         let wanted = |task: &Task| {

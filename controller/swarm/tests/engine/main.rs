@@ -4,6 +4,7 @@
 
 mod configs;
 mod connections;
+mod gathered;
 mod images;
 mod networks;
 mod proxy;

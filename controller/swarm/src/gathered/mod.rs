@@ -1,0 +1,304 @@
+//! A Swarm that puts reads which are asked at the same time into one call.
+//!
+//! Every pass of the loop looks at the world afresh, and hundreds of passes look at the same few things: the nodes, the network of
+//! their organisation, each its own services and tasks. An engine answers a list of fifty in little more than the time of one. So a
+//! read that is asked here waits for the next call of its sort, and that call carries all that are waiting ([`gather`]). What a
+//! pass sees is as fresh as before: no answer comes from a call that began before the question.
+//!
+//! Nothing that changes anything is gathered, and no answer is kept.
+
+mod gather;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::join_all;
+use secrecy::SecretSlice;
+use skep_planner::swarm::{
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
+    NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+};
+
+use self::gather::{Answers, Gather};
+use crate::api::SwarmApi;
+use crate::auth::RegistryAuth;
+use crate::engine::{EngineInfo, ResolvedImage};
+use crate::error::{Call, SwarmError};
+use crate::query::{By, LabelFilter, TaskFilter};
+use crate::stream::{HintStream, LogLineStream, LogQuery, LogTarget};
+use crate::verb::Verb;
+
+/// A Swarm whose reads are gathered.
+pub struct Gathered {
+    inner: Arc<dyn SwarmApi>,
+    services: Gather<String, Option<Service>>,
+    tasks: Gather<ServiceId, Vec<Task>>,
+    networks: Gather<String, Option<Network>>,
+    secrets: Gather<LabelFilter, Vec<Secret>>,
+    nodes: Gather<(), Vec<Node>>,
+}
+
+impl Gathered {
+    /// Gathers what is read from this Swarm.
+    pub fn new(inner: Arc<dyn SwarmApi>) -> Self {
+        let of = || Arc::clone(&inner);
+        let (services, tasks, networks, secrets, nodes) = (of(), of(), of(), of(), of());
+        Self {
+            services: Gather::new(move |names| services_named(Arc::clone(&services), names).boxed()),
+            tasks: Gather::new(move |ids| tasks_of(Arc::clone(&tasks), ids).boxed()),
+            networks: Gather::new(move |names| networks_named(Arc::clone(&networks), names).boxed()),
+            secrets: Gather::new(move |filters| secrets_like(Arc::clone(&secrets), filters).boxed()),
+            nodes: Gather::new(move |_| all_nodes(Arc::clone(&nodes)).boxed()),
+            inner,
+        }
+    }
+}
+
+async fn services_named(swarm: Arc<dyn SwarmApi>, names: Vec<String>) -> Answers<String, Option<Service>> {
+    match swarm.services_named(&names).await {
+        Ok(found) => {
+            let mut found: BTreeMap<String, Service> =
+                found.into_iter().map(|service| (service.spec.name.clone(), service)).collect();
+            let answer = |name: String| {
+                let service = found.remove(&name);
+                (name, Ok(service))
+            };
+            names.into_iter().map(answer).collect()
+        }
+        Err(error) if is_of_one(&error) => {
+            let alone = names.iter().map(|name| swarm.inspect_service(By::Name(name)));
+            let answers = join_all(alone).await;
+            names.into_iter().zip(answers).collect()
+        }
+        Err(error) => names.into_iter().map(|name| (name, Err(error.clone()))).collect(),
+    }
+}
+
+async fn tasks_of(swarm: Arc<dyn SwarmApi>, services: Vec<ServiceId>) -> Answers<ServiceId, Vec<Task>> {
+    let all = TaskFilter { services: services.clone(), ..TaskFilter::default() };
+    match swarm.list_tasks(&all).await {
+        Ok(tasks) => {
+            let mut found: BTreeMap<ServiceId, Vec<Task>> =
+                services.into_iter().map(|service| (service, Vec::new())).collect();
+            for task in tasks {
+                if let Some(of) = task.service_id.as_ref().and_then(|service| found.get_mut(service)) {
+                    of.push(task);
+                }
+            }
+            found.into_iter().map(|(service, tasks)| (service, Ok(tasks))).collect()
+        }
+        Err(error) if is_of_one(&error) => {
+            let alone: Vec<_> = services.iter().cloned().map(TaskFilter::of_service).collect();
+            let answers = join_all(alone.iter().map(|filter| swarm.list_tasks(filter))).await;
+            services.into_iter().zip(answers).collect()
+        }
+        Err(error) => services.into_iter().map(|service| (service, Err(error.clone()))).collect(),
+    }
+}
+
+/// Whether the trouble may lie in one of the objects that were asked for, which must not hide the others.
+const fn is_of_one(error: &SwarmError) -> bool {
+    matches!(error, SwarmError::Decode { .. } | SwarmError::AnswerTooLarge { .. })
+}
+
+async fn networks_named(swarm: Arc<dyn SwarmApi>, names: Vec<String>) -> Answers<String, Option<Network>> {
+    let answers = join_all(names.iter().map(|name| swarm.inspect_network(By::Name(name)))).await;
+    names.into_iter().zip(answers).collect()
+}
+
+async fn secrets_like(
+    swarm: Arc<dyn SwarmApi>,
+    filters: Vec<LabelFilter>,
+) -> Answers<LabelFilter, Vec<Secret>> {
+    let answers = join_all(filters.iter().map(|filter| swarm.list_secrets(filter))).await;
+    filters.into_iter().zip(answers).collect()
+}
+
+async fn all_nodes(swarm: Arc<dyn SwarmApi>) -> Answers<(), Vec<Node>> {
+    BTreeMap::from([((), swarm.list_nodes().await)])
+}
+
+#[async_trait]
+impl SwarmApi for Gathered {
+    async fn inspect_service(&self, service: By<'_, ServiceId>) -> Result<Option<Service>, SwarmError> {
+        match service {
+            By::Name(name) => {
+                let call = Call::on(Verb::InspectService, name);
+                self.services.answer(name.to_owned(), call).await
+            }
+            By::Id(_) => self.inner.inspect_service(service).await,
+        }
+    }
+
+    async fn list_tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, SwarmError> {
+        let only_services = TaskFilter { services: filter.services.clone(), ..TaskFilter::default() };
+        if filter.services.is_empty() || *filter != only_services {
+            return self.inner.list_tasks(filter).await;
+        }
+        let asked = filter.services.iter().map(|service| {
+            let call = Call::plain(Verb::ListTasks);
+            self.tasks.answer(service.clone(), call)
+        });
+        let answers = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn list_nodes(&self) -> Result<Vec<Node>, SwarmError> {
+        self.nodes.answer((), Call::plain(Verb::ListNodes)).await
+    }
+
+    async fn inspect_network(&self, network: By<'_, NetworkId>) -> Result<Option<Network>, SwarmError> {
+        match network {
+            By::Name(name) => {
+                let call = Call::on(Verb::InspectNetwork, name);
+                self.networks.answer(name.to_owned(), call).await
+            }
+            By::Id(_) => self.inner.inspect_network(network).await,
+        }
+    }
+
+    async fn list_secrets(&self, filter: &LabelFilter) -> Result<Vec<Secret>, SwarmError> {
+        self.secrets.answer(filter.clone(), Call::plain(Verb::ListSecrets)).await
+    }
+
+    async fn ping(&self) -> Result<(), SwarmError> {
+        self.inner.ping().await
+    }
+
+    async fn info(&self) -> Result<EngineInfo, SwarmError> {
+        self.inner.info().await
+    }
+
+    async fn list_services(&self, filter: &LabelFilter) -> Result<Vec<Service>, SwarmError> {
+        self.inner.list_services(filter).await
+    }
+
+    async fn services_named(&self, names: &[String]) -> Result<Vec<Service>, SwarmError> {
+        self.inner.services_named(names).await
+    }
+
+    async fn create_service(
+        &self,
+        spec: &ServiceSpec,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<ServiceId, SwarmError> {
+        self.inner.create_service(spec, auth).await
+    }
+
+    async fn update_service(
+        &self,
+        id: &ServiceId,
+        version: Version,
+        spec: &ServiceSpec,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<(), SwarmError> {
+        self.inner.update_service(id, version, spec, auth).await
+    }
+
+    async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError> {
+        self.inner.remove_service(id).await
+    }
+
+    async fn list_networks(&self, filter: &LabelFilter) -> Result<Vec<Network>, SwarmError> {
+        self.inner.list_networks(filter).await
+    }
+
+    async fn create_network(&self, network: &NetworkCreate) -> Result<NetworkId, SwarmError> {
+        self.inner.create_network(network).await
+    }
+
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), SwarmError> {
+        self.inner.remove_network(id).await
+    }
+
+    async fn connect_network(
+        &self,
+        network: &NetworkId,
+        container: &ContainerId,
+        address: Ipv4Addr,
+    ) -> Result<(), SwarmError> {
+        self.inner.connect_network(network, container, address).await
+    }
+
+    async fn disconnect_network(
+        &self,
+        network: &NetworkId,
+        container: &ContainerId,
+        force: bool,
+    ) -> Result<(), SwarmError> {
+        self.inner.disconnect_network(network, container, force).await
+    }
+
+    async fn create_secret(
+        &self,
+        spec: &SecretSpec,
+        value: &SecretSlice<u8>,
+    ) -> Result<SecretId, SwarmError> {
+        self.inner.create_secret(spec, value).await
+    }
+
+    async fn inspect_secret(&self, secret: By<'_, SecretId>) -> Result<Option<Secret>, SwarmError> {
+        self.inner.inspect_secret(secret).await
+    }
+
+    async fn update_secret(
+        &self,
+        id: &SecretId,
+        version: Version,
+        spec: &SecretSpec,
+    ) -> Result<(), SwarmError> {
+        self.inner.update_secret(id, version, spec).await
+    }
+
+    async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
+        self.inner.remove_secret(id).await
+    }
+
+    async fn inspect_config(&self, config: By<'_, ConfigId>) -> Result<Option<Config>, SwarmError> {
+        self.inner.inspect_config(config).await
+    }
+
+    async fn create_config(&self, spec: &ConfigSpec) -> Result<ConfigId, SwarmError> {
+        self.inner.create_config(spec).await
+    }
+
+    async fn update_config(
+        &self,
+        id: &ConfigId,
+        version: Version,
+        spec: &ConfigSpec,
+    ) -> Result<(), SwarmError> {
+        self.inner.update_config(id, version, spec).await
+    }
+
+    async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
+        self.inner.remove_config(id).await
+    }
+
+    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerSummary>, SwarmError> {
+        self.inner.list_containers(filter).await
+    }
+
+    async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError> {
+        self.inner.inspect_container(container).await
+    }
+
+    async fn resolve_image(
+        &self,
+        reference: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<ResolvedImage, SwarmError> {
+        self.inner.resolve_image(reference, auth).await
+    }
+
+    async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
+        self.inner.logs(target, query).await
+    }
+
+    async fn events(&self) -> Result<HintStream, SwarmError> {
+        self.inner.events().await
+    }
+}
