@@ -16,6 +16,7 @@ mod conflict;
 mod database;
 mod fault;
 mod faulty;
+pub mod machine;
 mod matrix;
 mod names;
 mod picture;

@@ -114,7 +114,7 @@ impl World {
 pub(crate) const EMPTY: &str = "empty";
 
 /// A key as people write it: `acme/Environment/prod`, `Organization/acme`.
-fn key(text: &str) -> Result<ResourceKey> {
+pub(crate) fn key(text: &str) -> Result<ResourceKey> {
     let parts: Vec<&str> = text.split('/').collect();
     let (scope, kind, name) = match parts.as_slice() {
         [kind, name] => (Scope::Platform, kind, name),

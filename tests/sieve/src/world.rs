@@ -325,20 +325,32 @@ impl World {
 
     /// Everything that a server does from time to time, and then whatever follows from it.
     pub async fn housekeeping(&mut self) -> Result<()> {
+        self.keep_house().await?;
+        self.until_quiet().await
+    }
+
+    /// Every key is looked at once more, and whatever follows from it is done.
+    pub async fn resync(&mut self) -> Result<()> {
+        self.wake_all().await?;
+        self.until_quiet().await
+    }
+
+    /// Everything that a server does from time to time.
+    pub(crate) async fn keep_house(&mut self) -> Result<()> {
         for name in self.names() {
             for act in [Act::Survey, Act::CloseCutOff, Act::WatchHolds] {
                 self.act(&name, act).await?;
             }
         }
-        self.until_quiet().await
+        Ok(())
     }
 
-    /// Every key is looked at once more.
-    pub async fn resync(&mut self) -> Result<()> {
+    /// Every key is to be looked at once more.
+    pub(crate) async fn wake_all(&mut self) -> Result<()> {
         for name in self.names() {
             self.act(&name, Act::Resync).await?;
         }
-        self.until_quiet().await
+        Ok(())
     }
 
     /// Comes to rest as a world does in which time goes on: with the periodic looks, and until orphans are collected.

@@ -32,6 +32,12 @@ pub(super) struct Harness {
 /// All of them, in the order of the page.
 pub(super) const HARNESSES: &[Harness] = &[
     Harness { part: "models", package: "skep-models", tests: "all()", more: &[] },
+    Harness {
+        part: "state-machine",
+        package: "skep-sieve",
+        tests: "binary(state_machine)",
+        more: &[("SKEP_MACHINE_CASES", "300")],
+    },
     Harness { part: "fuzz", package: "skep-fuzz", tests: "all()", more: &[("SKEP_FUZZ_CASES", "20000")] },
 ];
 
