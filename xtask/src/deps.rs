@@ -242,7 +242,7 @@ mod tests {
         unlawful.push(("skep", "sqlx", None));
         assert_eq!(
             graph(&members, &unlawful).violations(),
-            ["skep must not depend on sqlx: only skep-store may"]
+            ["skep must not depend on sqlx: only skep-store and skep-sieve may"]
         );
     }
 

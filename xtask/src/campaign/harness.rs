@@ -21,36 +21,72 @@ const TOLD: &str = "campaign| ";
 pub(super) struct Harness {
     /// The name of the part.
     pub(super) part: &'static str,
-    /// Whose tests.
+    /// Whose.
     package: &'static str,
-    /// Which of them, as nextest's filters say.
-    tests: &'static str,
-    /// What makes them do more.
-    more: &'static [(&'static str, &'static str)],
+    /// What of it.
+    runs: Runs,
+}
+
+/// What a harness consists of.
+enum Runs {
+    /// Tests, and what makes them do more.
+    Tests {
+        /// Which, as nextest's filters say.
+        filter: &'static str,
+        /// Variables of their environment.
+        more: &'static [(&'static str, &'static str)],
+    },
+    /// Its program, which says on standard output how it went. What is no Markdown is shown as it is.
+    Program {
+        /// With these arguments.
+        arguments: &'static [&'static str],
+        /// Is it Markdown?
+        markdown: bool,
+    },
 }
 
 /// All of them, in the order of the page.
 pub(super) const HARNESSES: &[Harness] = &[
-    Harness { part: "models", package: "skep-models", tests: "all()", more: &[] },
+    Harness { part: "models", package: "skep-models", runs: Runs::Tests { filter: "all()", more: &[] } },
+    Harness { part: "sieve", package: "skep-sieve", runs: Runs::Program { arguments: &[], markdown: true } },
     Harness {
         part: "state-machine",
         package: "skep-sieve",
-        tests: "binary(state_machine)",
-        more: &[("SKEP_MACHINE_CASES", "300")],
+        runs: Runs::Tests { filter: "binary(state_machine)", more: &[("SKEP_MACHINE_CASES", "300")] },
     },
-    Harness { part: "fuzz", package: "skep-fuzz", tests: "all()", more: &[("SKEP_FUZZ_CASES", "20000")] },
+    Harness {
+        part: "acto",
+        package: "skep-acto",
+        runs: Runs::Program { arguments: &["--json"], markdown: false },
+    },
+    Harness {
+        part: "fuzz",
+        package: "skep-fuzz",
+        runs: Runs::Tests { filter: "all()", more: &[("SKEP_FUZZ_CASES", "20000")] },
+    },
 ];
 
 impl Harness {
     /// Runs it and says how it went.
     pub(super) fn run(&self, server: &Postgres) -> Result<String> {
-        let mut build = self.command()?;
+        match self.runs {
+            Runs::Tests { filter, more } => self.test(server, filter, more),
+            Runs::Program { arguments, markdown } => self.program(server, arguments, markdown),
+        }
+    }
+
+    fn test(&self, server: &Postgres, filter: &str, more: &[(&str, &str)]) -> Result<String> {
+        let command = || -> Result<Command> {
+            let mut command = workspace::cargo(["nextest", "run", "--locked", "--profile=campaign"])?;
+            command.args(["--package", self.package, "-E", filter]);
+            Ok(command)
+        };
+        let mut build = command()?;
         build.arg("--no-run");
         workspace::run(&format!("build {}", self.package), build)?;
-        let mut tests = self.command()?;
+        let mut tests = command()?;
         tests.args(["--no-fail-fast", "--test-threads=1", "--success-output=immediate"]);
-        tests.env(postgres::SHARED, server.base_url());
-        tests.envs(self.more.iter().copied());
+        tests.env(postgres::SHARED, server.base_url()).envs(more.iter().copied());
         let ran = Ran::run(tests, &|line| eprintln!("{line}"))?;
         ensure!(ran.succeeded && ran.totals.failed == 0, "{} failed", ran.totals.failed);
         ensure!(ran.totals.passed > 0, "no test ran");
@@ -60,10 +96,17 @@ impl Harness {
         Ok(format!("{said}\n\n{}", told.join("\n")))
     }
 
-    fn command(&self) -> Result<Command> {
-        let mut command = workspace::cargo(["nextest", "run", "--locked", "--profile=campaign"])?;
-        command.args(["--package", self.package, "-E", self.tests]);
-        Ok(command)
+    fn program(&self, server: &Postgres, arguments: &[&str], markdown: bool) -> Result<String> {
+        let build = workspace::cargo(["build", "--locked", "--package", self.package])?;
+        workspace::run(&format!("build {}", self.package), build)?;
+        let mut program = workspace::cargo(["run", "--quiet", "--locked", "--package", self.package, "--"])?;
+        program.args(arguments).env(postgres::SHARED, server.base_url()).stderr(Stdio::inherit());
+        let began = Instant::now();
+        let output = program.output().context("cannot run cargo")?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(output.status.success() && !said.is_empty(), "it failed:\n{said}");
+        let said = if markdown { said } else { format!("```text\n{said}\n```") };
+        Ok(format!("Passed in {}.\n\n{said}", took(began.elapsed())))
     }
 }
 

@@ -142,12 +142,15 @@ async fn play(world: &mut World, story: &Story, count: &AtomicUsize) -> Result<N
         count.fetch_add(1, Ordering::Relaxed);
         world.note(format!("{action:?}"));
         let seed = story.seed.wrapping_add(u64::try_from(at)?);
+        witness.count(world);
         act(world, *action, seed).await.with_context(|| format!("at action {at}, {action:?}"))?;
         witness.saw(*action);
         names.learn(world).await?;
         witness.check(world).await.with_context(|| format!("after action {at}, {action:?}"))?;
     }
     // Faults stop.
+    witness.count(world);
+    witness.counts_anew();
     world.order(story.seed, None, true).await?;
     world.swarm().with(|swarm| swarm.restore_node(NODE));
     rest::come(world).await?;

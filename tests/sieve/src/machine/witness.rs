@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use skep_planner::naming::{LABEL_INSTANCE, LABEL_ROLE};
-use skep_swarm::LabelFilter;
+use skep_swarm::{LabelFilter, Verb};
 
 use super::action::Action;
 use crate::fault::Kind;
@@ -35,11 +35,20 @@ const UNINTENDED: &str = "SELECT s.plan, s.object_kind, s.object_name FROM plan_
        AND NOT EXISTS (SELECT FROM inventory i WHERE (i.owner, i.kind, i.name) = (p.uid, s.object_kind, s.object_name))
        AND p.finished_at IS NULL";
 
+/// How often a call was announced in the journal: a step of its own began before it.
+const BEGUN: &str =
+    "SELECT s.object_kind || ' ' || s.object_name AS object, count(*) AS steps FROM plan_step s
+     WHERE s.started_at IS NOT NULL AND s.step->'op'->>'op' ~ '^(create|update)' GROUP BY 1";
+
 /// What was there before, and what has happened since that changes what can be asked for.
 pub(super) struct Witness {
     foreign: BTreeMap<String, Value>,
     /// A call may have come so late that nobody expected its object any more: it is an orphan until a survey has seen it.
     late: bool,
+    /// How many calls that make or change an object there were of it.
+    calls: BTreeMap<String, i64>,
+    /// Up to where the calls of the order that is in force were counted.
+    counted: usize,
 }
 
 impl Witness {
@@ -47,12 +56,40 @@ impl Witness {
     pub(super) async fn of(world: &mut World) -> Result<Self> {
         let foreign = foreign(world)?;
         ensure!(foreign.len() == FOREIGN.len(), "what others made is not there");
-        Ok(Self { foreign, late: false })
+        Ok(Self { foreign, late: false, calls: begun(world).await?, counted: 0 })
     }
 
     /// This has happened.
     pub(super) fn saw(&mut self, action: Action) {
         self.late |= matches!(action, Action::Fault(Kind::LateCall | Kind::Takeover, _));
+        if matches!(action, Action::Fault(..)) {
+            self.counts_anew();
+        }
+    }
+
+    /// Counts the calls that were made. Another order of faults begins them anew, so it has to be asked before and told after that.
+    pub(super) fn count(&mut self, world: &World) {
+        let made = world.made();
+        for made in made.iter().skip(self.counted).filter(|made| makes_or_changes(made.verb)) {
+            *self.calls.entry(made.object.clone()).or_default() += 1;
+        }
+        self.counted = made.len();
+    }
+
+    /// There is another order of faults, and none of the calls under it was made.
+    pub(super) fn counts_anew(&mut self) {
+        self.counted = 0;
+    }
+
+    /// No call without a step of its own that began before it, and so none that is repeated without a look (I3, I6).
+    async fn each_call_was_announced(&mut self, world: &mut World) -> Result<()> {
+        self.count(world);
+        let begun = begun(world).await?;
+        for (object, calls) in &self.calls {
+            let steps = begun.get(object).copied().unwrap_or_default();
+            ensure!(*calls <= steps, "{calls} calls for {object}, and {steps} steps that began (I3, I6)");
+        }
+        Ok(())
     }
 
     /// What holds at any time.
@@ -62,6 +99,7 @@ impl Witness {
         nothing(world, "a status speaks of what it cannot know (I15)", STATUS).await?;
         nothing(world, "revisions are not dense (I8)", REVISIONS).await?;
         nothing(world, "a step began without its intent (I3)", UNINTENDED).await?;
+        self.each_call_was_announced(world).await?;
         if !self.late {
             all_known(world).await?;
         }
@@ -74,6 +112,24 @@ impl Witness {
         all_known(world).await?;
         no_value_anywhere(world).await
     }
+}
+
+/// Of what the journal announces. Orphans are removed without it, and the claim on the Swarm is not a resource's.
+fn makes_or_changes(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::CreateService
+            | Verb::UpdateService
+            | Verb::CreateSecret
+            | Verb::UpdateSecret
+            | Verb::CreateNetwork
+    )
+}
+
+async fn begun(world: &mut World) -> Result<BTreeMap<String, i64>> {
+    let rows = world.database().rows(BEGUN).await?;
+    let entry = |row: &Value| Some((row["object"].as_str()?.to_owned(), row["steps"].as_i64()?));
+    Ok(rows.iter().filter_map(entry).collect())
 }
 
 fn foreign(world: &World) -> Result<BTreeMap<String, Value>> {
