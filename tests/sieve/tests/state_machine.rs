@@ -32,7 +32,7 @@ fn whatever_happens_nothing_foreign_is_touched_nothing_is_doubled_and_it_comes_t
             bail!("story {number} fails; made small it is kept as {name}:\n{}", failure.why);
         }
     }
-    println!("campaign| - {cases} stories, and {} that failed once", stories.len());
+    println!("campaign| - {cases} stories that were drawn, and {} that are kept", stories.len());
     Ok(())
 }
 

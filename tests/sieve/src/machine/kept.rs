@@ -1,4 +1,4 @@
-//! Stories that failed once.
+//! Stories that are played in every run, before any that is drawn: those that failed once, and those that the seeded defects are about.
 //!
 //! What is kept is the story and not the number that drew it: a new kind of action changes what every number draws.
 
@@ -13,7 +13,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("stories")
 }
 
-/// Every story that ever failed, by the name of its file.
+/// Every kept story, by the name of its file.
 pub fn kept() -> Result<Vec<(String, Story)>> {
     let mut stories = Vec::new();
     for entry in fs::read_dir(directory()).into_iter().flatten() {
