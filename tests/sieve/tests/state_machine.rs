@@ -1,7 +1,9 @@
 //! The state machine: a reduced number of stories. `SKEP_MACHINE_CASES=500` plays more, `SKEP_MACHINE_FIRST` says from which number on.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use skep_sieve::machine::{Player, keep, kept};
+use skep_sieve::{World, workflows};
+use skep_swarm::By;
 use skep_testbed::Postgres;
 
 /// How many stories every run of the tests plays: some twenty seconds.
@@ -47,5 +49,32 @@ fn the_same_story_goes_the_same_way_each_time() -> Result<()> {
         assert_eq!(differs, None, "of story {number}: {story:?}");
         assert_eq!(one.len(), other.len());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_edit_that_no_event_told_of_is_put_back_at_the_next_look_at_everything() -> Result<()> {
+    const WEB: &str = "acme_prod_web";
+    let server = Postgres::shared()?;
+    let mut world = World::new(&server.create_database("unheard")?).await?;
+    world.keep("empty").await?;
+    world.begin_from(&workflows::SMALL).await?;
+    world.order(0, None, false).await?;
+    world.start().await?;
+    world.until_quiet().await?;
+    let is_edited = |world: &World| {
+        let found = world.swarm().with(|swarm| swarm.inspect_service(By::Name(WEB)));
+        found.is_some_and(|service| service.spec.labels.is_empty())
+    };
+    let edited = world.swarm().with(|swarm| {
+        swarm.lose_events(10);
+        swarm.edit_service(WEB, |spec| spec.labels.clear())
+    });
+    edited.map_err(|refusal| anyhow!("{refusal:?}"))?;
+    // Nobody heard of it, and no time passes: a lease that ran out would make its next holder look.
+    world.until_quiet().await?;
+    ensure!(is_edited(&world), "somebody looked without being told");
+    world.resync().await?;
+    ensure!(!is_edited(&world), "it is as somebody else made it");
     Ok(())
 }
