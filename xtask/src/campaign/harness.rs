@@ -90,8 +90,10 @@ impl Harness {
         let ran = Ran::run(tests, &|line| eprintln!("{line}"))?;
         ensure!(ran.succeeded && ran.totals.failed == 0, "{} failed", ran.totals.failed);
         ensure!(ran.totals.passed > 0, "no test ran");
-        let told: Vec<&str> =
+        let mut told: Vec<&str> =
             ran.lines.iter().filter_map(|line| line.trim_start().strip_prefix(TOLD)).collect();
+        // Tests end in any order.
+        told.sort_unstable();
         let said = format!("{} tests passed in {}.", ran.totals.passed, took(ran.took));
         Ok(format!("{said}\n\n{}", told.join("\n")))
     }
