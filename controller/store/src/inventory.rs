@@ -55,8 +55,10 @@ impl Store {
         fence.check(&mut tx).await?;
         for one in learned {
             sqlx::query!(
-                "INSERT INTO inventory (owner, kind, name, object_id, applied)
-                 SELECT uid, $2, $3, $4, $5 FROM resource WHERE uid = $1 FOR KEY SHARE
+                "INSERT INTO inventory (owner, kind, name, object_id, applied, address)
+                 SELECT r.uid, $2, $3, $4, $5, i.address FROM resource r
+                 LEFT JOIN inventory i ON i.owner = r.uid AND i.kind = $2 AND i.name = $3
+                 WHERE r.uid = $1 FOR KEY SHARE OF r
                  ON CONFLICT (owner, kind, name) DO UPDATE
                  SET object_id = excluded.object_id, applied = coalesce(excluded.applied, inventory.applied)",
                 owner.uuid(),

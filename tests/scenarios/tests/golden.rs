@@ -26,6 +26,7 @@ cases! {
     a_change_during_a_roll_out_counts_tasks_that_start,
     a_change_that_the_engine_does_not_keep_is_named,
     a_changed_variable_restarts_exactly_the_running_tasks,
+    a_connection_whose_answer_was_lost_is_known_afterwards,
     a_deletion_that_was_interrupted_is_finished,
     a_deploy_that_waits_for_too_long_says_so,
     a_domain_added_during_a_roll_out_waits_for_its_end,

@@ -153,6 +153,7 @@ impl Pass<'_> {
     }
 
     fn connect(&mut self, network: &NetworkId, edge: &Edge) {
+        self.learn_connected(edge);
         let waiting: Vec<&EdgeTask> = edge.tasks.iter().filter(|task| task.address.is_none()).collect();
         if waiting.is_empty() {
             return;
@@ -188,6 +189,15 @@ impl Pass<'_> {
             let op = Op::ConnectEdge { network: network.clone(), container: task.container.clone(), address };
             let why = format!("the edge task has to reach the organisation's services; it gets {address}");
             self.plan.steps.push(Step::new(object, op, why, Cost::Create));
+        }
+    }
+
+    /// Connections that were made by a call whose answer nobody got: from now on it counts as drift if one is missing.
+    fn learn_connected(&mut self, edge: &Edge) {
+        for task in edge.tasks.iter().filter(|task| task.address.is_some()) {
+            let Some(entry) = self.entry(task).filter(|entry| entry.id.is_none()) else { continue };
+            let (object, id) = (entry.object.clone(), task.container.to_string());
+            self.plan.learned.push(Learned { object, id, applied: None });
         }
     }
 
