@@ -116,6 +116,7 @@ impl Local {
     /// Says that it is alive, renews its leases, takes its share of the free ones and gives back what is above it. Wakes the keys
     /// of what it gained.
     pub async fn beat(&mut self) -> Result<(), LocalError> {
+        self.membership.let_idle_go();
         self.membership.look().await.map_err(during("take part in the work"))?;
         wake_gained(&self.store, &self.parts.queue, &self.gained).await.map_err(during("list gained keys"))
     }

@@ -105,6 +105,11 @@ impl Membership {
         self.hand_over().await;
     }
 
+    /// Lets shards go that are being given back and where nothing runs any more, as [`run`](Self::run) does while it waits.
+    pub(crate) fn let_idle_go(&mut self) {
+        while let Some(Some(())) = self.giving.next().now_or_never() {}
+    }
+
     /// One look: gives up what is over, renews the rest, and moves towards the share.
     pub(crate) async fn look(&mut self) -> Result<(), LookError> {
         self.give_up().await?;
