@@ -28,6 +28,9 @@ pub struct StoreOptions {
     pub idle_in_transaction_timeout: Duration,
     /// The longest wait for a connection.
     pub acquire_timeout: Duration,
+    /// Is a connection asked whether it still answers before each use? A round trip each time, and without it the first
+    /// statement after a restart of the server fails on every connection.
+    pub ask_before_use: bool,
     /// What data keys are wrapped with.
     pub master_key: MasterKey,
 }
@@ -41,6 +44,7 @@ impl StoreOptions {
             lock_timeout: LOCK_TIMEOUT,
             idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
             acquire_timeout: ACQUIRE_TIMEOUT,
+            ask_before_use: true,
             master_key,
         }
     }

@@ -49,6 +49,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.pool_size)
             .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(options.ask_before_use)
             .connect_with(limited)
             .await
             .map_err(StoreError::Connect)?;
