@@ -82,13 +82,18 @@ impl Database {
 
     /// A store on it.
     pub async fn connect(&self) -> Result<Store> {
-        self.connect_to(&self.url).await
+        // Nobody cuts these connections, so they need not be asked.
+        let options = StoreOptions { ask_before_use: false, ..self.options() };
+        Ok(Store::connect(&self.url, options).await?)
     }
 
     /// A store on it by way of another address.
-    pub async fn connect_to(&self, url: &str) -> Result<Store> {
-        let options = StoreOptions { pool_size: POOL_SIZE, ..StoreOptions::new(self.key.clone()) };
-        Ok(Store::connect(url, options).await?)
+    pub(crate) async fn connect_to(&self, url: &str) -> Result<Store> {
+        Ok(Store::connect(url, self.options()).await?)
+    }
+
+    fn options(&self) -> StoreOptions {
+        StoreOptions { pool_size: POOL_SIZE, ..StoreOptions::new(self.key.clone()) }
     }
 
     /// It is this time now.

@@ -11,6 +11,7 @@
 //! A run that fails is named by its workflow, fault and seed, and does the same again.
 
 mod call;
+pub mod campaign;
 mod clock;
 mod conflict;
 mod database;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use skep_planner::naming::CLAIM;
+use skep_planner::naming::{CLAIM, LABEL_ROLE, ROLE_EDGE};
 use skep_planner::swarm::TaskState;
 use skep_swarm::{By, LabelFilter, SwarmApi, TaskFilter};
 
@@ -147,7 +147,11 @@ async fn in_swarm(world: &World) -> Result<Vec<(&'static str, Vec<Value>)>> {
     let claim = swarm.inspect_config(By::Name(CLAIM)).await?;
     let claim = claim.iter().map(|claim| json!({"keys": claim.spec.labels.keys().collect::<Vec<_>>()}));
     let mut attached = Vec::new();
-    for container in swarm.list_containers(&any).await? {
+    let edge = swarm.list_services(&LabelFilter::any().with(LABEL_ROLE, ROLE_EDGE)).await?;
+    let edge = edge.first().map(|edge| edge.id.to_string()).unwrap_or_default();
+    // Others' addresses are the Swarm's to give.
+    let of_edge = LabelFilter::any().with("com.docker.swarm.service.id", edge);
+    for container in swarm.list_containers(&of_edge).await? {
         for network in container.network_settings.networks.values() {
             attached.push(json!({"network": network.network_id, "address": network.ip_address}));
         }

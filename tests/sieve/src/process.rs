@@ -26,6 +26,8 @@ pub(crate) struct Process {
     pub(crate) schedule: Schedule,
     /// When it says next that it is alive.
     pub(crate) beats: Timestamp,
+    /// Did it fail to take its part? Then it does so soon again.
+    pub(crate) behind: bool,
     /// Was the work of the cluster its own when it looked last?
     pub(crate) led: bool,
 }

@@ -38,6 +38,8 @@ use crate::schedule::Schedule;
 const BEAT: Duration = Duration::from_secs(2);
 /// How soon it says so again when that failed, as a server does.
 const BEAT_AGAIN: Duration = Duration::from_millis(250);
+/// How often every key is looked at while a world is not at rest.
+const RESYNC: Duration = Duration::from_secs(60);
 /// How long what somebody else made by the name of one of ours stays.
 const FOREIGN_FOR: Duration = Duration::from_secs(5);
 /// How long orphans stay. A world waits for it when there are any.
@@ -77,6 +79,9 @@ pub struct World {
     /// The position of the first event after the fault was ordered.
     events_from: u64,
     foreign_until: Option<Timestamp>,
+    /// When every key is looked at again, if it is not at rest by then.
+    resyncs: Timestamp,
+    silent: bool,
     trace: Vec<String>,
 }
 
@@ -104,6 +109,8 @@ impl World {
             entropy: Entropy::seeded(0),
             events_from: 0,
             foreign_until: None,
+            resyncs: start + RESYNC,
+            silent: false,
             trace: Vec::new(),
         })
     }
@@ -176,7 +183,8 @@ impl World {
     /// Has what was ordered come about?
     pub fn fired(&self) -> bool {
         let lost = self.proxy.as_ref().is_some_and(|proxy| proxy.lost() > 0);
-        self.switch.fired() || lost
+        let position = self.swarm.with(|swarm| swarm.event_position());
+        self.switch.fired() || lost || self.dropped_event().is_some_and(|at| at < position)
     }
 
     /// Keeps everything as it is under this name. Processes are no part of it.
@@ -202,6 +210,8 @@ impl World {
         self.time = WorldTime::starting_at(now);
         self.started = 0;
         self.foreign_until = None;
+        self.resyncs = now + RESYNC;
+        self.silent = false;
         self.trace.clear();
         Ok(())
     }
@@ -247,7 +257,18 @@ impl World {
         let heard = self.swarm.with(|swarm| swarm.event_position());
         let (beats, schedule) = (self.now(), Schedule::default());
         self.note(format!("{name} starts"));
-        self.processes.push(Process { name, local, store, clock, read, heard, schedule, beats, led: false });
+        self.processes.push(Process {
+            name,
+            local,
+            store,
+            clock,
+            read,
+            heard,
+            schedule,
+            beats,
+            behind: false,
+            led: false,
+        });
         Ok(())
     }
 
@@ -317,6 +338,13 @@ impl World {
             self.take_foreign_away().await;
             return Ok(true);
         }
+        if self.resyncs <= now {
+            self.resyncs = now + RESYNC;
+            for name in self.names() {
+                self.act(&name, Act::Resync).await?;
+            }
+            return Ok(true);
+        }
         match self.next_moment() {
             Some(at) => self.advance_to(at).await.map(|()| true),
             None => Ok(false),
@@ -353,16 +381,29 @@ impl World {
         Ok(())
     }
 
+    /// Everything that a server looks at from time to time, and whatever follows from it.
+    pub async fn look_at_everything(&mut self) -> Result<()> {
+        self.housekeeping().await?;
+        self.resync().await?;
+        self.housekeeping().await
+    }
+
+    /// Did nothing come of the last look at everything? Then there was no call that changes something, and no row was written.
+    pub const fn was_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Comes to rest as a world does in which time goes on: with the periodic looks, and until orphans are collected.
     pub async fn come_to_rest(&mut self) -> Result<()> {
         self.until_quiet().await?;
         self.switch.refresh();
-        self.housekeeping().await?;
-        self.resync().await?;
-        self.housekeeping().await?;
+        let (calls, before) = (self.made().len(), self.database.written().await?);
+        self.look_at_everything().await?;
+        self.silent = self.made().len() == calls && self.database.written().await? == before;
         let orphans = self.database.rows("SELECT object_id FROM orphan").await?;
         if !orphans.is_empty() {
             self.note(format!("{} orphans wait for their end", orphans.len()));
+            self.silent = false;
             self.advance_by(ORPHAN_GRACE).await?;
             self.until_quiet().await?;
             self.housekeeping().await?;
@@ -425,7 +466,8 @@ impl World {
         let next = keys.chain(due).chain(self.foreign_until).min();
         let leases: usize = self.processes.iter().map(|process| process.local.leases()).sum();
         let beats = self.processes.iter().map(|process| process.beats).min();
-        if next.is_none() && (leases == LEASES || self.processes.is_empty()) {
+        let behind = leases != LEASES || self.processes.iter().any(|process| process.behind);
+        if next.is_none() && (!behind || self.processes.is_empty()) {
             return None;
         }
         next.into_iter().chain(beats).min()
@@ -529,7 +571,8 @@ async fn perform(
         Act::Beat => {
             let before = process.local.leases();
             let beat = process.local.beat().await;
-            process.beats = now + if beat.is_ok() { BEAT } else { BEAT_AGAIN };
+            process.behind = beat.is_err();
+            process.beats = now + if process.behind { BEAT_AGAIN } else { BEAT };
             let after = process.local.leases();
             if let Err(error) = beat {
                 lines.push(format!("{name} {}", words(&error)));
@@ -568,7 +611,11 @@ async fn perform(
         }
         Act::Survey if process.local.leads() => match process.local.survey().await {
             Ok(found) => lines.push(format!("{name} surveys: {found}")),
-            Err(error) => lines.push(format!("{name} {}", words(&error))),
+            Err(error) => {
+                // A task that failed is tried again.
+                process.led = false;
+                lines.push(format!("{name} {}", words(&error)));
+            }
         },
         Act::CloseCutOff if process.local.leads() => {
             if let Err(error) = process.local.close_cut_off().await {
