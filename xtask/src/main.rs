@@ -2,6 +2,7 @@
 //!
 //! Each command is a module. They share [`workspace`] for finding things and running cargo.
 
+mod bench;
 mod campaign;
 mod deps;
 mod down;
@@ -24,6 +25,7 @@ usage: cargo xtask <command>
 
   up              install, build and start everything on this machine, and serve the example through Traefik
   down            end what up started, and remove every trace of it
+  bench           measure against the floor and write docs/benchmarks.md; `bench --n 100` and so on, see there
   check-deps      prove the direction of dependencies between the crates
   test            format, lints, dependencies, queries and every test; ends with a line of totals
   test --fast     the same without the tests that start Docker engines
@@ -50,6 +52,7 @@ fn run() -> Result<()> {
         ["down"] => down::run(),
         // What up leaves in the background; not for people.
         ["supervise", program] => up::supervise::run(Path::new(program)),
+        ["bench", arguments @ ..] => bench::run(arguments),
         ["check-deps"] => deps::check(),
         ["test"] => test::run(Scope::Everything),
         ["test", "--fast"] => test::run(Scope::WithoutEngines),

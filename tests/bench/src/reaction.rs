@@ -1,0 +1,210 @@
+//! How soon Skep reacts: to a commit, to a live edit, to a task that fails, and how soon watchers are told.
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use jiff::Timestamp;
+use serde_json::json;
+use skep_planner::swarm::ServiceSpec;
+use skep_schemas::Manifest;
+use skep_store::Store;
+use skep_swarm::{By, EngineClient, SwarmApi};
+use skep_testbed::EngineVersion;
+
+use crate::client::Client;
+use crate::crowd;
+use crate::ground::{self, Ground};
+use crate::report::{Findings, met, percentile, time};
+use crate::server::Server;
+
+/// How often each is measured.
+const SAMPLES: usize = 60;
+const FAILURES: usize = 20;
+const TOLD: usize = 40;
+/// How many watch at once.
+const WATCHERS: usize = 100;
+/// The most that a reaction may take, over what the engine itself takes.
+const MOST: Duration = Duration::from_millis(250);
+/// How long a reaction is waited for, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(5);
+/// Corrections of one field within this many rounds count as a fight, so every edit is of a field of its own.
+const SERVICE: &str = "acme_live_web";
+
+/// Measures.
+pub(crate) fn measure() -> Result<Findings> {
+    let ground = Ground::start(EngineVersion::V26_1)?;
+    let server = Server::start(&ground, &[("SKEP_RESYNC", "1h")])?;
+    let token = server.token().context("an empty database gets a token")?.to_owned();
+    let store = ground.store()?;
+    ground.apply(&store, &resources(&ground, 0)?)?;
+    ground.wait("it to be ready", &crowd::all_ready("Environment", 1))?;
+    let engine = ground.client(4)?;
+    let (own, commits) = commits(&ground, &store)?;
+    let edits = edits(&ground, &engine)?;
+    let failures = failures(&ground)?;
+    let told = told(&ground, &store, &server, &token)?;
+    let mut section = "| reaction | p50 | p99 | target for p99 | |\n|---|--:|--:|--:|---|\n".to_owned();
+    let row = |what: &str, times: &[Duration], target: bool| {
+        let mut times = times.to_vec();
+        times.sort_unstable();
+        let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
+        let judged =
+            if target { format!("≤ {} | {}", time(MOST), met(p99 <= MOST)) } else { " | ".to_owned() };
+        format!("| {what} | {} | {} | {judged} |\n", time(p50), time(p99))
+    };
+    section += &row("commit → the call to the engine is about to be made", &commits, true);
+    section += &row("the engine's own time for that call", &own, false);
+    section += &row("live edit answered → corrected, by the engine's clock", &edits, true);
+    section += &row("container killed → status says so (Swarm's own notice included)", &failures, true);
+    section += &row(&format!("commit → told to each of {WATCHERS} watchers"), &told, true);
+    section += &format!(
+        "\n{SAMPLES} commits, {SAMPLES} edits, {FAILURES} failures, {TOLD} changes to {WATCHERS} watchers."
+    );
+    server.stop()?;
+    Ok(Findings::new(section))
+}
+
+/// An environment with one instance, and one variable that says which change it is.
+fn resources(ground: &Ground, change: usize) -> Result<Vec<Manifest>> {
+    let document = |kind: &str, name: &str, spec: serde_json::Value| json!({"apiVersion": "skep.dev/v1", "kind": kind, "metadata": {"org": "acme", "name": name}, "spec": spec});
+    let web = json!({"command": ["/bin/sleep", "1000000"]});
+    let all = json!([
+        {"apiVersion": "skep.dev/v1", "kind": "Organization", "metadata": {"name": "acme"}, "spec": {}},
+        document("App", "shop", json!({"source": {"image": ground.image}, "processes": {"web": web}})),
+        document("Environment", "live", json!({"app": "shop", "restart": {"delay": "1s"}, "processes": {"web": {"instances": 1}}})),
+        document("Environment", "still", json!({"app": "shop", "env": {"CHANGE": change.to_string()}, "processes": {"web": {"instances": 0}}})),
+    ]);
+    ground::manifests(&all.to_string())
+}
+
+/// The engine's time for an update, and the time from each commit to the note that the call is about to be made.
+fn commits(ground: &Ground, store: &Store) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    let (mut own, mut times) = (Vec::new(), Vec::new());
+    ground.wait("both to be ready", &crowd::all_ready("Environment", 2))?;
+    for number in 1..=SAMPLES {
+        let changed = resources(ground, number)?;
+        ground.apply(store, &changed)?;
+        let committed = Timestamp::now();
+        let (started, took) = until("a commit to be carried out", || {
+            let row = ground.ask(&format!(
+                "SELECT extract(epoch FROM s.started_at)::numeric(20,6), extract(epoch FROM s.finished_at - s.started_at)::numeric(20,6)
+                 FROM plan p JOIN plan_step s ON s.plan = p.id WHERE p.key = 'acme/Environment/still' AND s.started_at > '{committed}'
+                 AND s.finished_at IS NOT NULL LIMIT 1"
+            ))?;
+            let Some((started, took)) = row.split_once('|') else { return Ok(None) };
+            Ok(Some((started.parse::<f64>()?, took.parse::<f64>()?)))
+        })?;
+        let committed = committed.as_microsecond();
+        let committed = Duration::from_micros(u64::try_from(committed)?).as_secs_f64();
+        times.push(Duration::from_secs_f64((started - committed).max(0.0)));
+        own.push(Duration::from_secs_f64(took.max(0.0)));
+    }
+    Ok((own, times))
+}
+
+/// From the answer to each edit by hand until the engine says when it was corrected.
+fn edits(ground: &Ground, engine: &EngineClient) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for number in 0..SAMPLES {
+        let look = || ground.runtime.block_on(engine.inspect_service(By::Name(SERVICE))).context("inspect");
+        let service = look()?.context("the service is there")?;
+        let label = format!("by-hand-{number}");
+        let mut spec: ServiceSpec = service.spec.clone();
+        spec.labels.insert(label.clone(), "yes".to_owned());
+        ground
+            .runtime
+            .block_on(engine.update_service(&service.id, service.version, &spec, None))
+            .context("edit by hand")?;
+        let edited = Timestamp::now();
+        let corrected = until("an edit to be corrected", || {
+            Ok(look()?.filter(|service| !service.spec.labels.contains_key(&label)))
+        })?;
+        let corrected: Timestamp = corrected.updated_at.parse().context("a time")?;
+        times.push(corrected.duration_since(edited).unsigned_abs());
+    }
+    Ok(times)
+}
+
+/// From each kill until the status says that an instance is missing.
+fn failures(ground: &Ground) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    let filter = format!("label=com.docker.swarm.service.name={SERVICE}");
+    for _ in 0..FAILURES {
+        ground.wait("it to be ready again", &crowd::all_ready("Environment", 2))?;
+        let container = until("a container to run", || {
+            let found = ground.engine.docker_ok(&["ps", "--quiet", "--filter", &filter])?;
+            Ok(found.lines().next().map(str::to_owned))
+        })?;
+        let before = seconds(SystemTime::now())?;
+        ground.engine.docker_ok(&["kill", &container])?;
+        let told = until("a failure to be told", || {
+            let at = ground.ask(&format!(
+                "SELECT extract(epoch FROM s.updated_at)::numeric(20,6) FROM resource r JOIN resource_status s USING (uid)
+                 WHERE r.name = 'live' AND extract(epoch FROM s.updated_at) > {before}"
+            ))?;
+            Ok(at.parse::<f64>().ok())
+        })?;
+        times.push(Duration::from_secs_f64((told - before).max(0.0)));
+    }
+    Ok(times)
+}
+
+/// From each commit until every watcher has read it.
+fn told(ground: &Ground, store: &Store, server: &Server, token: &str) -> Result<Vec<Duration>> {
+    let ready = Barrier::new(WATCHERS + 1);
+    let change = |number: usize| format!("told-{number}-x");
+    std::thread::scope(|scope| {
+        let watchers: Vec<_> = (0..WATCHERS)
+            .map(|_| {
+                scope.spawn(|| -> Result<Vec<Instant>> {
+                    let mut client = Client::connect(server.port(), token)?;
+                    let opened = client.watch("/v1/orgs/acme/apps?watch=true");
+                    ready.wait();
+                    opened?;
+                    let mut times = Vec::with_capacity(TOLD);
+                    for number in 0..TOLD {
+                        client.wait_for(&change(number))?;
+                        times.push(Instant::now());
+                    }
+                    Ok(times)
+                })
+            })
+            .collect();
+        ready.wait();
+        let mut committed = Vec::with_capacity(TOLD);
+        for number in 0..TOLD {
+            std::thread::sleep(Duration::from_millis(100));
+            let app = json!({"apiVersion": "skep.dev/v1", "kind": "App", "metadata": {"org": "acme", "name": "watched"},
+                "spec": {"source": {"image": "registry.example/none:1"}, "env": {"CHANGE": change(number)}, "processes": {"web": {}}}});
+            ground.apply(store, &ground::manifests(&app.to_string())?)?;
+            committed.push(Instant::now());
+        }
+        let mut times = Vec::new();
+        for watcher in watchers {
+            let seen = watcher.join().map_err(|_| anyhow!("a watcher panicked"))??;
+            times.extend(
+                seen.iter()
+                    .zip(&committed)
+                    .map(|(seen, committed)| seen.saturating_duration_since(*committed)),
+            );
+        }
+        Ok(times)
+    })
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        ensure!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn seconds(at: SystemTime) -> Result<f64> {
+    Ok(at.duration_since(SystemTime::UNIX_EPOCH).context("a time after 1970")?.as_secs_f64())
+}
