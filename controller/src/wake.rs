@@ -111,13 +111,19 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
     }
     let changed: BTreeSet<&ResourceKey> = changes.iter().map(|change| &change.key).collect();
     let changed: Vec<ResourceKey> = changed.into_iter().cloned().collect();
-    wake_each(queue, &store.referring(&changed).await?);
+    let referring = store.referring(&changed).await?;
+    wake_each(queue, &referring);
     let policies = changes.iter().filter(|change| {
         change.op != ChangeOp::Status
             && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy)
             && queue.takes(&change.key)
     });
-    let orgs: BTreeSet<OrgName> = policies.filter_map(|change| fairness_group(&change.key)).collect();
+    let mut orgs: BTreeSet<OrgName> = policies.filter_map(|change| fairness_group(&change.key)).collect();
+    // An organisation hands its plan down to environments that name none, and those do not refer to it.
+    if changes.iter().any(|change| change.key.kind() == Kind::Plan && change.op != ChangeOp::Status) {
+        let with_plan = referring.iter().filter(|key| key.kind() == Kind::Organization && queue.takes(key));
+        orgs.extend(with_plan.filter_map(fairness_group));
+    }
     for org in &orgs {
         wake_org(store, queue, org).await?;
     }
