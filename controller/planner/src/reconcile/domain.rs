@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use skep_schemas::kind::{DomainDetail, DomainSpec, EnvironmentDetail, EnvironmentSpec, Status, TlsMode};
 use skep_schemas::{Reason, Resource};
 
+use super::Assessment;
 use super::conditions::{Conditions, is_ready};
-use super::{Assessment, RECHECK_WAITING};
 use crate::blocked::Blocked;
 use crate::settings::Settings;
 
@@ -18,7 +18,6 @@ pub fn status(
     now: Timestamp,
 ) -> Assessment<DomainDetail> {
     let mut conditions = Conditions::new(&domain.status, domain.meta.generation, now);
-    let mut recheck = None;
     let seen: Option<Status<EnvironmentDetail>> =
         environment.and_then(|environment| serde_json::from_value(environment.status.clone()).ok());
     let url = seen.as_ref().and_then(|status| routed_url(&status.detail, domain));
@@ -44,7 +43,6 @@ pub fn status(
             conditions.stalled(invalid.reason(), invalid.to_string());
         }
         (Some(environment), url) => {
-            recheck = Some(RECHECK_WAITING);
             let what = if url.is_some() { "is routed, but not ready" } else { "does not route it yet" };
             conditions.progressing(
                 Reason::DependencyNotReady,
@@ -56,7 +54,8 @@ pub fn status(
     let observed_revision = seen_of_environment.max(Some(domain.meta.revision)).unwrap_or_default();
     let detail = DomainDetail { url };
     let status = Status::new(domain.meta.generation, observed_revision, conditions.into_vec(), detail);
-    Assessment { status, recheck }
+    // Whatever its environment says next wakes it: who refers to a resource is woken when that one's status changes.
+    Assessment { status, recheck: None }
 }
 
 /// The URL under which the environment says that it serves the domain.
