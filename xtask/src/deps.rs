@@ -256,8 +256,16 @@ mod tests {
     #[test]
     fn every_crate_of_the_workspace_is_in_the_law_or_exempt() -> Result<()> {
         // The testbed, the scenarios, the end-to-end tests and this program are no part of the product.
-        let exempt =
-            ["skep-testbed", "skep-bench", "skep-scenarios", "skep-models", "skep-e2e", "skep-fuzz", "xtask"];
+        let exempt = [
+            "skep-testbed",
+            "skep-bench",
+            "skep-scenarios",
+            "skep-models",
+            "skep-e2e",
+            "skep-fuzz",
+            "skep-acto",
+            "xtask",
+        ];
         let metadata = workspace::cargo(["metadata", "--format-version=1", "--no-deps"])?.output()?;
         let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
         let packages = metadata.get("packages").and_then(Value::as_array).context("packages")?;

@@ -30,7 +30,9 @@ pub struct Target {
 impl Target {
     /// Runs it and says how many inputs were tried.
     pub fn run(&self) -> anyhow::Result<u64> {
-        self.campaign.run(&self.check)
+        let cases = self.campaign.run(&self.check)?;
+        eprintln!("campaign| - {}: {cases} inputs", self.campaign.target);
+        Ok(cases)
     }
 }
 

@@ -366,8 +366,12 @@ fn no_request_is_answered_with_a_fault_of_the_server() -> Result<()> {
             Ok(())
         })
     };
-    campaign.run(&check)?;
+    let requests = campaign.run(&check)?;
     let written = written.into_inner();
+    eprintln!(
+        "campaign| - {}: {requests} requests, of which {written} wrote a manifest that was then written back as it is shown",
+        campaign.target
+    );
     anyhow::ensure!(written * 50 > CASES, "only {written} manifests of {CASES} requests were accepted");
     Ok(())
 }

@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Members that have ended are forgotten, and their leases are free.
-    pub(crate) async fn forget_members(&mut self) -> Result<()> {
+    pub async fn forget_members(&mut self) -> Result<()> {
         self.database.run("DELETE FROM controller_member; UPDATE lease SET expires_at = '-infinity'").await
     }
 
@@ -374,7 +374,7 @@ impl World {
     }
 
     /// Every key is to be looked at once more.
-    pub(crate) async fn wake_all(&mut self) -> Result<()> {
+    pub async fn wake_all(&mut self) -> Result<()> {
         for name in self.names() {
             self.act(&name, Act::Resync).await?;
         }

@@ -1,0 +1,54 @@
+//! Fields without an effect that can be seen in the Swarm or in a status, each with the reason.
+//!
+//! The campaign checks the table both ways: a field without an effect that is not here fails it, and so does one that is here and
+//! has an effect, or does not exist.
+
+use skep_schemas::Kind;
+
+/// A field, and why nothing can be seen of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent {
+    /// The kinds; none stands for all.
+    pub kind: Option<Kind>,
+    /// The field and everything beneath it.
+    pub pattern: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+const FOR_PEOPLE: &str = "words for people; shown as they are";
+const BY_HAND: &str = "says what happens when somebody changes an object by hand, which this campaign does not do; `tests/scenarios` and `engine_drift` do";
+
+/// All of them.
+pub static SILENT: &[Silent] = &[
+    Silent {
+        kind: None,
+        pattern: "/metadata/labels",
+        reason: "to select resources by, in lists and watches; never rendered into the Swarm",
+    },
+    Silent {
+        kind: None,
+        pattern: "/metadata/annotations",
+        reason: "free text for people and tools; never rendered into the Swarm",
+    },
+    Silent { kind: Some(Kind::Organization), pattern: "/spec/displayName", reason: FOR_PEOPLE },
+    Silent { kind: Some(Kind::Plan), pattern: "/spec/description", reason: FOR_PEOPLE },
+    Silent { kind: Some(Kind::App), pattern: "/spec/description", reason: FOR_PEOPLE },
+    Silent { kind: Some(Kind::Secret), pattern: "/spec/description", reason: FOR_PEOPLE },
+    Silent { kind: Some(Kind::DriftPolicy), pattern: "/spec", reason: BY_HAND },
+    Silent {
+        kind: Some(Kind::Environment),
+        pattern: "/spec/rollout/deadline",
+        reason: "when a roll-out that does not get on counts as failed; those here succeed. `a-deploy-that-waits-for-too-long-says-so` shows it",
+    },
+];
+
+/// The reason why nothing can be seen of a field.
+pub fn reason(kind: Kind, pattern: &str) -> Option<&'static Silent> {
+    SILENT.iter().find(|silent| {
+        silent.kind.is_none_or(|of| of == kind)
+            && pattern
+                .strip_prefix(silent.pattern)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
