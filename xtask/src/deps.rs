@@ -23,7 +23,7 @@ const UNREACHABLE: [(&str, &[&str]); 5] = [
 ];
 
 /// Our crates, and which of our crates each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("skep-schemas", &[]),
     ("skep-runtime", &[]),
     ("skep-planner", &["skep-schemas"]),
@@ -59,6 +59,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "skep-testbed",
         ],
     ),
+    ("skep-contract", &["skep-planner", "skep-swarm", "skep-simulator", "skep-testbed"]),
 ];
 
 /// Libraries that few of our crates may name. The sieve owns the time of its database and puts its tables back, which is no business

@@ -48,12 +48,29 @@ pub struct Pace {
     pub preparing: Duration,
     /// Starting a container.
     pub starting: Duration,
+    /// Until a health check looks for the first time; its own interval when nothing is said here.
+    pub checking: Option<Duration>,
     /// Stopping a container whose process listens to the signal.
     pub stopping: Duration,
     /// From the end of the last task on a network until its node has let go of it.
     pub letting_go: Duration,
     /// From a node's silence until the managers call it down.
     pub noticing: Duration,
+}
+
+impl Pace {
+    /// Everything takes no time; what services ask for themselves (delays, watches, grace periods) still does.
+    pub const INSTANT: Self = Self {
+        reaction: Duration::ZERO,
+        scheduling: Duration::ZERO,
+        handing: Duration::ZERO,
+        preparing: Duration::ZERO,
+        starting: Duration::ZERO,
+        checking: Some(Duration::ZERO),
+        stopping: Duration::ZERO,
+        letting_go: Duration::ZERO,
+        noticing: Duration::ZERO,
+    };
 }
 
 impl Default for Pace {
@@ -64,6 +81,7 @@ impl Default for Pace {
             handing: Duration::from_millis(10),
             preparing: Duration::from_millis(200),
             starting: Duration::from_millis(300),
+            checking: None,
             stopping: Duration::from_millis(200),
             letting_go: Duration::from_secs(3),
             noticing: Duration::from_secs(15),

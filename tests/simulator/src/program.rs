@@ -9,6 +9,7 @@ pub struct Program {
     pub(crate) start: Start,
     pub(crate) end: Option<End>,
     pub(crate) stop: Option<Duration>,
+    pub(crate) stop_code: i64,
     pub(crate) health: Health,
     pub(crate) lines: Vec<String>,
 }
@@ -75,11 +76,11 @@ impl Program {
         Self { end: Some(end), ..Self::default() }
     }
 
-    /// Runs and is never healthy; its check writes this. Only where the service or the image has a health check does it matter,
+    /// Runs and is never healthy; its check writes this. It ends with status 1 when it is stopped for that. Only where the service or the image has a health check does it matter,
     /// and an image whose health is said here has one.
     #[must_use]
     pub fn unhealthy(output: &str) -> Self {
-        Self { health: Health::Bad(output.to_owned()), ..Self::default() }
+        Self { health: Health::Bad(output.to_owned()), stop_code: 1, ..Self::default() }
     }
 
     /// Is healthy so long after its start.
@@ -110,6 +111,14 @@ impl Program {
     #[must_use]
     pub fn stops_after(mut self, after: Duration) -> Self {
         self.stop = Some(after);
+        self
+    }
+
+    /// The same program, which ends with this status when it is asked to stop. It matters where a task is stopped for not being
+    /// healthy: one that stops well is complete, and any other has failed.
+    #[must_use]
+    pub fn stops_with(mut self, code: i64) -> Self {
+        self.stop_code = code;
         self
     }
 

@@ -56,7 +56,7 @@ fields! {
     Nobody 27 "/TaskTemplate/Placement/Preferences/*": Object, Empty, AsSent, ""; "convert/service.go placementFromGRPC"
     Nobody 27 "/TaskTemplate/Placement/Preferences/*/Spread": Object, Open, AsSent, ""; "tried: a preference without it is forgotten"
     Nobody 27 "/TaskTemplate/Placement/Preferences/*/Spread/SpreadDescriptor": Text, Empty, AsSent, r#""node.labels.rack""#; "convert/service.go placementFromGRPC"
-    Nobody 40 "/TaskTemplate/Placement/MaxReplicas": Number, Empty, AsSent, "3"; "zero is no limit; refused in global services"
+    Nobody 40 "/TaskTemplate/Placement/MaxReplicas": Number, Empty, AsSent, "3"; "zero is no limit; taken in global services too, where it says nothing (the docker client refuses it)"
     Nobody 30 "/TaskTemplate/Placement/Platforms": List, Empty, AsSent, r#"[{"OS": "linux"}]"#; "empty is any platform"
     Nobody 30 "/TaskTemplate/Placement/Platforms/*": Object, Empty, AsSent, ""; "convert/service.go placementFromGRPC"
     Nobody 30 "/TaskTemplate/Placement/Platforms/*/Architecture": Text, Empty, AsSent, r#""arm64""#; "kept as written"

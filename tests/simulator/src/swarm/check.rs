@@ -1,11 +1,11 @@
 //! What an engine refuses of a service's spec, in the order in which it looks: the words of its own (`daemon/cluster/convert`),
 //! then what its managers check of the spec alone, then what the spec refers to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skep_planner::swarm::{
     ContainerSpec, EndpointMode, FailureAction, MountType, NetworkId, PublishMode, RestartCondition,
-    ServiceId, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+    ServiceId, ServiceSpec, UpdateConfig, UpdateOrder,
 };
 
 use super::services::is_job;
@@ -199,11 +199,10 @@ fn check_spec(spec: &ServiceSpec) -> Result<(), Refusal> {
         check_container(container)?;
     }
     if let Some(placement) = &template.placement {
-        if placement.max_replicas > 0 && matches!(spec.mode, Some(ServiceMode::Global(_))) {
-            return Err(invalid("ServiceSpec: max replicas per node cannot be set in global mode"));
-        }
         for constraint in &placement.constraints {
-            super::orchestrator::parse_constraint(constraint).map_err(invalid)?;
+            let read = super::orchestrator::parse_constraint(constraint);
+            // Not sorted by the managers: their clients cannot tell whether it took effect.
+            read.map_err(|words| Refusal::rpc(Code::Unknown, words))?;
         }
     }
     if is_job(spec) && spec.update_config.is_some() {
@@ -212,8 +211,18 @@ fn check_spec(spec: &ServiceSpec) -> Result<(), Refusal> {
     check_endpoint(spec)
 }
 
+/// The number as Go prints it: with an exponent when it is small.
 fn cpus_text(nano: i64) -> String {
-    format!("0.{nano:09}").trim_end_matches('0').to_owned()
+    let plain = format!("0.{nano:09}").trim_end_matches('0').to_owned();
+    if nano >= 100_000 {
+        return plain;
+    }
+    let digits = nano.to_string();
+    let exponent = 9 - (digits.len() - 1);
+    let (first, rest) = digits.split_at(1);
+    let rest = rest.trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{first}{point}{rest}e-{exponent:02}")
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
@@ -232,7 +241,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 fn check_references_alone(container: &ContainerSpec) -> Result<(), Refusal> {
-    let mut targets = BTreeSet::new();
+    let mut targets: BTreeMap<&str, &str> = BTreeMap::new();
     for reference in &container.secrets {
         if reference.secret_id.is_empty() || reference.secret_name.is_empty() {
             return Err(invalid("malformed secret reference"));
@@ -243,8 +252,11 @@ fn check_references_alone(container: &ContainerSpec) -> Result<(), Refusal> {
         if file.name.is_empty() {
             return Err(invalid("malformed file secret reference, invalid target file name provided"));
         }
-        if !targets.insert(&file.name) {
-            let words = format!("secret references have a conflicting target: '{}'", file.name);
+        if let Some(other) = targets.insert(&file.name, &reference.secret_name) {
+            let words = format!(
+                "secret references '{other}' and '{}' have a conflicting target: '{}'",
+                reference.secret_name, file.name
+            );
             return Err(invalid(words));
         }
     }
@@ -263,9 +275,7 @@ fn check_container(container: &ContainerSpec) -> Result<(), Refusal> {
     if container.image.is_empty() {
         return Err(invalid("ContainerSpec: image reference must be provided"));
     }
-    if container.image.contains(|byte: char| {
-        byte.is_whitespace() || byte.is_uppercase() && !container.image.contains(['@', ':'])
-    }) {
+    if !is_reference(&container.image) {
         return Err(invalid(format!("ContainerSpec: {:?} is not a valid repository/tag", container.image)));
     }
     let mut targets = BTreeSet::new();
@@ -290,6 +300,27 @@ fn check_container(container: &ContainerSpec) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Whether it is `host/path:tag@digest`, as far as anybody gets it wrong: small letters in the path, and a whole digest.
+fn is_reference(image: &str) -> bool {
+    let (named, digest) =
+        image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
+    let is_hex = |hex: &str| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let has_digest = digest.is_none_or(|digest| digest.strip_prefix("sha256:").is_some_and(is_hex));
+    let slash = named.rfind('/').map_or(0, |at| at + 1);
+    let (path, tag) = match named[slash..].split_once(':') {
+        Some((name, tag)) => (&named[..slash + name.len()], Some(tag)),
+        None => (named, None),
+    };
+    let in_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let has_tag = tag.is_none_or(|tag| !tag.is_empty() && tag.len() <= 128 && tag.bytes().all(in_tag));
+    let (host, rest) = path.split_once('/').unwrap_or(("", path));
+    let is_host = host.contains(['.', ':']) || host == "localhost";
+    let checked = if is_host { rest } else { path };
+    let in_path = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+    let has_path = checked.split('/').all(|part| !part.is_empty() && part.bytes().all(in_path));
+    has_digest && has_tag && has_path
 }
 
 fn check_endpoint(spec: &ServiceSpec) -> Result<(), Refusal> {

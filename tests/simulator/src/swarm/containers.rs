@@ -96,6 +96,16 @@ impl Swarm {
     /// Puts a running container on the asked engine that no task made.
     pub fn run_container(&mut self, name: &str, labels: Labels) -> ContainerId {
         let id = ContainerId::new(format!("{:0>64}", self.new_id("c")));
+        self.put_container(&id, name, labels);
+        id
+    }
+
+    /// The same with an id of one's own, without labels.
+    pub fn run_container_as(&mut self, id: &ContainerId, name: &str) {
+        self.put_container(id, name, Labels::new());
+    }
+
+    fn put_container(&mut self, id: &ContainerId, name: &str, labels: Labels) {
         let record = ContainerRecord {
             id: id.clone(),
             name: name.to_owned(),
@@ -110,9 +120,8 @@ impl Swarm {
             task: None,
         };
         self.containers.insert(id.clone(), record);
-        self.announce_container(&id, "create");
-        self.announce_container(&id, "start");
-        id
+        self.announce_container(id, "create");
+        self.announce_container(id, "start");
     }
 
     /// Takes a container away, and with it its attachments.

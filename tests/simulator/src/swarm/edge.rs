@@ -12,6 +12,7 @@ use skep_swarm::{HintKind, Verb};
 
 use super::Swarm;
 use super::agenda::Due;
+use crate::behaviour::Behaviour;
 use crate::refusal::Refusal;
 
 impl Swarm {
@@ -35,8 +36,19 @@ impl Swarm {
         let subnets = found.network.ipam.config.iter().filter_map(|config| config.subnet.parse().ok());
         let subnet = subnets.into_iter().find(|subnet: &Ipv4Net| subnet.contains(&address));
         let Some(subnet) = subnet else {
-            let words = "user specified IP address is supported only when connecting to networks with user configured subnets";
-            return Err(Refusal::new(400, words));
+            // The older one does not say whose fault it is, so that callers cannot know whether it took effect.
+            return Err(match self.behaviour {
+                Behaviour::V20_10 => Refusal::new(
+                    500,
+                    format!("Invalid address {address}: It does not belong to any of this network's subnets"),
+                ),
+                Behaviour::V26_1 => Refusal::new(
+                    400,
+                    format!(
+                        "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address {address}"
+                    ),
+                ),
+            });
         };
         if self.taken_addresses(network).contains(&address) {
             return Err(Refusal::new(403, "Address already in use"));
@@ -60,26 +72,29 @@ impl Swarm {
         let name = match (self.networks.get(network), self.remnants.get(network)) {
             (Some(found), _) => found.network.name.clone(),
             (None, Some(name)) => name.clone(),
-            (None, None) => return Err(Refusal::missing("network", network)),
+            (None, None) => return Err(self.not_connected(container, network.as_str())),
         };
         let Some(record) = self.containers.get_mut(container) else {
             if force {
-                return Err(Refusal::new(
-                    500,
-                    format!("container {container} is not connected to the network {name}"),
-                ));
+                return Err(Refusal::missing("endpoint", container));
             }
             return Err(Refusal::new(404, format!("No such container: {container}")));
         };
         let container_name = record.name.clone();
         if record.networks.remove(network).is_none() {
-            let words = format!("container {container} is not connected to the network {name}");
-            return Err(Refusal::new(500, words));
+            return Err(self.not_connected(container, &name));
         }
         self.announce_attachment(network, &name, container, "disconnect");
         self.count(Verb::DisconnectNetwork, &format!("{name} {container_name}"));
         self.let_go_later(network);
         Ok(())
+    }
+
+    fn not_connected(&self, container: &ContainerId, network: &str) -> Refusal {
+        if self.network_named(network).is_some() {
+            return Refusal::new(404, format!("container {container} is not connected to network {network}"));
+        }
+        Refusal::new(500, format!("container {container} is not connected to the network {network}"))
     }
 
     /// Networks that were removed while a container was still attached by hand: the node never lets go of them.
@@ -93,6 +108,12 @@ impl Swarm {
         attached
             .filter_map(|(id, address)| Some((self.networks.get(id)?.network.name.clone(), address.clone())))
             .collect()
+    }
+
+    /// The address of a container on a network.
+    pub fn address_on(&self, container: &ContainerId, network: &NetworkId) -> Option<Ipv4Addr> {
+        let address = self.containers.get(container)?.networks.get(network)?;
+        address.split('/').next()?.parse().ok()
     }
 
     pub(super) fn leave_remnant(&mut self, network: &NetworkId, name: &str) {

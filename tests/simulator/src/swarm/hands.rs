@@ -1,6 +1,8 @@
 //! Hands for tests: what other people and bad luck do to a Swarm. None of it counts as a change that Skep made.
 
-use skep_planner::swarm::{Labels, ServiceSpec, TaskId, TaskState, UpdateState};
+use skep_planner::swarm::{
+    Labels, NetworkCreate, ServiceSpec, Task, TaskId, TaskState, UpdateState, UpdateStatus,
+};
 use skep_swarm::By;
 
 use super::Swarm;
@@ -55,6 +57,18 @@ impl Swarm {
         self.delete_network(&id).map(drop)
     }
 
+    /// Somebody else makes a network.
+    pub fn add_network(&mut self, spec: &NetworkCreate) -> Result<(), Refusal> {
+        self.store_network(spec).map(drop)
+    }
+
+    /// A network is gone from under everything that is on it, as no verb would take it.
+    pub fn displace_network(&mut self, name: &str) {
+        if let Some(id) = self.network_named(name).map(|record| record.network.id.clone()) {
+            self.networks.remove(&id);
+        }
+    }
+
     /// The process of a task ends with this status, if it runs.
     pub fn kill_task(&mut self, task: &TaskId, code: i64) {
         self.exit_task(task, code);
@@ -93,6 +107,85 @@ impl Swarm {
     pub fn hold_stopping(&mut self, service: &str) {
         self.held.insert(service.to_owned(), Hold::Stopping);
         self.look_at_all(service);
+    }
+
+    /// From now on nodes do nothing with the tasks of this service: what runs runs, what does not does not.
+    pub fn hold(&mut self, service: &str) {
+        self.held.insert(service.to_owned(), Hold::Everything);
+        self.look_at_all(service);
+    }
+
+    /// Time stands still for this service: what is due for it happens when its time goes on.
+    pub fn freeze(&mut self, service: &str) {
+        self.frozen.entry(service.to_owned()).or_default();
+    }
+
+    /// The time of this service goes on.
+    pub fn thaw(&mut self, service: &str) {
+        let Some(frozen) = self.frozen.remove(service) else { return };
+        for change in frozen.changes {
+            self.changed(change);
+        }
+        for due in frozen.due {
+            self.due_in(std::time::Duration::ZERO, due);
+        }
+        if let Some(id) = self.service_names.get(service).cloned() {
+            for task in self.task_ids(&id) {
+                self.changed(super::Change::Task(task));
+            }
+            self.changed(super::Change::Service(id));
+        }
+        self.schedule_soon();
+    }
+
+    /// These are the tasks of a service now, whatever it had; its time stands still from here on. Ids and slots are given
+    /// anew.
+    pub fn put_tasks(&mut self, service: &str, tasks: Vec<Task>) -> Result<(), Refusal> {
+        let id = self.service(service)?.id;
+        self.freeze(service);
+        self.replace_tasks(&id, tasks);
+        Ok(())
+    }
+
+    /// The spec of a service is another one from now on, as if the engine had always stored it: no version, nobody reacts.
+    pub fn alter_spec(&mut self, service: &str, alter: impl FnOnce(&mut ServiceSpec)) -> Result<(), Refusal> {
+        let id = self.service(service)?.id;
+        if let Some(record) = self.services.get_mut(&id) {
+            alter(&mut record.service.spec);
+        }
+        Ok(())
+    }
+
+    /// This is what Swarm says of the latest update of a service; its time stands still from here on.
+    pub fn say_of_update(&mut self, service: &str, state: UpdateState, message: &str) -> Result<(), Refusal> {
+        let id = self.service(service)?.id;
+        self.freeze(service);
+        let now = self.now.to_string();
+        let is_over = state != UpdateState::Updating && state != UpdateState::RollbackStarted;
+        self.write_service(&id, |record| {
+            let started = record.service.update_status.take().map(|status| status.started_at);
+            record.service.update_status = Some(UpdateStatus {
+                state: Some(state),
+                started_at: started.unwrap_or_else(|| now.clone()),
+                completed_at: if is_over { now } else { String::new() },
+                message: message.to_owned(),
+                ..UpdateStatus::default()
+            });
+        });
+        Ok(())
+    }
+
+    /// Swarm goes back by itself, as it does when an update fails: the spec before is the spec, and there is none before it. Says
+    /// whether there was one.
+    pub fn fail_update(&mut self, service: &str, message: &str) -> Result<bool, Refusal> {
+        let found = self.service(service)?;
+        if found.previous_spec.is_none() {
+            return Ok(false);
+        }
+        self.release(service);
+        self.abandon_update(&found.id, message);
+        self.thaw(service);
+        Ok(true)
     }
 
     /// The tasks of this service get on again.

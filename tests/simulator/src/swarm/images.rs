@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
 use skep_planner::swarm::Platform;
 use skep_swarm::{ImageIdentity, ResolvedImage};
 
@@ -59,13 +60,7 @@ impl Swarm {
     }
 }
 
-/// A digest that is the same for the same text (FNV-1a, four times over with other beginnings): nothing checks it, it only has to
-/// differ.
+/// A digest that is the same for the same text.
 fn digest_of(reference: &str) -> String {
-    let fnv = |seed: u64| {
-        reference.bytes().fold(0xcbf2_9ce4_8422_2325_u64 ^ seed, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-    };
-    format!("sha256:{:016x}{:016x}{:016x}{:016x}", fnv(1), fnv(2), fnv(3), fnv(4))
+    format!("sha256:{}", hex::encode(Sha256::digest(reference.as_bytes())))
 }

@@ -71,6 +71,8 @@ pub struct Swarm {
     mutations: Vec<Mutation>,
     /// Services whose tasks do not get on, and up to where they come.
     held: BTreeMap<String, tasks::Hold>,
+    /// Services for which time stands still, with what is to happen to them afterwards.
+    frozen: BTreeMap<String, Frozen>,
     /// What has changed since the managers' parts last looked.
     changes: VecDeque<Change>,
     /// Networks of which the asked node keeps a rest that nobody can delete, with their names.
@@ -96,6 +98,13 @@ struct NetworkRecord {
     is_local: bool,
 }
 
+/// What waits until a service's time goes on.
+#[derive(Clone, Debug, Default)]
+struct Frozen {
+    changes: Vec<Change>,
+    due: Vec<Due>,
+}
+
 /// Something changed that the managers' parts act on.
 #[derive(Clone, Debug)]
 enum Change {
@@ -104,6 +113,7 @@ enum Change {
     TaskMade(TaskId),
     Task(TaskId),
     TaskGone(Box<TaskRecord>),
+    Network(NetworkId),
     Node(NodeId),
     NodeGone(NodeId),
 }
@@ -134,16 +144,25 @@ impl Swarm {
             events: EventRing::default(),
             mutations: Vec::new(),
             held: BTreeMap::new(),
+            frozen: BTreeMap::new(),
             changes: VecDeque::new(),
             remnants: BTreeMap::new(),
         };
         swarm.set_node(ASKED_NODE, |_| {});
+        // The node is long there: nobody has to react to it.
+        swarm.changes.clear();
+        swarm.agenda = Agenda::default();
         swarm
     }
 
     /// Which engine it is.
     pub const fn behaviour(&self) -> Behaviour {
         self.behaviour
+    }
+
+    /// The engine is another release from now on; what is stored stays as it is.
+    pub const fn set_behaviour(&mut self, behaviour: Behaviour) {
+        self.behaviour = behaviour;
     }
 
     /// Which cluster it is.

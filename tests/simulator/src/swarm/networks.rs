@@ -9,7 +9,7 @@ use skep_planner::swarm::{
 use skep_swarm::{By, HintKind, LabelFilter, Verb};
 
 use super::check::check_name;
-use super::{NetworkRecord, Swarm};
+use super::{Change, NetworkRecord, Swarm};
 use crate::refusal::{Code, Refusal};
 
 /// The driver of networks that span nodes.
@@ -74,10 +74,20 @@ impl Swarm {
             labels: spec.labels.clone(),
             ..Network::default()
         };
-        let record = NetworkRecord { network, next_address: 2, is_local: !is_overlay };
+        let record = NetworkRecord { network, next_address: 0, is_local: !is_overlay };
         self.networks.insert(id.clone(), record);
         self.announce(HintKind::Network, id.as_str(), &spec.name, "create", &[]);
+        if is_overlay {
+            self.changed(Change::Network(id.clone()));
+        }
         Ok(id)
+    }
+
+    /// The managers write a network once more when they have allocated it.
+    pub(super) fn network_made(&mut self, id: &NetworkId) {
+        let Some(name) = self.networks.get(id).map(|record| record.network.name.clone()) else { return };
+        self.next_version();
+        self.announce(HintKind::Network, id.as_str(), &name, "update", &[]);
     }
 
     /// The addresses of a network, with what the managers choose.

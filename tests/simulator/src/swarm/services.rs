@@ -30,6 +30,11 @@ impl Swarm {
         self.services.get(id).map(|record| record.service.clone())
     }
 
+    /// The form in which the engine would store this spec, if it takes it.
+    pub fn stored_form(&self, spec: &ServiceSpec) -> Result<ServiceSpec, Refusal> {
+        self.accepted(spec)
+    }
+
     /// Makes a service.
     pub fn create_service(&mut self, spec: &ServiceSpec) -> Result<ServiceId, Refusal> {
         let id = self.store_service(spec)?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use skep_planner::swarm::{
     AttachmentNetwork, AttachmentNetworkSpec, ContainerId, EndpointSpec, NetworkAttachment, NetworkId,
-    NodeId, ServiceId, Task, TaskId, TaskState, TaskStatus,
+    NodeId, ServiceId, Task, TaskId, TaskSpec, TaskState, TaskStatus,
 };
 use skep_swarm::{LogLine, TaskFilter};
 
@@ -38,6 +38,8 @@ pub(super) enum Hold {
     Preparing,
     /// They do not stop.
     Stopping,
+    /// Their nodes do nothing with them.
+    Everything,
 }
 
 impl TaskRecord {
@@ -146,6 +148,47 @@ impl Swarm {
         Some(id)
     }
 
+    /// Puts tasks in the place of all tasks of a service, and nobody reacts to that.
+    pub(super) fn replace_tasks(&mut self, service: &ServiceId, tasks: Vec<Task>) {
+        for old in self.tasks_of.remove(service).unwrap_or_default() {
+            self.tasks.remove(&old);
+        }
+        let Some(record) = self.services.get(service) else { return };
+        let spec = record.service.spec.clone();
+        let (spec_version, previous_spec_version) = (record.spec_version, record.previous_spec_version);
+        // Tasks of the spec before, of this spec, and those that ended stand in the same slots.
+        let (mut old, mut new, mut ended) = (0, 0, 0);
+        for mut task in tasks {
+            let id = TaskId::new(self.new_id("tsk"));
+            let version = self.next_version();
+            let is_current = normalized(&task.spec) == normalized(&spec.task_template);
+            (task.id, task.version, task.service_id) = (id.clone(), version, Some(service.clone()));
+            let is_over = task.status.state.as_ref().is_some_and(TaskState::is_terminal);
+            let counter = match (is_over, is_current) {
+                (true, _) => &mut ended,
+                (false, true) => &mut new,
+                (false, false) => &mut old,
+            };
+            *counter += 1;
+            task.slot = *counter;
+            task.spec.runtime.clear();
+            let made = TaskRecord {
+                spec_version: if is_current { spec_version } else { previous_spec_version },
+                endpoint: spec.endpoint_spec.clone(),
+                applied: self.now,
+                step: 0,
+                looked_at: None,
+                container: task.status.container_status.as_ref().map(|status| status.container_id.clone()),
+                lines: Vec::new(),
+                preassigned: false,
+                service_name: spec.name.clone(),
+                task,
+            };
+            self.tasks.insert(id.clone(), made);
+            self.tasks_of.entry(service.clone()).or_default().insert(id);
+        }
+    }
+
     /// Writes to a task, and the managers' parts will look.
     pub(super) fn write_task(&mut self, id: &TaskId, change: impl FnOnce(&mut TaskRecord)) {
         let (version, now) = (self.next_version(), self.now.to_string());
@@ -214,4 +257,10 @@ impl Swarm {
         }
         self.set_task_state(id, TaskState::Pending, "pending task scheduling", "");
     }
+}
+
+fn normalized(spec: &TaskSpec) -> TaskSpec {
+    let mut spec = spec.clone();
+    spec.runtime.clear();
+    spec
 }

@@ -28,6 +28,9 @@ const RETRIES: u32 = 3;
 const IMAGE_INTERVAL: Duration = Duration::from_secs(1);
 const IMAGE_RETRIES: u32 = 2;
 
+/// The retries of an image that knows that it takes a while.
+const PATIENT_RETRIES: u32 = 60;
+
 /// What a node does next with a task.
 enum Step {
     To(TaskState, &'static str),
@@ -102,6 +105,9 @@ impl Swarm {
     /// What the node of a task does next, and how long that takes.
     fn next_step(&self, record: &TaskRecord) -> Option<(Duration, Step)> {
         let hold = self.held.get(&record.service_name);
+        if hold == Some(&Hold::Everything) {
+            return None;
+        }
         let program = self.program(image(record));
         if *record.desired() >= TaskState::Shutdown {
             if record.is_over() || hold == Some(&Hold::Stopping) {
@@ -149,9 +155,10 @@ impl Swarm {
         }
         let runs = Step::To(TaskState::Running, "started");
         let Some(check) = Check::of(record, program) else { return (starting, runs) };
+        let first = self.pace.checking.unwrap_or(check.interval);
         let healthy = match &program.health {
-            Health::Good => Some(check.interval),
-            Health::After(after) => Some((*after).max(check.interval)),
+            Health::Good => Some(first),
+            Health::After(after) => Some((*after).max(first)),
             Health::Bad(_) => None,
         };
         let unhealthy = check.unhealthy_after();
@@ -164,16 +171,21 @@ impl Swarm {
         }
         match verdict {
             Some(healthy) => (starting + healthy, runs),
-            None => {
-                let ending = Ending {
-                    message: "starting",
-                    err: "task: non-zero exit (137): dockerexec: unhealthy container".to_owned(),
-                    code: 137,
-                    out_of_memory: false,
-                };
-                (starting + unhealthy, Step::End(TaskState::Failed, ending))
-            }
+            None => (starting + unhealthy, self.unhealthy(record, program)),
         }
+    }
+
+    /// A container that is not healthy is asked to stop, and how it ends then is how its task ends: one that stops well is complete.
+    fn unhealthy(&self, record: &TaskRecord, program: &Program) -> Step {
+        let spec = record.task.spec.container_spec.as_ref();
+        let grace = spec.and_then(|spec| spec.stop_grace_period).map_or(GRACE, |grace| grace.to_duration());
+        let is_killed = program.stop.unwrap_or(self.pace.stopping) > grace;
+        let code = if is_killed { 137 } else { program.stop_code };
+        if code == 0 {
+            return Step::End(TaskState::Complete, Ending::refused("finished", String::new()));
+        }
+        let err = format!("task: non-zero exit ({code}): dockerexec: unhealthy container");
+        Step::End(TaskState::Failed, Ending { message: "starting", err, code, out_of_memory: false })
     }
 
     fn end(&self, program: &Program) -> Option<(Duration, Step)> {
@@ -198,10 +210,16 @@ impl Swarm {
 
     fn end_task(&mut self, id: &TaskId, state: TaskState, ending: &Ending) {
         let health = self.tasks.get(id).and_then(|record| match &self.program(image(record)).health {
-            Health::Bad(output) if ending.err.contains("unhealthy") => Some(output.clone()),
+            Health::Bad(output) if *record.state() == TaskState::Starting => Some(output.clone()),
             _ => None,
         });
         self.stop_container(id, ending.code, ending.out_of_memory, health.as_deref());
+        if state == TaskState::Rejected {
+            // There is no container; its status is there all the same, and empty.
+            if let Some(record) = self.tasks.get_mut(id) {
+                record.task.status.container_status.get_or_insert_default();
+            }
+        }
         self.set_task_state(id, state, ending.message, &ending.err);
     }
 
@@ -369,7 +387,7 @@ impl Check {
         let of_image = (program.health != Health::Good).then_some(Self {
             interval: IMAGE_INTERVAL,
             start_period: Duration::ZERO,
-            retries: IMAGE_RETRIES,
+            retries: if matches!(program.health, Health::After(_)) { PATIENT_RETRIES } else { IMAGE_RETRIES },
         });
         match spec {
             Some(spec) if !spec.test.is_empty() || of_image.is_some() => Some(Self::asked(spec)),

@@ -66,6 +66,7 @@ impl Orchestrator {
 impl Swarm {
     /// Lets happen what is due.
     pub(super) fn happen(&mut self, due: Due) {
+        let Some(due) = self.unless_frozen(due) else { return };
         match due {
             Due::React => self.react(),
             Due::Schedule => self.schedule(),
@@ -86,6 +87,11 @@ impl Swarm {
     /// The managers' parts look at what has changed.
     fn react(&mut self) {
         for change in std::mem::take(&mut self.changes) {
+            if let Some(frozen) = self.service_of_change(&change).and_then(|name| self.frozen.get_mut(&name))
+            {
+                frozen.changes.push(change);
+                continue;
+            }
             match change {
                 Change::Service(id) => {
                     self.allocate_service(&id);
@@ -95,9 +101,47 @@ impl Swarm {
                 Change::TaskMade(id) => self.task_made(&id),
                 Change::Task(id) => self.task_changed(&id),
                 Change::TaskGone(record) => self.task_gone(&record),
+                Change::Network(id) => self.network_made(&id),
                 Change::Node(id) => self.node_changed(&id),
                 Change::NodeGone(id) => self.node_gone(&id),
             }
+        }
+    }
+
+    /// The same, unless it is about a service for which time stands still: then it happens afterwards.
+    fn unless_frozen(&mut self, due: Due) -> Option<Due> {
+        let name = match &due {
+            Due::TaskStep(task, _) | Due::DelayOver(task, _) | Due::DelayTimedOut(task, _) => {
+                self.tasks.get(task).map(|record| record.service_name.clone())
+            }
+            Due::WorkerDelayOver(service, ..) | Due::MonitorOver(service, _) => {
+                self.services.get(service).map(|record| record.service.spec.name.clone())
+            }
+            Due::React | Due::Schedule | Due::Reap | Due::LetGo(_) | Due::NodeDown(..) | Due::Orphan(..) => {
+                None
+            }
+        };
+        match name.and_then(|name| self.frozen.get_mut(&name)) {
+            Some(frozen) => {
+                frozen.due.push(due);
+                None
+            }
+            None => Some(due),
+        }
+    }
+
+    fn service_of_change(&self, change: &Change) -> Option<String> {
+        if self.frozen.is_empty() {
+            return None;
+        }
+        match change {
+            Change::Service(id) => self.services.get(id).map(|record| record.service.spec.name.clone()),
+            Change::ServiceGone(record) => Some(record.service.spec.name.clone()),
+            Change::TaskMade(id) | Change::Task(id) => {
+                self.tasks.get(id).map(|record| record.service_name.clone())
+            }
+            Change::TaskGone(record) => Some(record.service_name.clone()),
+            Change::Network(_) | Change::Node(_) | Change::NodeGone(_) => None,
         }
     }
 

@@ -69,6 +69,7 @@ impl Swarm {
             .values()
             .filter(is_pending)
             .filter(|record| self.held.get(&record.service_name) != Some(&Hold::Unplaced))
+            .filter(|record| !self.frozen.contains_key(&record.service_name))
             .map(|record| (record.task.node_id.is_none(), record.task.id.clone()))
             .collect();
         // Tasks of global services have their node already and come first.

@@ -201,10 +201,10 @@ impl Swarm {
                         return;
                     }
                     updater.stage = Stage::Monitoring;
-                    let (number, mut monitor) = (updater.id, updater.config.monitor);
-                    if updater.config.delay >= monitor {
-                        monitor = updater.config.delay + Duration::from_secs(1);
+                    if updater.config.delay >= updater.config.monitor {
+                        updater.config.monitor = updater.config.delay + Duration::from_secs(1);
                     }
+                    let (number, monitor) = (updater.id, updater.config.monitor);
                     self.due_in(monitor, Due::MonitorOver(id.clone(), number));
                     self.hear_failures(id);
                     return;
@@ -422,9 +422,9 @@ impl Swarm {
                     self.pause_update(id, &format!("update paused {why}"));
                 }
                 (FailureAction::Rollback, true) => {
-                    // As in swarmkit: this one is not stopped, and will call itself complete in the end.
-                    self.leave_handing(id);
+                    // As in swarmkit: this one is not stopped, and calls itself complete in the end.
                     self.pause_update(id, &format!("rollback paused {why}"));
+                    self.leave_handing(id);
                 }
                 (FailureAction::Rollback, false) => {
                     updater.stopped = true;
@@ -505,6 +505,15 @@ impl Swarm {
                 }
             }
         });
+    }
+
+    /// A roll-out ends as if it had failed.
+    pub(in crate::swarm) fn abandon_update(&mut self, id: &ServiceId, message: &str) {
+        self.orchestrator.updaters.remove(id);
+        if self.services.get(id).is_some_and(|record| record.service.update_status.is_none()) {
+            self.start_update(id);
+        }
+        self.roll_back_update(id, message);
     }
 
     /// Swarm goes back by itself: the spec before becomes the spec, and there is none before it any more.

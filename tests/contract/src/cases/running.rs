@@ -1,0 +1,158 @@
+//! How tasks come to run, and how many there are.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use skep_planner::swarm::{Healthcheck, Nanos, ServiceMode, Task, TaskState};
+
+use super::cases;
+use crate::arena::Act;
+use crate::trial::{Trial, container};
+
+cases!(
+    tasks_run_in_slots_from_one_on,
+    a_service_of_no_tasks_has_none,
+    scaling_up_keeps_the_tasks_that_run,
+    scaling_down_takes_the_surplus_away,
+    scaling_to_none_and_back_begins_anew,
+    a_global_service_has_a_task_without_a_slot,
+    a_removed_service_takes_its_tasks_along,
+    a_task_with_a_health_check_runs_when_it_is_healthy,
+    a_check_of_the_service_takes_the_place_of_the_images,
+    a_task_that_does_not_listen_is_ended_by_force,
+);
+
+fn told(task: &Task) -> String {
+    let status = &task.status;
+    format!(
+        "slot {} {:?} wanted {:?}: {:?} {:?}, node {}, exit {:?}",
+        task.slot,
+        status.state,
+        task.desired_state,
+        status.message,
+        status.err,
+        task.node_id.is_some(),
+        status.container_status.as_ref().map(|container| container.exit_code)
+    )
+}
+
+async fn tasks_run_in_slots_from_one_on(trial: &Trial<'_>) {
+    let id = trial.create(&trial.service("web", Act::Runs, 3)).await;
+    trial.running(&id, 3).await;
+    for task in trial.tasks(&id).await {
+        trial.note(told(&task));
+    }
+    assert_eq!(trial.inspect(&id).await.update_status, None);
+}
+
+async fn a_service_of_no_tasks_has_none(trial: &Trial<'_>) {
+    let id = trial.create(&trial.service("web", Act::Runs, 0)).await;
+    trial.arena().rest(Duration::from_secs(1)).await;
+    assert_eq!(trial.tasks(&id).await, []);
+}
+
+fn ids(tasks: &[Task]) -> BTreeSet<String> {
+    tasks.iter().map(|task| task.id.to_string()).collect()
+}
+
+async fn scaling_up_keeps_the_tasks_that_run(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Runs, 1);
+    let id = trial.create(&spec).await;
+    let before = ids(&trial.running(&id, 1).await);
+    spec.mode = Some(ServiceMode::replicated(3));
+    trial.update(&id, &spec).await;
+    let after = trial.running(&id, 3).await;
+    assert!(ids(&after).is_superset(&before));
+    trial.note(format!("slots {:?}", after.iter().map(|task| task.slot).collect::<Vec<_>>()));
+}
+
+async fn scaling_down_takes_the_surplus_away(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Runs, 3);
+    let id = trial.create(&spec).await;
+    let before = ids(&trial.running(&id, 3).await);
+    spec.mode = Some(ServiceMode::replicated(1));
+    trial.update(&id, &spec).await;
+    let left = trial
+        .until("one task in all", || async {
+            let tasks = trial.tasks(&id).await;
+            (tasks.len() == 1).then_some(tasks)
+        })
+        .await;
+    assert!(before.is_superset(&ids(&left)));
+    assert_eq!(left[0].status.state, Some(TaskState::Running));
+}
+
+async fn scaling_to_none_and_back_begins_anew(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Runs, 2);
+    let id = trial.create(&spec).await;
+    let before = ids(&trial.running(&id, 2).await);
+    spec.mode = Some(ServiceMode::replicated(0));
+    trial.update(&id, &spec).await;
+    trial.until("no task", || async { trial.tasks(&id).await.is_empty().then_some(()) }).await;
+    spec.mode = Some(ServiceMode::replicated(2));
+    trial.update(&id, &spec).await;
+    let after = trial.running(&id, 2).await;
+    assert!(ids(&after).is_disjoint(&before));
+    trial.note(format!("slots {:?}", after.iter().map(|task| task.slot).collect::<Vec<_>>()));
+}
+
+async fn a_global_service_has_a_task_without_a_slot(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Runs, 1);
+    spec.mode = Some(ServiceMode::global());
+    let id = trial.create(&spec).await;
+    let task = trial.running(&id, 1).await.remove(0);
+    trial.note(told(&task));
+    let filter = skep_swarm::LabelFilter::any().with("com.docker.swarm.task.id", task.id.to_string());
+    let found = trial.swarm().list_containers(&filter).await.expect("containers");
+    let name = found[0].names.first().expect("a name");
+    let node = task.node_id.expect("a node").to_string();
+    trial.note(name.replace(&node, "<node>").replace(&task.id.to_string(), "<task>"));
+}
+
+async fn a_removed_service_takes_its_tasks_along(trial: &Trial<'_>) {
+    let id = trial.create(&trial.service("web", Act::Runs, 2)).await;
+    let own = ids(&trial.running(&id, 2).await);
+    trial.swarm().remove_service(&id).await.expect("removed");
+    trial
+        .until("its tasks to be gone", || async {
+            let all = trial.swarm().list_tasks(&skep_swarm::TaskFilter::default()).await.expect("tasks");
+            ids(&all).is_disjoint(&own).then_some(())
+        })
+        .await;
+}
+
+async fn a_task_with_a_health_check_runs_when_it_is_healthy(trial: &Trial<'_>) {
+    let id = trial.create(&trial.service("web", Act::HealthyLate, 1)).await;
+    let task = trial.task_in(&id, TaskState::Starting).await;
+    trial.note(format!("{:?} {:?}", task.status.message, task.status.err));
+    let since = trial.arena().clock();
+    let running = trial.running(&id, 1).await.remove(0);
+    assert_eq!(running.id, task.id);
+    let waited = trial.arena().clock() - since;
+    assert!(waited > Duration::from_millis(1500), "it ran after {waited:?}");
+}
+
+async fn a_check_of_the_service_takes_the_place_of_the_images(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Unhealthy, 1);
+    container(&mut spec).healthcheck =
+        Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() });
+    let id = trial.create(&spec).await;
+    trial.running(&id, 1).await;
+    trial.arena().rest(Duration::from_secs(4)).await;
+    assert_eq!(trial.tasks(&id).await.len(), 1, "nobody asks how it is");
+}
+
+async fn a_task_that_does_not_listen_is_ended_by_force(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Stubborn, 1);
+    container(&mut spec).stop_grace_period = Some(Nanos::from_secs(3));
+    let id = trial.create(&spec).await;
+    let old = trial.running(&id, 1).await.remove(0);
+    let since = trial.arena().clock();
+    spec.task_template.force_update = 1;
+    trial.update(&id, &spec).await;
+    let ended = trial.task_in(&id, TaskState::Shutdown).await;
+    let waited = trial.arena().clock() - since;
+    assert_eq!(ended.id, old.id);
+    assert!(waited >= Duration::from_millis(2500), "it ended after {waited:?}");
+    trial.note(format!("{:?} {:?}", ended.status.message, ended.status.err));
+}
