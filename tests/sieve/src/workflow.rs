@@ -40,6 +40,14 @@ pub struct Workflow {
     pub acts: &'static [Act],
 }
 
+impl Workflow {
+    /// Does it depend on when its acts come which of them are ever acted on? Then a fault may change what is done on the way, and the
+    /// run without one is no measure.
+    pub fn is_a_race(&self) -> bool {
+        self.acts.iter().any(|act| matches!(act, Act::Steps(_)))
+    }
+}
+
 /// A state from which workflows begin.
 #[derive(Debug)]
 pub struct Base {

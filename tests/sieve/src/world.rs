@@ -38,6 +38,8 @@ use crate::schedule::Schedule;
 const BEAT: Duration = Duration::from_secs(2);
 /// How soon it says so again when that failed, as a server does.
 const BEAT_AGAIN: Duration = Duration::from_millis(250);
+/// How long another process works before the one that stood still goes on: longer than any workflow's roll-out.
+const STANDS_FOR: Duration = Duration::from_secs(40);
 /// How often every key is looked at while a world is not at rest.
 const RESYNC: Duration = Duration::from_secs(60);
 /// How long what somebody else made by the name of one of ours stays.
@@ -517,7 +519,8 @@ impl World {
     async fn take_over(&mut self, paused: Box<Paused>) -> Result<()> {
         self.start().await?;
         self.advance_by(LEASE + Duration::from_secs(1)).await?;
-        self.until_quiet().await?;
+        // Not until it comes to rest: it may wait for somebody.
+        self.for_a_while(STANDS_FOR).await?;
         paused.let_through(&Faulty::new(self.swarm.clone(), Arc::clone(&self.switch))).await;
         Ok(())
     }
