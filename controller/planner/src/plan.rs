@@ -1,5 +1,7 @@
 //! Plans: everything to be done for one resource now, and what is not done, and why.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Generation, ResourceKey, Uid};
 
@@ -40,6 +42,8 @@ pub struct Learned {
     pub id: String,
     /// Of a service: the spec that it was found to have.
     pub applied: Option<Box<ServiceSpec>>,
+    /// Of a connection of the edge: the address that it was found to have.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// Everything to be done for one resource now.

@@ -56,7 +56,7 @@ impl Store {
         for one in learned {
             sqlx::query!(
                 "INSERT INTO inventory (owner, kind, name, object_id, applied, address)
-                 SELECT r.uid, $2, $3, $4, $5, i.address FROM resource r
+                 SELECT r.uid, $2, $3, $4, $5, coalesce($6::text::inet, i.address) FROM resource r
                  LEFT JOIN inventory i ON i.owner = r.uid AND i.kind = $2 AND i.name = $3
                  WHERE r.uid = $1 FOR KEY SHARE OF r
                  ON CONFLICT (owner, kind, name) DO UPDATE
@@ -65,7 +65,8 @@ impl Store {
                 one.object.kind.as_str(),
                 one.object.name,
                 one.id,
-                one.applied.as_ref().map(Json) as _
+                one.applied.as_ref().map(Json) as _,
+                one.address.map(|address| address.to_string())
             )
             .execute(&mut *tx)
             .await?;

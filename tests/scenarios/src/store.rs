@@ -381,6 +381,7 @@ impl Store {
             });
             entry.id = Some(learned.id.clone());
             entry.applied = learned.applied.clone().or(entry.applied.take());
+            entry.address = learned.address.or(entry.address);
         }
         for object in &plan.forget {
             self.inventory.remove(&(plan.uid, object.clone()));

@@ -1,7 +1,8 @@
 //! What is drawn at random, under names that are the same in every run.
 //!
-//! Uids, digests of sealed values and the instance's id differ between runs; the engine's ids depend on the order of calls. For
-//! comparing runs each is replaced, wherever it stands, by what it stands for.
+//! Uids, digests of sealed values and the instance's id differ between runs; the engine's ids depend on the order of calls, and which
+//! organisation gets which subnet on the order of passes. For comparing runs each is replaced, wherever it stands, by what it stands
+//! for.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ impl Names {
         let stored = "SELECT id AS word, 'instance' AS means FROM instance
              UNION ALL SELECT uid::text, 'uid of ' || org || '/' || kind || '/' || name FROM resource
              UNION ALL SELECT replace(uid::text, '-', ''), 'uid of ' || org || '/' || kind || '/' || name FROM resource
+             UNION ALL SELECT regexp_replace(host(a.subnet), '[0-9]+$', ''), 'subnet of ' || r.name
+                 FROM subnet_allocation a JOIN resource r ON r.uid = a.org_uid
              UNION ALL SELECT left(encode(v.digest, 'hex'), 12), 'value ' || v.version || ' of ' || r.org || '/' || r.name
                  FROM secret_version v JOIN resource r USING (uid)
              UNION ALL SELECT encode(v.digest, 'hex'), 'value ' || v.version || ' of ' || r.org || '/' || r.name

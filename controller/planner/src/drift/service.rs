@@ -138,7 +138,12 @@ fn learn(sides: ServiceSides<'_>, as_wanted: bool, plan: &mut Plan) {
         return;
     }
     let applied = as_wanted.then(|| Box::new(sides.desired.clone()));
-    plan.learned.push(Learned { object: sides.object.clone(), id: sides.live.id.to_string(), applied });
+    plan.learned.push(Learned {
+        object: sides.object.clone(),
+        id: sides.live.id.to_string(),
+        applied,
+        address: None,
+    });
 }
 
 /// The desired spec with these fields as they are live. `None` if that is no spec any more, which cannot be: both sides are.

@@ -144,7 +144,7 @@ fn keep(
             }
         }
         Some(_) => relabel(desired, object, live, wanted, plan),
-        None => plan.learned.push(Learned { object, id: live.id.to_string(), applied: None }),
+        None => plan.learned.push(Learned { object, id: live.id.to_string(), applied: None, address: None }),
     }
 }
 

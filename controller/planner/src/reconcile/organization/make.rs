@@ -84,7 +84,12 @@ impl Pass<'_> {
             known => {
                 let drift = known.map(|known| Drift::replaced(object, known, network.id.as_str()));
                 self.plan.drift.extend(drift);
-                let learned = Learned { object: object.clone(), id: network.id.to_string(), applied: None };
+                let learned = Learned {
+                    object: object.clone(),
+                    id: network.id.to_string(),
+                    applied: None,
+                    address: None,
+                };
                 self.plan.learned.push(learned);
             }
         }
@@ -192,12 +197,19 @@ impl Pass<'_> {
         }
     }
 
-    /// Connections that were made by a call whose answer nobody got: from now on it counts as drift if one is missing.
+    /// Connections that were made by a call whose answer nobody got, or that a look at an older state made us forget: from now on it
+    /// counts as drift if one is missing.
     fn learn_connected(&mut self, edge: &Edge) {
         for task in edge.tasks.iter().filter(|task| task.address.is_some()) {
-            let Some(entry) = self.entry(task).filter(|entry| entry.id.is_none()) else { continue };
-            let (object, id) = (entry.object.clone(), task.container.to_string());
-            self.plan.learned.push(Learned { object, id, applied: None });
+            let object = ObjectRef::new(ObjectKind::EdgeAttachment, task.container.as_str());
+            let known = |entry: &InventoryEntry| entry.object == object && entry.id.is_some();
+            // A task that had the address before is forgotten first.
+            let taken = |entry: &InventoryEntry| entry.object != object && entry.address == task.address;
+            if self.desired.inventory.iter().any(|entry| known(entry) || taken(entry)) {
+                continue;
+            }
+            let (id, address) = (task.container.to_string(), task.address);
+            self.plan.learned.push(Learned { object, id, applied: None, address });
         }
     }
 
