@@ -107,14 +107,7 @@ pub fn manifest_yaml() -> Target {
     };
     Target {
         campaign,
-        check: |input| {
-            let text = String::from_utf8_lossy(input);
-            judge_reading(
-                &text,
-                within_budget(text.len(), || read_str(SOURCE, &text, &ReadOptions::default()))?,
-                true,
-            )
-        },
+        check: |input| judge_reading(input, true, |text| read_str(SOURCE, text, &ReadOptions::default())),
     }
 }
 
@@ -129,14 +122,7 @@ pub fn manifest_json() -> Target {
     };
     Target {
         campaign,
-        check: |input| {
-            let text = String::from_utf8_lossy(input);
-            judge_reading(
-                &text,
-                within_budget(text.len(), || read_json(SOURCE, &text, &ReadOptions::default()))?,
-                false,
-            )
-        },
+        check: |input| judge_reading(input, false, |text| read_json(SOURCE, text, &ReadOptions::default())),
     }
 }
 
@@ -387,13 +373,14 @@ fn codes(found: &Diagnostics) -> Vec<&'static str> {
 }
 
 fn judge_reading(
-    text: &str,
-    read: Result<Vec<SourcedManifest>, Diagnostics>,
+    input: &[u8],
     has_lines: bool,
+    read: impl Fn(&str) -> Result<Vec<SourcedManifest>, Diagnostics>,
 ) -> Result<(), String> {
-    match read {
+    let text = String::from_utf8_lossy(input);
+    match within_budget(text.len(), || read(&text))? {
         Ok(manifests) => accepted(&manifests),
-        Err(found) => refused(text, &found, has_lines),
+        Err(found) => refused(&text, &found, has_lines),
     }
 }
 
