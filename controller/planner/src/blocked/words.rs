@@ -3,13 +3,13 @@
 //! A sentence has two halves. The first says what is so, the second what to do; for what passes without anybody, it says what it
 //! waits for. `one_of_each` gives an example of every variant, so that tests can hold all of them to that.
 
-use crate::drift::CONTESTED_AFTER;
 use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
 
 use super::Blocked;
+use crate::drift::CONTESTED_AFTER;
 use crate::release::ReleaseVersion;
 
 impl Blocked {
