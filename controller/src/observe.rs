@@ -278,13 +278,16 @@ impl Observer {
     }
 }
 
+/// The check that runs while the container is killed dies with it, fails without a word, and is the last in the log; what made the
+/// container unhealthy stands before it.
 fn verdict(container: &Container) -> ContainerVerdict {
     let probes = container.state.health.as_ref().map(|health| health.log.as_slice()).unwrap_or_default();
-    let failed = probes.iter().rev().find(|probe| probe.exit_code != 0);
+    let failed = || probes.iter().rev().filter(|probe| probe.exit_code != 0);
+    let told = failed().find(|probe| !probe.output.trim().is_empty()).or_else(|| failed().next());
     ContainerVerdict {
         out_of_memory: container.state.oom_killed,
         unhealthy: container.state.health.as_ref().is_some_and(|health| health.status == "unhealthy"),
-        health_output: failed.map(|probe| probe.output.clone()),
+        health_output: told.map(|probe| probe.output.clone()),
     }
 }
 
@@ -311,4 +314,28 @@ fn seen<T>(answer: Result<T, SwarmError>) -> Observed<T> {
 
 fn unknown<T>(error: &SwarmError) -> Observed<T> {
     Observed::Unknown { why: chain(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(log: &[(i64, &str)]) -> Option<String> {
+        let log: Vec<_> =
+            log.iter().map(|(code, output)| json!({ "ExitCode": code, "Output": output })).collect();
+        let state = json!({ "Status": "exited", "Health": { "Status": "unhealthy", "Log": log } });
+        let container = serde_json::from_value(json!({ "Id": "c1", "State": state })).unwrap();
+        verdict(&container).health_output
+    }
+
+    #[test]
+    fn the_check_that_died_with_its_container_does_not_hide_what_the_one_before_said() {
+        let refused = "port 8080 refused\n";
+        assert_eq!(told(&[(0, "fine"), (1, refused), (137, "")]).as_deref(), Some(refused));
+        assert_eq!(told(&[(1, "first"), (1, refused)]).as_deref(), Some(refused));
+        assert_eq!(told(&[(0, "fine"), (1, "")]).as_deref(), Some(""), "it failed, without a word");
+        assert_eq!(told(&[(0, "fine")]), None);
+    }
 }

@@ -165,7 +165,8 @@ async fn unhealthy(trial: &Trial<'_>, act: Act) {
     let container =
         trial.swarm().inspect_container(&container_id).await.expect("an answer").expect("the container");
     let health = container.state.health.expect("health");
-    let last = health.log.last().expect("a check");
+    // A check may run just when the container is killed; then it dies with it and is the last, without a word of its own.
+    let last = health.log.iter().rev().find(|check| !check.output.is_empty()).expect("a check that spoke");
     trial.note(format!("{} {} {:?}", health.status, last.exit_code, last.output));
     trial.note(format!(
         "{:?} {} {}",
