@@ -114,6 +114,8 @@ impl ResourceReconciler {
         noted.map_err(|source| PassError::Record { key: plan.key.clone(), source })?;
         if plan.is_quiet() {
             self.unkept().kept(&plan.key);
+            let closed = self.executor.close_open(plan.uid, fence).await;
+            closed.map_err(|source| PassError::Execute { key: plan.key.clone(), source })?;
             return self.settle(fence, &seen, &plan, now).await.map(Round::Settled);
         }
         let key = plan.key.clone();

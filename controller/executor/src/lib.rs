@@ -11,8 +11,12 @@
 //! The order is what makes a crash at any point harmless: whatever may exist has an inventory entry before it exists (I3), and the
 //! next pass finds it by its deterministic name (I4). A call whose effect is unknown is not repeated; the object is read again
 //! first (I6). A change that lost against another writer means a new plan, never a forced write.
+//!
+//! When the end of a step cannot be recorded, or the pass is cut off, the journal speaks of work that nobody does any more. The next
+//! plan of the resource closes it; if there is nothing left to plan, [`Executor::close_open`] does.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretSlice};
@@ -28,6 +32,8 @@ pub struct Executor {
     swarm: Arc<dyn SwarmApi>,
     store: Store,
     watch: Arc<dyn StepWatch>,
+    /// Whose plans this process began and did not see recorded to their end. (Those of a process that ended are told by its epoch.)
+    open: Arc<Mutex<BTreeSet<Uid>>>,
 }
 
 /// Is told of every step that ended, for metrics.
@@ -100,7 +106,7 @@ enum Called {
 impl Executor {
     /// An executor for this Swarm, with its journal in this store.
     pub fn new(swarm: Arc<dyn SwarmApi>, store: Store) -> Self {
-        Self { swarm, store, watch: Arc::new(()) }
+        Self { swarm, store, watch: Arc::new(()), open: Arc::default() }
     }
 
     /// Tells `watch` of every step.
@@ -117,15 +123,18 @@ impl Executor {
         }
         let needs_record = plan.release.is_some() || !plan.verdicts.is_empty() || !plan.steps.is_empty();
         if needs_record {
+            self.open().insert(plan.uid);
             let recorded = self.store.begin_plan(fence, plan).await.map_err(record("the plan"))?;
             for (index, step) in plan.steps.iter().enumerate() {
                 // A plan with steps is always journaled.
                 let Some(recorded) = &recorded else { break };
                 let span = tracing::info_span!("step", plan = %recorded.id, verb = step.op.verb(), object = %step.object);
                 if let Some(stopped) = self.step(fence, recorded.id, index, step).instrument(span).await? {
+                    self.open().remove(&plan.uid);
                     return Ok(stopped);
                 }
             }
+            self.open().remove(&plan.uid);
         }
         self.store.learn(fence, plan.uid, &plan.learned).await.map_err(record("what was found"))?;
         self.store.forget(fence, plan.uid, &plan.forget).await.map_err(record("that objects are gone"))?;
@@ -133,9 +142,27 @@ impl Executor {
             return Ok(Execution::Done { row_gone: false });
         }
         match self.store.finalize(fence, plan.uid).await.map_err(record("that nothing is left"))? {
-            Finalized::Removed | Finalized::Absent => Ok(Execution::Done { row_gone: true }),
+            Finalized::Removed | Finalized::Absent => {
+                self.open().remove(&plan.uid);
+                Ok(Execution::Done { row_gone: true })
+            }
             Finalized::Held => Ok(Execution::Done { row_gone: false }),
         }
+    }
+
+    /// Closes what an earlier pass over a resource left open in the journal, when this one finds nothing to do. Asks the store only if
+    /// there is something.
+    pub async fn close_open(&self, uid: Uid, fence: &Fence) -> Result<(), ExecuteError> {
+        if !self.open().contains(&uid) {
+            return Ok(());
+        }
+        self.store.close_open(fence, uid).await.map_err(record("how an earlier plan ended"))?;
+        self.open().remove(&uid);
+        Ok(())
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeSet<Uid>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One step: journal, call, journal. `Some` when the plan ends here.

@@ -3,6 +3,7 @@
 use skep_schemas::{Finalizer, Kind, Uid};
 
 use crate::error::{Fault, Operation, StoreError};
+use crate::journal::interrupted;
 use crate::lease::Fence;
 use crate::row::{finalizer_word, resource_query};
 use crate::store::Store;
@@ -59,6 +60,8 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         if left == 0 {
+            // No pass comes after this one that would find a plan left open.
+            interrupted::close_those_of(&mut tx, uid).await?;
             sqlx::query!("DELETE FROM resource WHERE uid = $1", uid.uuid()).execute(&mut *tx).await?;
         }
         tx.commit().await?;

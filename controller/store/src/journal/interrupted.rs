@@ -1,7 +1,7 @@
 //! Plans that nobody carries out any more: closed as what they are, so that the journal does not tell of work that is none.
 //!
 //! One pass at a time works on a resource, and only under the newest epoch of its lease. So whatever is open when the resource gets
-//! its next plan, or under an epoch that its lease has left, was cut off. Of a step that had been started nobody knows whether it had its
+//! its next plan, when a pass finds nothing left to do, when its row goes, or under an epoch that its lease has left, was cut off. Of a step that had been started nobody knows whether it had its
 //! effect; those after it were not tried.
 
 use skep_schemas::Uid;
@@ -12,7 +12,7 @@ use crate::lease::Fence;
 use crate::store::Store;
 
 /// What is said of a step whose answer nobody waited for.
-const WHY: &str = "the controller ended before the answer came";
+const WHY: &str = "the controller ended, or lost the database, before the outcome was recorded";
 /// The most plans that are closed at once: far more than one process has under way. What is left is closed by the next plan.
 const CLOSED_MAX: i64 = 10_000;
 
@@ -21,6 +21,19 @@ impl Store {
     /// many were there?
     pub async fn close_interrupted(&self, fence: &Fence) -> Result<u64, StoreError> {
         self.try_close(fence).await.map_err(|fault| fault.during(Operation::Step))
+    }
+
+    /// Closes whatever is open of a resource that no pass is at work on but the one that asks.
+    pub async fn close_open(&self, fence: &Fence, uid: Uid) -> Result<(), StoreError> {
+        self.try_close_open(fence, uid).await.map_err(|fault| fault.during(Operation::Step))
+    }
+
+    async fn try_close_open(&self, fence: &Fence, uid: Uid) -> Result<(), Fault> {
+        let mut tx = self.pool().begin().await?;
+        fence.check(&mut tx).await?;
+        close_those_of(&mut tx, uid).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn try_close(&self, fence: &Fence) -> Result<u64, Fault> {
@@ -40,7 +53,7 @@ impl Store {
 }
 
 /// Closes whatever is open of one resource.
-pub(super) async fn close_those_of(tx: &mut PgConnection, uid: Uid) -> Result<(), Fault> {
+pub(crate) async fn close_those_of(tx: &mut PgConnection, uid: Uid) -> Result<(), Fault> {
     let open = sqlx::query_scalar!("SELECT id FROM plan WHERE uid = $1 AND finished_at IS NULL", uid.uuid())
         .fetch_all(&mut *tx)
         .await?;

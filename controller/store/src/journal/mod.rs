@@ -8,7 +8,7 @@
 //! must not look like one that was rolled back. A step that certainly had no effect takes the note back.
 
 mod history;
-mod interrupted;
+pub(crate) mod interrupted;
 mod unfinished;
 
 use skep_planner::Plan;

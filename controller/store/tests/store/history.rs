@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use skep_planner::{ObjectKind, ObjectRef};
 use skep_schemas::Generation;
-use skep_store::{PlanOutcome, Severity, StepOutcome, StepState};
+use skep_store::{PlanOutcome, Precondition, Severity, StepOutcome, StepState};
 
 use crate::convergence::{create_network, plan_of};
-use crate::support::{Bed, org};
+use crate::support::{Bed, actor, finalize, org};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -93,6 +94,31 @@ async fn the_next_plan_of_a_resource_closes_the_one_before_as_interrupted() {
     let outcomes: Vec<_> =
         bed.store.plans(acme.meta.uid, 9).await.unwrap().iter().map(|plan| plan.outcome).collect();
     assert_eq!(outcomes, [PlanOutcome::Open, PlanOutcome::Interrupted]);
+}
+
+#[tokio::test]
+async fn what_a_pass_left_open_is_closed_when_the_next_one_finds_nothing_to_do_and_when_the_row_goes() {
+    let bed = Bed::new("left_open").await;
+    let fence = bed.fence().await;
+    let acme = bed.applied(org("acme")).await;
+    let uid = acme.meta.uid;
+    let outcome = async || bed.store.plans(uid, 1).await.unwrap()[0].outcome;
+    for close in [true, false] {
+        let steps = vec![create_network("a"), create_network("b")];
+        let id = bed.store.begin_plan(&fence, &plan_of(&acme, steps)).await.unwrap().unwrap().id;
+        bed.store.step_started(&fence, id, 0).await.unwrap();
+        if close {
+            bed.store.close_open(&fence, uid).await.unwrap();
+            assert_eq!(outcome().await, PlanOutcome::Interrupted);
+        }
+    }
+    assert_eq!(outcome().await, PlanOutcome::Open);
+    let objects = ["a", "b"].map(|name| ObjectRef::new(ObjectKind::Network, name));
+    bed.store.forget(&fence, uid, &objects).await.unwrap();
+    bed.store.delete(&acme.meta.key, Precondition::None, &actor()).await.unwrap();
+    finalize(&bed, &fence, uid).await;
+    assert_eq!(outcome().await, PlanOutcome::Interrupted);
+    assert!(bed.store.journal_unfinished().await.unwrap().is_empty());
 }
 
 #[tokio::test]
