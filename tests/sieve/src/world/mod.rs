@@ -8,60 +8,42 @@
 //! What a server's scheduler, streams and timers do is done here in their stead ([`schedule`](crate::schedule)); everything else
 //! is the product's own ([`skep_controller::local`]).
 
+mod interrupted;
+mod rest;
+mod turn;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use skep_controller::SafetySettings;
-use skep_controller::local::{LEASE, LEASES, Local, LocalOptions, Passed};
+use skep_controller::local::{LEASES, Local, LocalOptions};
 use skep_planner::Settings;
 use skep_planner::safety::RemovalLimits;
 use skep_planner::settings::{AnchorImage, EdgeSettings, NetworkPool};
-use skep_runtime::{Entropy, Environs, Priority};
+use skep_runtime::{Entropy, Environs};
 use skep_schemas::ResourceKey;
 use skep_simulator::{Behaviour, SimSwarm, Swarm};
 use skep_store::Store;
 
 use crate::clock::{MachineClock, WorldTime};
 use crate::database::Database;
-use crate::fault::{Fault, Kind};
-use crate::faulty::{Faulty, Interruption, Made, Paused, Switch};
+use crate::fault::Fault;
+use crate::faulty::{Faulty, Made, Switch};
 use crate::process::Process;
 use crate::proxy::PostgresProxy;
 use crate::schedule::Schedule;
 
-/// How often a process says that it is alive: seldom enough to cost little, often enough for its leases.
-const BEAT: Duration = Duration::from_secs(2);
-/// How soon it says so again when that failed, as a server does.
-const BEAT_AGAIN: Duration = Duration::from_millis(250);
-/// How long another process works before the one that stood still goes on: longer than any workflow's roll-out.
-const STANDS_FOR: Duration = Duration::from_secs(40);
+use turn::Act;
+
 /// How often every key is looked at while a world is not at rest.
 const RESYNC: Duration = Duration::from_secs(60);
-/// How long what somebody else made by the name of one of ours stays.
-const FOREIGN_FOR: Duration = Duration::from_secs(5);
 /// How long orphans stay. A world waits for it when there are any.
 pub const ORPHAN_GRACE: Duration = Duration::from_secs(60);
-/// Steps after which a world is said never to come to rest: many times what any workflow takes.
-const STEPS_MAX: usize = 4000;
-/// Changes that are read at a time.
-const CHANGES_MAX: u32 = 500;
-
-/// What a process does when it is its turn.
-#[derive(Debug, Clone)]
-enum Act {
-    Beat,
-    Listen,
-    Pass(ResourceKey),
-    Survey,
-    CloseCutOff,
-    WatchHolds,
-    Resync,
-}
 
 /// A world.
 pub struct World {
@@ -292,37 +274,6 @@ impl World {
         Ok(())
     }
 
-    /// Lets things happen until nothing is due any more.
-    pub async fn until_quiet(&mut self) -> Result<()> {
-        for _ in 0..STEPS_MAX {
-            if !self.step().await? {
-                return Ok(());
-            }
-        }
-        bail!("it does not come to rest within {STEPS_MAX} steps")
-    }
-
-    /// Lets happen what happens in so much time: for a world that does not come to rest before somebody does something.
-    pub async fn for_a_while(&mut self, time: Duration) -> Result<()> {
-        let end = self.now() + time;
-        while self.now() < end {
-            if !self.step().await? {
-                return self.advance_to(end).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets so many steps happen, or less if nothing is due before.
-    pub async fn steps(&mut self, count: usize) -> Result<()> {
-        for _ in 0..count {
-            if !self.step().await? {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
     /// One step; `false` when there is nothing to do.
     pub async fn step(&mut self) -> Result<bool> {
         let now = self.now();
@@ -351,66 +302,6 @@ impl World {
             Some(at) => self.advance_to(at).await.map(|()| true),
             None => Ok(false),
         }
-    }
-
-    /// Everything that a server does from time to time, and then whatever follows from it.
-    pub async fn housekeeping(&mut self) -> Result<()> {
-        self.keep_house().await?;
-        self.until_quiet().await
-    }
-
-    /// Every key is looked at once more, and whatever follows from it is done.
-    pub async fn resync(&mut self) -> Result<()> {
-        self.wake_all().await?;
-        self.until_quiet().await
-    }
-
-    /// Everything that a server does from time to time.
-    pub(crate) async fn keep_house(&mut self) -> Result<()> {
-        for name in self.names() {
-            for act in [Act::Survey, Act::CloseCutOff, Act::WatchHolds] {
-                self.act(&name, act).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Every key is to be looked at once more.
-    pub async fn wake_all(&mut self) -> Result<()> {
-        for name in self.names() {
-            self.act(&name, Act::Resync).await?;
-        }
-        Ok(())
-    }
-
-    /// Everything that a server looks at from time to time, and whatever follows from it.
-    pub async fn look_at_everything(&mut self) -> Result<()> {
-        self.housekeeping().await?;
-        self.resync().await?;
-        self.housekeeping().await
-    }
-
-    /// Did nothing come of the last look at everything? Then there was no call that changes something, and no row was written.
-    pub const fn was_silent(&self) -> bool {
-        self.silent
-    }
-
-    /// Comes to rest as a world does in which time goes on: with the periodic looks, and until orphans are collected.
-    pub async fn come_to_rest(&mut self) -> Result<()> {
-        self.until_quiet().await?;
-        self.switch.refresh();
-        let (calls, before) = (self.made().len(), self.database.written().await?);
-        self.look_at_everything().await?;
-        self.silent = self.made().len() == calls && self.database.written().await? == before;
-        let orphans = self.database.rows("SELECT object_id FROM orphan").await?;
-        if !orphans.is_empty() {
-            self.note(format!("{} orphans wait for their end", orphans.len()));
-            self.silent = false;
-            self.advance_by(ORPHAN_GRACE).await?;
-            self.until_quiet().await?;
-            self.housekeeping().await?;
-        }
-        Ok(())
     }
 
     /// Lets time pass, and happen in the Swarm what is due in it; processes do nothing meanwhile.
@@ -475,188 +366,11 @@ impl World {
         next.into_iter().chain(beats).min()
     }
 
-    /// Lets a process do something, and whatever goes wrong with that.
-    async fn act(&mut self, name: &str, act: Act) -> Result<()> {
-        let Some(at) = self.processes.iter().position(|process| process.name == name) else { return Ok(()) };
-        let mut process = self.processes.remove(at);
-        let (now, switch, clock) = (self.now(), Arc::clone(&self.switch), process.clock.clone());
-        let hints = Hints { swarm: self.swarm.clone(), dropped: self.dropped_event() };
-        let entropy = self.entropy.clone();
-        let mut done = Box::pin(perform(&mut process, act, now, &hints, &entropy));
-        let interruption = tokio::select! {
-            biased;
-            interruption = switch.interrupted() => interruption,
-            line = &mut done => {
-                drop(done);
-                self.processes.insert(at.min(self.processes.len()), process);
-                self.note_all(line);
-                return Ok(());
-            }
-        };
-        match interruption {
-            Interruption::Crashed => {
-                drop(done);
-                self.note(format!("{name} crashes"));
-                self.bury(process).await?;
-                return self.start().await;
-            }
-            Interruption::Paused(paused) => {
-                self.note(format!("{name} stands still"));
-                Box::pin(self.take_over(paused)).await?;
-                if self.fault.is_some_and(|fault| fault.kind == Kind::Takeover) {
-                    clock.stood_still(self.now().duration_since(now).unsigned_abs());
-                }
-            }
-        }
-        let line = done.await;
-        self.note(format!("{name} goes on"));
-        self.note_all(line);
-        self.processes.push(process);
-        Ok(())
-    }
-
-    /// Another process takes over and comes to rest; then the call that was under way goes through.
-    async fn take_over(&mut self, paused: Box<Paused>) -> Result<()> {
-        self.start().await?;
-        self.advance_by(LEASE + Duration::from_secs(1)).await?;
-        // Not until it comes to rest: it may wait for somebody.
-        self.for_a_while(STANDS_FOR).await?;
-        paused.let_through(&Faulty::new(self.swarm.clone(), Arc::clone(&self.switch))).await;
-        Ok(())
-    }
-
-    async fn take_foreign_away(&mut self) {
-        self.foreign_until = None;
-        for call in self.switch.take_foreign() {
-            // Gone already is as good.
-            drop(call.send(&self.swarm).await);
-        }
-    }
-
-    fn dropped_event(&self) -> Option<u64> {
-        let fault = self.fault.filter(|fault| fault.kind == Kind::DroppedEvent)?;
-        Some(self.events_from + u64::try_from(fault.point).unwrap_or(u64::MAX))
-    }
-
-    fn note_all(&mut self, lines: Vec<String>) {
-        for line in lines {
-            self.note(line);
-        }
-        if self.foreign_until.is_none() && self.switch.has_foreign() {
-            self.foreign_until = Some(self.now() + FOREIGN_FOR);
-        }
-    }
-
     /// Adds a line to the trace.
     pub(crate) fn note(&mut self, line: String) {
         let since = self.now().duration_since(self.time.start()).as_millis();
         self.trace.push(format!("{since:>8} {line}"));
     }
-}
-
-/// The events of the Swarm, one of which nobody hears.
-struct Hints {
-    swarm: SimSwarm,
-    dropped: Option<u64>,
-}
-
-/// What a process does when it is its turn; what there is to tell of it.
-async fn perform(
-    process: &mut Process,
-    act: Act,
-    now: Timestamp,
-    hints: &Hints,
-    entropy: &Entropy,
-) -> Vec<String> {
-    let name = process.name.clone();
-    let mut lines = Vec::new();
-    match act {
-        Act::Beat => {
-            let before = process.local.leases();
-            let beat = process.local.beat().await;
-            process.behind = beat.is_err();
-            process.beats = now + if process.behind { BEAT_AGAIN } else { BEAT };
-            let after = process.local.leases();
-            if let Err(error) = beat {
-                lines.push(format!("{name} {}", words(&error)));
-            } else if before != after {
-                lines.push(format!("{name} holds {after} leases"));
-            }
-        }
-        Act::Listen => {
-            match process.store.changes(process.read, CHANGES_MAX).await {
-                Ok(page) => {
-                    process.read = page.cursor;
-                    if !page.changes.is_empty()
-                        && let Err(error) = process.local.changed(&page.changes).await
-                    {
-                        lines.push(format!("{name} {}", words(&error)));
-                    }
-                }
-                Err(error) => lines.push(format!("{name} {}", words(&error))),
-            }
-            let from = process.heard;
-            let (heard, position) = hints.swarm.with(|swarm| swarm.events_since(from));
-            process.heard = position;
-            // The engine keeps so many: what is older is lost to everybody.
-            let first = position - u64::try_from(heard.len()).unwrap_or_default();
-            for (hint, at) in heard.iter().zip(first..) {
-                if hints.dropped != Some(at) {
-                    process.local.heard(hint).await;
-                }
-            }
-        }
-        Act::Pass(key) => {
-            let trigger = process.schedule.take(&key);
-            let passed = process.local.pass(&key, trigger).await;
-            process.schedule.passed(&key, &passed, now, entropy);
-            lines.push(format!("{name} passes {key} by {trigger}: {}", outcome(&passed)));
-        }
-        Act::Survey if process.local.leads() => match process.local.survey().await {
-            Ok(found) => lines.push(format!("{name} surveys: {found}")),
-            Err(error) => {
-                // A task that failed is tried again.
-                process.led = false;
-                lines.push(format!("{name} {}", words(&error)));
-            }
-        },
-        Act::CloseCutOff if process.local.leads() => {
-            if let Err(error) = process.local.close_cut_off().await {
-                lines.push(format!("{name} {}", words(&error)));
-            }
-        }
-        Act::Survey | Act::CloseCutOff => {}
-        Act::WatchHolds => match process.local.watch_holds().await {
-            Ok(0) => {}
-            Ok(holds) => lines.push(format!("{name} sees {holds} holds")),
-            Err(error) => lines.push(format!("{name} {}", words(&error))),
-        },
-        Act::Resync => {
-            if let Err(error) = process.local.resync(Priority::Resync).await {
-                lines.push(format!("{name} {}", words(&error)));
-            }
-        }
-    }
-    process.collect(now);
-    lines
-}
-
-fn outcome(passed: &Passed) -> String {
-    match passed {
-        Passed::AwaitChange => "done".to_owned(),
-        Passed::RequeueAfter(after) => format!("again in {after:?}"),
-        Passed::Failed { disposition, why } => format!("{disposition:?}: {why}"),
-    }
-}
-
-fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 async fn settings(store: &Store) -> Result<Settings> {
