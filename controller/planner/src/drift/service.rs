@@ -69,6 +69,10 @@ pub fn replaced(object: &ObjectRef, live: &Service, entry: Option<&InventoryEntr
 /// Compares the versions, notes the drift in the plan, and says what is to be sent; `None` when the service is as it should be or
 /// what differs is left alone.
 pub fn service(stance: &Stance, sides: ServiceSides<'_>, plan: &mut Plan) -> Option<ServiceChange> {
+    if normalize::services_are_alike(&sides.live.spec, sides.desired) {
+        learn(sides, true, plan);
+        return None;
+    }
     let live = normalize::service(&sides.live.spec);
     let changes = diff::changes(&live, &normalize::service(sides.desired));
     let as_wanted = changes.is_empty();

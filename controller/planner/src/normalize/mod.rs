@@ -43,6 +43,17 @@ pub fn service(spec: &ServiceSpec) -> ServiceSpec {
     in_form(&spec, &SERVICE_TREE, SwarmOwned::Dropped).unwrap_or(spec)
 }
 
+/// Do two specs say the same? What their forms say, told without making specs of the forms: nearly every comparison ends here. `false`
+/// only means that this did not tell; the fields do.
+pub(crate) fn services_are_alike(one: &ServiceSpec, other: &ServiceSpec) -> bool {
+    let form = |spec: &ServiceSpec| {
+        let mut value = serde_json::to_value(spec).ok()?;
+        canonical(&mut value, &SERVICE_TREE, SwarmOwned::Dropped);
+        Some(value)
+    };
+    form(one).zip(form(other)).is_some_and(|(one, other)| one == other)
+}
+
 /// A task template in the form in which two of them can be compared. Swarm's counter of forced restarts stays in it: it tells the
 /// tasks before from those after.
 pub fn task(spec: &TaskSpec) -> TaskSpec {

@@ -245,3 +245,25 @@ fn a_secret_is_compared_by_all_but_its_value() {
     let templated = json!({"Name": "a", "Labels": labels, "Templating": {"Name": "golang"}});
     assert_eq!(compared(templated), ["/Templating/Name"]);
 }
+
+#[test]
+fn specs_that_are_alike_at_a_glance_differ_in_no_field() {
+    let base: ServiceSpec =
+        serde_json::from_value(json!({"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "a"}}}))
+            .unwrap();
+    let mut alike = 0;
+    for field in SERVICE.iter().chain(CONTAINER) {
+        let Some(example) = field.example() else { continue };
+        let mut edited = serde_json::to_value(&base).unwrap();
+        diff::set_at(&mut edited, &concrete(field.pointer), Some(example));
+        let Ok(edited) = serde_json::from_value::<ServiceSpec>(edited) else { continue };
+        assert!(services_are_alike(&edited, &edited), "{}", field.pointer);
+        // The other way round a default that is spelled out may be told by the fields only.
+        if services_are_alike(&base, &edited) {
+            alike += 1;
+            let changes = diff::changes(&service(&base), &service(&edited));
+            assert_eq!(changes, [], "{}", field.pointer);
+        }
+    }
+    assert!(alike > 0, "some fields are Swarm's own");
+}
