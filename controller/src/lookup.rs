@@ -9,7 +9,8 @@
 //! - Few lookups of one organisation at one registry run at once, and few of one organisation at all; the others wait in line.
 //!   One organisation's dead registry delays neither its other images much nor anybody else's.
 //!
-//! An answer that somebody waited for is not kept: a tag is looked up afresh each time it is needed.
+//! An answer that somebody waited for is not kept: a tag is looked up afresh each time it is needed. Only what a digest stands for
+//! cannot change, and is kept for a minute: a crowd that runs one image asks once for each organisation.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -30,6 +31,8 @@ use crate::error::chain;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer that nobody waited for is kept: until those who are woken have had their turn.
 const KEPT: Duration = Duration::from_secs(15);
+/// How long it is kept that an image given by its digest is there, for this organisation.
+const DIGEST_KEPT: Duration = Duration::from_secs(60);
 /// Lookups of one organisation at one registry at once: one slow answer does not hold up the next image.
 const PER_REGISTRY: usize = 2;
 /// Lookups of one organisation at once, whatever the registries.
@@ -153,6 +156,7 @@ impl Shared {
             (self.resolve)(name.1.clone()).await
         };
         // No answer is not worth a wake: whoever asked asks again in time.
+        let by_digest = name.1.contains('@') && answer.is_ok();
         let is_answer = !matches!(answer, Err(ImageFailure::NoAnswer { .. }));
         let left = {
             // Under the lock, so that whoever leaves is either seen here or sees the answer.
@@ -163,6 +167,9 @@ impl Shared {
         if is_answer && !left.is_empty() {
             left.iter().for_each(|key| (self.wake)(key));
             tokio::time::sleep(KEPT).await;
+        }
+        if by_digest {
+            tokio::time::sleep(DIGEST_KEPT).await;
         }
         self.known().lookups.remove(&name);
     }
@@ -304,6 +311,34 @@ mod tests {
         assert!(ask(&registry.lookups, "acme", "slow.example/a:v1").await);
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_digest_stands_for_is_asked_once_in_a_while_and_a_tag_each_time() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let resolve = move |_: String| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            async { Ok(ResolvedImage::Registry { digest: DIGEST.parse().unwrap() }) }.boxed()
+        };
+        let lookups = Lookups::by(Box::new(resolve), Box::new(|_: &ResourceKey| ()));
+        let org: OrgName = "acme".parse().unwrap();
+        let times = async |image: &str| {
+            let before = asked.load(Ordering::Relaxed);
+            for _ in 0..3 {
+                let key = ResourceKey::organization(&org);
+                assert!(lookups.look_up(&org, &key, &image.parse().unwrap()).await.is_ok());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            asked.load(Ordering::Relaxed) - before
+        };
+        let by_digest = format!("fast.example/a@{DIGEST}");
+        assert_eq!(times(&by_digest).await, 1);
+        assert_eq!(times("fast.example/a:v1").await, 3);
+        tokio::time::sleep(DIGEST_KEPT).await;
+        assert_eq!(times(&by_digest).await, 1, "it is not kept for ever");
+    }
+
+    const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_images_of_a_registry_that_hangs_cost_one_moment_and_nobody_else_any() {
