@@ -1,7 +1,8 @@
 //! The periodic look at everything: the safety net under lost hints.
 //!
 //! The first listing wakes all keys at once, at the lowest priority: this is how a controller starts. Every later one
-//! spreads its keys over the interval, so that a thousand keys cause a trickle and not a burst every few minutes.
+//! spreads its keys over the interval, so that ten thousand keys cause a trickle and not a burst every few minutes. They come in small
+//! bunches, because what runs of one moment ask for can be answered together, and that is most of what a look costs.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -14,6 +15,9 @@ use super::Environs;
 use crate::backoff::{Backoff, BackoffPolicy};
 use crate::fault;
 use crate::queue::{Group, Key, Priority, Woken, WorkQueue};
+
+/// How many keys come due at once: about as many as run at once, so that none of them waits for long.
+const BUNCH: usize = 32;
 
 type Listing<K> = BoxFuture<'static, Result<Vec<K>, Box<dyn Error + Send + Sync>>>;
 
@@ -77,10 +81,18 @@ impl<K: Key> Resync<K> {
         environs: &Environs,
     ) {
         let (listed, mut refused) = (keys.len(), 0_usize);
-        for key in keys {
-            match queue.wake(key, Priority::Resync, environs.entropy.within(spread)) {
-                Woken::Refused => refused += 1,
-                Woken::Added | Woken::Merged | Woken::Held | Woken::Closed => {}
+        let mut keys = keys.into_iter().peekable();
+        let mut before: u32 = 0;
+        // Each bunch somewhere in its own part of the interval.
+        let part = spread / u32::try_from(listed.div_ceil(BUNCH)).unwrap_or(u32::MAX).max(1);
+        while keys.peek().is_some() {
+            let at = part * before + environs.entropy.within(part);
+            before = before.saturating_add(1);
+            for key in keys.by_ref().take(BUNCH) {
+                match queue.wake(key, Priority::Resync, at) {
+                    Woken::Refused => refused += 1,
+                    Woken::Added | Woken::Merged | Woken::Held | Woken::Closed => {}
+                }
             }
         }
         tracing::debug!(controller = self.controller, listed, "resync");
