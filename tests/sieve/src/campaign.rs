@@ -155,7 +155,7 @@ pub fn run(server: &Postgres, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Resu
 }
 
 fn plan_jobs(shared: &mut Shared, plan: &Plan) {
-    for workflow in plan.workflows.iter().filter(|workflow| !workflow.is_a_race()) {
+    for workflow in &plan.workflows {
         for seed in &plan.seeds {
             let Some(reference) = shared.references.get(&(workflow.name, *seed)).cloned() else { continue };
             let points = [reference.calls, reference.events, reference.statements];

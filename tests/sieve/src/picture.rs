@@ -3,11 +3,11 @@
 //! Left out are times, versions, revisions and ids, and what a service was before: an edit that changes nothing makes the spec its own
 //! predecessor. Of the journal only that nothing in it is open counts; how many attempts there were is what faults are about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use skep_planner::naming::{CLAIM, LABEL_ROLE, ROLE_EDGE};
+use skep_planner::naming::{CLAIM, LABEL_RELEASE, LABEL_ROLE, ROLE_EDGE};
 use skep_planner::swarm::TaskState;
 use skep_swarm::{By, LabelFilter, SwarmApi, TaskFilter};
 
@@ -99,6 +99,33 @@ impl Picture {
         self
     }
 
+    /// The end alone, for workflows whose acts overtake each other: how many releases there were, and which number the last has, depends
+    /// on which of them were ever acted on.
+    pub(crate) fn of_the_end(mut self) -> Result<Self> {
+        self.parts.remove("effects");
+        let mut newest: BTreeMap<String, (i64, Value)> = BTreeMap::new();
+        for row in self.parts.remove("release").unwrap_or_default() {
+            let row: Value = serde_json::from_str(&row)?;
+            let (of, version) =
+                (format!("{}/{}", row["org"], row["name"]), row["version"].as_i64().unwrap_or(0));
+            if newest.get(&of).is_none_or(|(known, _)| *known < version) {
+                newest.insert(of, (version, row));
+            }
+        }
+        let last: BTreeSet<i64> = newest.values().map(|(version, _)| *version).collect();
+        for rows in self.parts.values_mut() {
+            for row in &mut *rows {
+                *row = unnumbered(serde_json::from_str(row)?, &last).to_string();
+            }
+            rows.sort();
+        }
+        // Why it was made tells from what.
+        let content =
+            |(of, (_, row)): (String, (i64, Value))| format!("{of} {} {}", row["content"], row["verdict"]);
+        self.parts.insert("release".to_owned(), newest.into_iter().map(content).collect());
+        Ok(self)
+    }
+
     /// In what another differs from this, one line each.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -164,6 +191,25 @@ async fn in_swarm(world: &World) -> Result<Vec<(&'static str, Vec<Value>)>> {
         ("attachment in the Swarm", attached),
         ("tasks in the Swarm", running.collect()),
     ])
+}
+
+/// The same with a word in place of the number of a newest release.
+fn unnumbered(value: Value, newest: &BTreeSet<i64>) -> Value {
+    let is_newest = |value: &Value| {
+        let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        number.is_some_and(|number| newest.contains(&number))
+    };
+    match value {
+        Value::Object(map) => {
+            let entry = |(key, value): (String, Value)| match key.as_str() {
+                "sent_release" | LABEL_RELEASE | "version" if is_newest(&value) => (key, json!("the newest")),
+                _ => (key, unnumbered(value, newest)),
+            };
+            Value::Object(map.into_iter().map(entry).collect())
+        }
+        Value::Array(items) => items.into_iter().map(|item| unnumbered(item, newest)).collect(),
+        plain => plain,
+    }
 }
 
 fn without_times(value: Value) -> Value {

@@ -41,8 +41,8 @@ pub struct Workflow {
 }
 
 impl Workflow {
-    /// Does it depend on when its acts come which of them are ever acted on? Then a fault may change what is done on the way, and the
-    /// run without one is no measure.
+    /// Does it depend on when its acts come which of them are ever acted on? Then a fault may change what is done on the way, and only
+    /// the end is compared.
     pub fn is_a_race(&self) -> bool {
         self.acts.iter().any(|act| matches!(act, Act::Steps(_)))
     }
