@@ -304,6 +304,9 @@ impl Campaign {
     }
 
     async fn compare_with_fresh(&mut self, change: &Change, wanted: &Desired, after: &State) -> Result<()> {
+        if keeps_a_value(wanted) {
+            return Ok(());
+        }
         let text =
             serde_json::to_string(&wanted.keys().map(|key| wanted.get(key)).collect::<Vec<Option<&Json>>>())?;
         let fresh = match self.known.get(&text) {
@@ -353,6 +356,13 @@ async fn fresh(ground: &mut Ground, desired: &Desired) -> Result<State> {
     ground.apply(manifests).await?;
     ground.until_no_more_calls().await?;
     State::of(&ground.look().await?)
+}
+
+/// Is there a Secret without a value? It keeps the one that it has, so that values need not stand in manifests; from nothing there is
+/// none to keep, and the store refuses it.
+fn keeps_a_value(desired: &Desired) -> bool {
+    let mut secrets = desired.keys().filter(|key| key.kind() == Kind::Secret);
+    secrets.any(|key| desired.get(key).is_some_and(|secret| secret.pointer("/spec/value").is_none()))
 }
 
 /// The services whose number of instances no manifest says.
