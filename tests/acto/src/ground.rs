@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
+use skep_planner::health;
 use skep_schemas::{Manifest, Owner, ResourceKey};
 use skep_sieve::World;
 use skep_store::{Actor, ApplyItem, Confirmation, DeleteItem, Precondition};
@@ -15,8 +16,9 @@ use crate::state::Found;
 /// What there is before anything was applied.
 const NOTHING: &str = "nothing";
 
-/// Time without a call that changes something after which there will be none, or none soon: who waits for something looks again
-/// every second or two, and all that is waited for here comes within two minutes or never.
+/// Time without a call that changes something and without a roll-out after which there will be none, or none soon: who waits for
+/// something looks again every second or two, and all else that is waited for here comes within two minutes or never. Roll-outs are
+/// as long as their health checks make them.
 const IDLE: Duration = Duration::from_secs(150);
 /// Steps after which it is said never to come to rest.
 const STEPS_MAX: usize = 6000;
@@ -109,11 +111,16 @@ impl Ground {
                 return Ok(());
             }
             let now = self.world.made().len();
-            if now != made {
+            if now != made || self.is_rolling() {
                 (made, since) = (now, self.world.now());
             }
         }
         bail!("it does not come to rest within {STEPS_MAX} steps")
+    }
+
+    fn is_rolling(&self) -> bool {
+        let services = self.world.swarm().with(|swarm| swarm.list_services(&LabelFilter::any()));
+        services.iter().any(health::is_rolling)
     }
 
     fn lately(&self, from: usize) -> String {
