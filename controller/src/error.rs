@@ -80,9 +80,10 @@ impl Classify for PassError {
                 ExecuteError::Record { source, .. } | ExecuteError::Value { source, .. } => of_store(source),
             },
             Self::Encode { .. } => Disposition::Terminal,
-            Self::StepFailed { .. } | Self::ImageUnanswered { .. } | Self::Unsettled { .. } => {
-                Disposition::Retry
-            }
+            Self::StepFailed { .. } | Self::ImageUnanswered { .. } => Disposition::Retry,
+            // Each plan was carried out or found that somebody else had been quicker. Growing pauses would leave the next edit of
+            // somebody who makes many in a row standing for a minute.
+            Self::Unsettled { .. } => Disposition::Conflict,
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::sightings::Sightings;
 
-/// How many plans one pass makes before it lets others have their turn. Making an organisation takes three (network, anchor,
-/// connection); a conflict costs one more.
+/// How many plans one pass makes. Making an organisation takes three (network, anchor, connection); a conflict costs one more. A pass
+/// that needs more than these is made again at once, as often as conflicts are; after that somebody else never stops.
 const ROUNDS_MAX: u32 = 6;
 
 /// Brings resources about.

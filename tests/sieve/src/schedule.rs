@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_controller::local::Passed;
-use skep_runtime::{BackoffPolicy, Disposition, Entropy, Priority};
+use skep_runtime::{BackoffPolicy, Disposition, Entropy, MAX_CONFLICT_RERUNS, Priority};
 use skep_schemas::ResourceKey;
 
 /// How soon a key is looked at again that waits for somebody else.
@@ -25,6 +25,8 @@ struct Entry {
 pub(crate) struct Schedule {
     entries: BTreeMap<ResourceKey, Entry>,
     failures: BTreeMap<ResourceKey, u32>,
+    /// How often in a row the world moved under a pass that was then made again at once.
+    conflicts: BTreeMap<ResourceKey, u32>,
 }
 
 impl Schedule {
@@ -58,6 +60,7 @@ impl Schedule {
         let again = match passed {
             Passed::AwaitChange => {
                 self.failures.remove(key);
+                self.conflicts.remove(key);
                 return;
             }
             Passed::RequeueAfter(after) => {
@@ -66,6 +69,9 @@ impl Schedule {
             }
             Passed::Failed { disposition: Disposition::Terminal, .. } => return,
             Passed::Failed { disposition: Disposition::Blocked, .. } => (BLOCKED, false),
+            Passed::Failed { disposition: Disposition::Conflict, .. } if self.runs_again(key) => {
+                (Duration::ZERO, false)
+            }
             Passed::Failed { .. } => {
                 let failures = self.failures.entry(key.clone()).or_default();
                 *failures += 1;
@@ -73,7 +79,17 @@ impl Schedule {
             }
         };
         let (after, backs_off) = again;
+        if after > Duration::ZERO {
+            self.conflicts.remove(key);
+        }
         let entry = Entry { due: now + after, trigger: Priority::Retry, backs_off };
         self.entries.entry(key.clone()).or_insert(entry);
+    }
+
+    /// Is a pass under which the world moved made again at once?
+    fn runs_again(&mut self, key: &ResourceKey) -> bool {
+        let conflicts = self.conflicts.entry(key.clone()).or_default();
+        *conflicts += 1;
+        *conflicts <= MAX_CONFLICT_RERUNS
     }
 }
