@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use skep_api::Api;
 use skep_runtime::{ControllerOptions, Entropy, Environs, QueueOptions, Shutdown, SystemClock};
 use skep_store::{Store, StoreError, StoreOptions};
-use skep_swarm::{ClientOptions, EngineClient, SwarmError};
+use skep_swarm::{ClientOptions, EngineClient, SwarmApi, SwarmError};
 use tokio::net::TcpListener;
 
 use crate::assembly::{Assembly, Ground};
@@ -76,12 +76,33 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
     started: impl FnOnce(Started),
 ) -> Result<(), ServeError> {
-    let shutdown = Shutdown::new();
     let store = connect(&config).await?;
-    let instance = store.instance_id().await.map_err(during("reading the instance's id"))?;
-    let settings = config.settings(instance)?;
     let client =
         EngineClient::new(config.engine()?, ClientOptions::default()).await.map_err(ServeError::Engine)?;
+    serve(config, store, Arc::new(client), stop, started).await
+}
+
+/// The same over a Swarm that is given, whatever the configuration says of an engine: for a harness whose Swarm is its own.
+pub async fn run_over(
+    swarm: Arc<dyn SwarmApi>,
+    config: ServeConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+    started: impl FnOnce(Started),
+) -> Result<(), ServeError> {
+    let store = connect(&config).await?;
+    serve(config, store, swarm, stop, started).await
+}
+
+async fn serve(
+    config: ServeConfig,
+    store: Store,
+    swarm: Arc<dyn SwarmApi>,
+    stop: impl Future<Output = ()> + Send + 'static,
+    started: impl FnOnce(Started),
+) -> Result<(), ServeError> {
+    let shutdown = Shutdown::new();
+    let instance = store.instance_id().await.map_err(during("reading the instance's id"))?;
+    let settings = config.settings(instance)?;
     let environs = Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() };
     let options = ControllerOptions::default();
     let work = wake::work(QueueOptions::for_workers(options.workers), &environs);
@@ -91,7 +112,7 @@ pub async fn run(
     };
     let ground = Ground {
         store: store.clone(),
-        swarm: Arc::new(client),
+        swarm,
         settings,
         safety: config.safety,
         environs,

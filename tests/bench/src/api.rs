@@ -72,7 +72,7 @@ pub(crate) fn measure() -> Result<Findings> {
 }
 
 fn app(number: usize, value: usize) -> String {
-    let spec = json!({"source": {"image": "127.0.0.1:5000/anchor:1"}, "env": {"VALUE": value.to_string()}, "processes": {"web": {}}});
+    let spec = json!({"source": {"image": "127.0.0.1:5000/anchor:1"}, "description": value.to_string(), "processes": {"web": {}}});
     batch(
         &json!({"apiVersion": "skep.dev/v1", "kind": "App", "metadata": {"org": "acme", "name": format!("app-{number}")}, "spec": spec}),
     )

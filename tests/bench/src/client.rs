@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -50,13 +50,15 @@ impl Client {
 
     /// Reads a stream until a line contains this.
     pub(crate) fn wait_for(&mut self, text: &str) -> Result<()> {
-        let mut line = String::new();
+        let (mut line, began) = (String::new(), Instant::now());
         loop {
             line.clear();
             ensure!(self.stream.read_line(&mut line)? > 0, "the stream ended before {text}");
             if line.contains(text) {
                 return Ok(());
             }
+            // A stream that has nothing to tell says so from time to time, for ever.
+            ensure!(began.elapsed() < ANSWER, "the stream does not tell {text}");
         }
     }
 

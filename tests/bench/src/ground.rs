@@ -73,6 +73,12 @@ impl Ground {
         })
     }
 
+    /// From now on an empty database of this name.
+    pub(crate) fn use_another_database(&mut self, name: &str) -> Result<()> {
+        self.database = self.postgres.create_database(name)?;
+        statements::install(&self.postgres, &self.database)
+    }
+
     /// The store, as another process sees it.
     pub(crate) fn store(&self) -> Result<Store> {
         let key = MasterKey::parse(&SecretString::from(KEY)).context("the key is one")?;

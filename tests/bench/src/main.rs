@@ -16,6 +16,7 @@ mod reaction;
 mod report;
 mod scale;
 mod server;
+mod simulated;
 mod stack;
 mod statements;
 mod tap;
@@ -28,13 +29,13 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::report::Part;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [part …] [--n 10,100,500,1000] [--rounds 3] [--others 10,100,1000]
+usage: cargo xtask bench [part …] [--n 10,100,500,1000] [--rounds 3] [--others 10,100,1000,10000]
 
   converge   new environments, over a bare loop of the same calls and over docker stack deploy
   noop       a look at 500 converged environments, an idle minute
   reaction   from commit to call, from edit to correction, from failure to status, from commit to watchers
   api        reads and writes of 50 clients
-  scale      one change among many others, and memory
+  scale      one change among many others, and memory: on an engine, and on a simulated Swarm
   planner    plans per second and core, nanoseconds for each field compared
   page       nothing is measured; docs/benchmarks.md is written again from what was
 
@@ -62,7 +63,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let mut options = Options { sizes: vec![10, 100, 500, 1000], rounds: 3, scales: vec![10, 100, 1000] };
+    let mut options =
+        Options { sizes: vec![10, 100, 500, 1000], rounds: 3, scales: vec![10, 100, 1000, 10_000] };
     let mut parts = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -78,6 +80,7 @@ fn run() -> Result<()> {
             }
             "--rounds" => options.rounds = value()?.parse().context(USAGE)?,
             "page" => return report::write_page(),
+            simulated::WORD => return simulated::serve(),
             name => parts.push(Part::from_word(name).with_context(|| format!("{name}?\n{USAGE}"))?),
         }
     }

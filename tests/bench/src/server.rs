@@ -1,4 +1,4 @@
-//! A real `skep serve`, built for release.
+//! A server, built for release: the real `skep serve`, or the same over a simulated Swarm.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,10 +8,15 @@ use anyhow::{Context, Result, ensure};
 use skep_testbed::{Process, http};
 
 use crate::ground::{Ground, KEY, workspace};
+use crate::simulated;
 use crate::usage::{self, Cpu};
 
 /// How long a server may take to listen, and to take its shards.
 const START: Duration = Duration::from_secs(30);
+
+/// What a server says before its address, and before its first token.
+pub(crate) const LISTENS: &str = "skep listens on ";
+pub(crate) const TOKEN: &str = "stored as a hash): ";
 
 /// A server.
 pub(crate) struct Server {
@@ -33,14 +38,28 @@ impl Server {
             .env("SKEP_KEY", KEY)
             .env("DOCKER_HOST", ground.engine.docker_host())
             .envs(env.iter().copied());
+        let mut server = Self::of(command)?;
+        server.process.wait_for_line(START, |line| line.contains("holds shards"))?;
+        Ok(server)
+    }
+
+    /// Starts one over a simulated Swarm of its own, in a process of its own, and waits until it listens.
+    pub(crate) fn simulated(database: &str) -> Result<Self> {
+        let program = match std::env::var_os("SKEP_BENCH_SIMULATED") {
+            Some(named) => PathBuf::from(named),
+            None => std::env::current_exe().context("find this program")?,
+        };
+        let mut command = Command::new(program);
+        command.arg(simulated::WORD).env(simulated::DATABASE, database);
+        Self::of(command)
+    }
+
+    fn of(command: Command) -> Result<Self> {
         let mut process = Process::start(command)?;
-        let listens = "skep listens on ";
-        let line = process.wait_for_line(START, |line| line.contains(listens))?;
+        let line = process.wait_for_line(START, |line| line.contains(LISTENS))?;
         let port = line.rsplit_once(':').context("an address has a port")?.1.trim().parse()?;
-        let shown = "stored as a hash): ";
-        let token = process.wait_for_line(Duration::from_secs(1), |line| line.contains(shown)).ok();
-        let token = token.and_then(|line| line.split(shown).nth(1).map(|token| token.trim().to_owned()));
-        process.wait_for_line(START, |line| line.contains("holds shards"))?;
+        let token = process.wait_for_line(Duration::from_secs(1), |line| line.contains(TOKEN)).ok();
+        let token = token.and_then(|line| line.split(TOKEN).nth(1).map(|token| token.trim().to_owned()));
         Ok(Self { process, port, token })
     }
 

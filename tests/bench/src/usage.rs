@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Sub;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -47,6 +48,11 @@ pub(crate) fn cpu_of_ended_children() -> Cpu {
     Cpu(ended_children(std::process::id()))
 }
 
+/// The time of the thread that asks, as of the scheduler's last look at it, some milliseconds ago at most.
+pub(crate) fn cpu_of_this_thread() -> Cpu {
+    Cpu(on_core("/proc/thread-self/schedstat").unwrap_or_default())
+}
+
 /// The memory of a process that is in RAM, in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read a process's status")?;
@@ -79,11 +85,12 @@ pub(crate) fn find(words: &[&str]) -> Result<u32> {
 /// Time of one process in nanoseconds' resolution, from the scheduler's own count for each thread.
 fn cpu(pid: u32) -> Duration {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
-    let spent = |thread: fs::DirEntry| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    Duration::from_nanos(threads.flatten().filter_map(spent).sum())
+    threads.flatten().filter_map(|thread| on_core(thread.path().join("schedstat"))).sum()
+}
+
+fn on_core(schedstat: impl AsRef<Path>) -> Option<Duration> {
+    let text = fs::read_to_string(schedstat).ok()?;
+    Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
 }
 
 fn ended_children(pid: u32) -> Duration {
