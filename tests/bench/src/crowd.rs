@@ -10,6 +10,8 @@ use crate::ground;
 
 /// Among how many organisations environments are spread.
 pub(crate) const ORGS: usize = 10;
+/// How many manifests are read at once: the reader has a limit for one text.
+const READ_AT_ONCE: usize = 500;
 /// Variables of each environment.
 const VARIABLES: usize = 8;
 
@@ -39,7 +41,9 @@ pub(crate) fn environments(count: usize) -> Result<Vec<Manifest>> {
     let all: Vec<Value> = (0..count)
         .map(|number| resource(&org(number % ORGS), "Environment", &format!("copy-{number}"), spec(number)))
         .collect();
-    ground::manifests(&Value::Array(all).to_string())
+    let some = |some: &[Value]| ground::manifests(&Value::from(some.to_vec()).to_string());
+    let read = all.chunks(READ_AT_ONCE).map(some).collect::<Result<Vec<_>>>()?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 /// One of them, with a variable that says this.
