@@ -93,7 +93,7 @@ impl Address {
 
     /// What permissions are exercised on.
     pub(crate) fn target(&self) -> Target {
-        self.org.clone().map_or(Target::Platform, Target::Org)
+        Target::at(self.org.as_ref(), self.kind, self.name.as_ref())
     }
 
     /// The organisation of the path.
@@ -116,6 +116,11 @@ impl Address {
             ));
         }
         Ok(kind)
+    }
+
+    /// The name of the path, of something that is no resource.
+    pub(crate) fn name(&self) -> Result<&ResourceName, ApiError> {
+        self.name.as_ref().ok_or_else(|| ApiError::internal("the route has no name"))
     }
 
     /// The number of the path.
@@ -193,6 +198,34 @@ impl Text {
         String::from_utf8(bytes.into())
             .map(form)
             .map_err(|_| ApiError::invalid("the body is not UTF-8 text", "send it as UTF-8"))
+    }
+}
+
+/// A body that is one JSON document, and no manifest.
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// What a refusal says of such a document.
+pub(crate) trait Document: DeserializeOwned + JsonSchema + Send {
+    /// What it is, with its article.
+    const IS: &'static str;
+    /// One that is right.
+    const EXAMPLE: &'static str;
+}
+
+impl<T: Document> Payload for Json<T> {
+    const EXPECTED: bool = true;
+
+    fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError> {
+        let Text::Json(text) = Text::read(headers, bytes)? else {
+            return Err(ApiError::UnsupportedMedia { given: "YAML, which is for manifests".to_owned() });
+        };
+        serde_json::from_str(&text).map(Self).map_err(|error| {
+            ApiError::invalid(format!("the body is not {}: {error}", T::IS), format!("send `{}`", T::EXAMPLE))
+        })
+    }
+
+    fn describe(schemas: &mut SchemaGenerator) -> Option<Schema> {
+        Some(schemas.subschema_for::<T>())
     }
 }
 

@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use skep_schemas::codes::Code;
 use skep_schemas::diagnostic::{Diagnostic, Diagnostics, harmless};
 use skep_schemas::manifest::SourcedManifest;
-use skep_schemas::{AnySpec, Host, Manifest, OrgName, ResourceKey};
+use skep_schemas::{AnySpec, Host, Manifest, OrgName, ResourceKey, ResourceName};
 use skep_store::StoreError;
 
 use crate::access::Permission;
@@ -80,6 +80,8 @@ pub(crate) enum ApiError {
     Forbidden { permission: Permission },
     #[error("{key} does not exist")]
     NotFound { key: ResourceKey },
+    #[error("there is no token named {name}")]
+    NoSuchToken { name: ResourceName },
     #[error("{key} is not at the revision that If-Match names")]
     Stale { key: ResourceKey },
     #[error("{key} exists, and If-None-Match asks that it does not")]
@@ -152,7 +154,7 @@ impl ApiError {
             Self::AddressMismatch { .. } => Code::AddressMismatch,
             Self::Unauthorized => Code::Unauthorized,
             Self::Forbidden { .. } => Code::Forbidden,
-            Self::NotFound { .. } => Code::NotFound,
+            Self::NotFound { .. } | Self::NoSuchToken { .. } => Code::NotFound,
             Self::Stale { .. } | Self::Exists { .. } => Code::PreconditionFailed,
             Self::Refused { code, .. } => *code,
             Self::CursorExpired => Code::CursorExpired,
@@ -183,7 +185,7 @@ impl ApiError {
             Self::AddressMismatch { .. } => "make kind, organisation and name the same in both".to_owned(),
             Self::Unauthorized => "send a token in the header `Authorization: Bearer …`".to_owned(),
             Self::Forbidden { .. } => "use a token with that permission".to_owned(),
-            Self::NotFound { .. } => "GET the list to see what exists".to_owned(),
+            Self::NotFound { .. } | Self::NoSuchToken { .. } => "GET the list to see what exists".to_owned(),
             Self::Stale { .. } => "GET it, look at what changed, and send its ETag".to_owned(),
             Self::Exists { .. } => "leave If-None-Match out to change what exists".to_owned(),
             Self::CursorExpired => "list again, and go on from the revision of the list".to_owned(),
@@ -304,6 +306,15 @@ impl From<StoreError> for ApiError {
             StoreError::DuplicateKey { ref key } => {
                 let about = About::Key(key.clone());
                 Self::refused(Code::DuplicateResource, &error, "keep one of them", about)
+            }
+            StoreError::TokenNameTaken { .. } => Self::refused(
+                Code::NameTaken,
+                &error,
+                "revoke that one, or take another name",
+                About::Nothing,
+            ),
+            StoreError::TooManyTokens { .. } => {
+                Self::refused(Code::QuotaExceeded, &error, "revoke those that nobody uses", About::Nothing)
             }
             StoreError::TooMany { .. } => {
                 Self::refused(Code::TooComplex, &error, "send them in several batches", About::Nothing)

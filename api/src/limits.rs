@@ -97,3 +97,6 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// How often the certificate's files are looked at. Certificates are renewed days before they end.
 pub const CERTIFICATE_CHECK: Duration = Duration::from_secs(30);
+
+/// The longest life of a token that ends by itself: one that is meant to outlive this ends when it is revoked.
+pub(crate) const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);

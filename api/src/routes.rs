@@ -13,6 +13,7 @@ mod resource;
 mod safety;
 mod selection;
 mod server;
+mod token;
 mod watch;
 
 use crate::access::{Access, Permission};
@@ -31,6 +32,7 @@ pub(crate) fn table() -> Vec<Route> {
     const DEBUG: Access = Access::Needs(Permission::Debug);
     const INTERVENE: Access = Access::Needs(Permission::Intervene);
     const DESCRIBE: Access = Access::Needs(Permission::Describe);
+    const TOKENS: Access = Access::Needs(Permission::ManageTokens);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
     const ALL: &str = "/v1/{kind}";
@@ -267,6 +269,41 @@ pub(crate) fn table() -> Vec<Route> {
             "The page's script.",
             ui::drift_script,
         ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/tokens",
+            TOKENS,
+            "listOrgTokens",
+            "The tokens of an organisation.",
+            token::list,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/tokens",
+            TOKENS,
+            "createOrgToken",
+            "Make a token of an organisation.",
+            token::create,
+        ),
+        Route::new(
+            Delete,
+            "/v1/orgs/{org}/tokens/{name}",
+            TOKENS,
+            "revokeOrgToken",
+            "Revoke a token of an organisation.",
+            token::revoke,
+        ),
+        Route::new(Get, "/v1/tokens", TOKENS, "listTokens", "The tokens of the platform.", token::list),
+        Route::new(Post, "/v1/tokens", TOKENS, "createToken", "Make a token of the platform.", token::create),
+        Route::new(
+            Delete,
+            "/v1/tokens/{name}",
+            TOKENS,
+            "revokeToken",
+            "Revoke a token of the platform.",
+            token::revoke,
+        ),
+        Route::new(Get, "/v1/whoami", DESCRIBE, "whoAmI", "Who asks, and what that allows.", token::whoami),
         Route::new(Get, "/v1/version", DESCRIBE, "getVersion", "Which server this is.", server::version),
         Route::new(Get, "/openapi.json", DESCRIBE, "getDescription", "This document.", server::openapi),
         Route::new(Get, "/metrics", METRICS, "getMetrics", "What the server counts.", server::metrics),

@@ -15,6 +15,7 @@ mod drift;
 mod journal;
 mod operation;
 mod safety;
+mod token;
 
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
 pub(crate) use drift::ending as drift_ending;
@@ -36,6 +37,7 @@ pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
 pub use skep_schemas::diagnostic::Diagnostic;
 pub use skep_schemas::resource_view::{MetaView, ResourceView};
+pub use token::{MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
 
 /// The content type of a stream of YAML documents.
 pub const YAML: &str = "application/yaml";

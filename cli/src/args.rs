@@ -13,7 +13,7 @@ use skep_schemas::{OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, completion, config, confirm, delete, describe, dev, diff, drift, events, explain, get,
-    holds, intervention, logs, migrate, orphans, plan, serve, version, wait,
+    holds, intervention, logs, migrate, orphans, plan, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -103,6 +103,10 @@ pub(crate) enum Command {
     Retry(intervention::RetryArgs),
     /// Show what the processes of an environment print.
     Logs(logs::LogsArgs),
+    /// Make, list and revoke tokens.
+    Token(token::TokenArgs),
+    /// Show who the token stands for, and what it allows.
+    Whoami(token::WhoAmIArgs),
     /// Explain a kind, a field or an error code.
     Explain(explain::ExplainArgs),
     /// Print the completion script of a shell.

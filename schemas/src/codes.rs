@@ -86,6 +86,7 @@ codes! {
     Deleting            "SK0304" 409 "the resource is being deleted";
     ManagedElsewhere    "SK0305" 409 "another writer maintains the resource";
     PlanMoved           "SK0306" 409 "the world has moved since the plan was made";
+    NameTaken           "SK0307" 409 "the name is in use";
 
     Unauthorized        "SK0401" 401 "no valid token";
     Forbidden           "SK0403" 403 "the token does not permit this";

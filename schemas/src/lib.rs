@@ -4,7 +4,7 @@
 //! themselves ([`kind`]), the scalar newtypes their fields are made of ([`scalar`]), and the conditions a status speaks in
 //! ([`condition`]). Around them: the strict reader of manifests ([`manifest`]) with its [`diagnostic`]s and their [`codes`],
 //! the generated JSON Schemas ([`schema`]), the documentation of fields and codes ([`explain`]), and the form in which
-//! stored resources are shown ([`resource_view`]). Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
+//! stored resources are shown ([`resource_view`]), and the [`role`]s of those who ask. Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
 //! was checked here.
 //!
 //! Guarantees: a value of any type in this crate is valid by construction; a spec written by [`serde`] reads back equal;
@@ -18,6 +18,7 @@ pub mod kind;
 pub mod manifest;
 pub mod resource;
 pub mod resource_view;
+pub mod role;
 pub mod scalar;
 pub mod schema;
 pub mod selector;
@@ -32,6 +33,7 @@ pub use resource::{
     ResourceKey, Revision, Scope, Uid,
 };
 pub use resource_view::{MetaView, ResourceView};
+pub use role::Role;
 pub use scalar::{
     Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName,
     Port, ProcessName, Region, ResourceName, ScalarError,

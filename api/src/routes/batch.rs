@@ -26,7 +26,7 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
     }
     if let Some(binding) = &changes.binding {
         for bound in &binding.resources {
-            let target = bound.org.clone().map_or(Target::Platform, Target::Org);
+            let target = Target::at(bound.org.as_ref(), Some(bound.kind), Some(&bound.name));
             call.principal.require(Permission::Read, &target)?;
         }
         let moved = call.app.control.moved(binding).await?;

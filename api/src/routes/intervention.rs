@@ -1,22 +1,19 @@
 //! Interventions: pause, resume, try again. They change what is done about a resource, and nothing of what is wanted of it.
 
-use axum::body::Bytes;
-use http::HeaderMap;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
-use schemars::{Schema, SchemaGenerator};
 use skep_schemas::{Kind, ResourceKey};
 use skep_store::Intervention;
 
 use super::resource::actor;
 use crate::answer::Found;
-use crate::call::{Call, NoBody, NoQuery, Payload, Text};
+use crate::call::{Call, Document, Json, NoBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::{PAUSE_MAX, PAUSE_REASON_MAX};
 use crate::wire::{PauseRequest, ResourceView};
 
-pub(super) async fn pause(call: Call<NoQuery, PauseBody>) -> Result<Found, ApiError> {
+pub(super) async fn pause(call: Call<NoQuery, Json<PauseRequest>>) -> Result<Found, ApiError> {
     let key = pausable(call.address.key()?, "pause")?;
-    let PauseBody(PauseRequest { reason, length }) = &call.body;
+    let Json(PauseRequest { reason, length }) = &call.body;
     let reason = checked(reason)?;
     let length = length.as_deref().map(checked_length).transpose()?;
     let until = length.map(|length| Timestamp::now().checked_add(length)).transpose();
@@ -99,25 +96,7 @@ fn checked(reason: &str) -> Result<String, ApiError> {
     Ok(reason.to_owned())
 }
 
-/// The body of a pause.
-pub(super) struct PauseBody(PauseRequest);
-
-impl Payload for PauseBody {
-    const EXPECTED: bool = true;
-
-    fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError> {
-        let Text::Json(text) = Text::read(headers, bytes)? else {
-            return Err(ApiError::UnsupportedMedia { given: "YAML, which is for manifests".to_owned() });
-        };
-        serde_json::from_str(&text).map(Self).map_err(|error| {
-            ApiError::invalid(
-                format!("the body is no pause: {error}"),
-                "send `{\"reason\": \"why\", \"for\": \"2h\"}`; `for` may be left out",
-            )
-        })
-    }
-
-    fn describe(schemas: &mut SchemaGenerator) -> Option<Schema> {
-        Some(schemas.subschema_for::<PauseRequest>())
-    }
+impl Document for PauseRequest {
+    const IS: &'static str = "a pause";
+    const EXAMPLE: &'static str = r#"{"reason": "why", "for": "2h"}"#;
 }

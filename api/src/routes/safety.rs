@@ -21,7 +21,7 @@ pub(super) async fn holds(call: Call<HoldQuery>) -> Result<Document<HoldList>, A
 }
 
 pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, ApiError> {
-    call.principal.require(Permission::Confirm, &Target::Platform)?;
+    call.principal.require(Permission::Confirm, &Target::Platform(None))?;
     let id = HoldId::new(call.address.number()?);
     let confirmed = call.app.store.confirm_hold(id, &actor(&call.principal)).await?;
     let hold = confirmed.ok_or_else(|| {
@@ -33,7 +33,7 @@ pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, A
 
 /// Whoever adopts decides about what was made by others, beside the organisation: that is for the platform's administrators.
 pub(super) async fn adopt(call: Call<WriteQuery>) -> Result<Document<AdoptView>, ApiError> {
-    call.principal.require(Permission::Confirm, &Target::Platform)?;
+    call.principal.require(Permission::Confirm, &Target::Platform(None))?;
     let key = call.address.key()?;
     let adopted = call.app.control.adopt(&key, &actor(&call.principal), call.query.dry_run).await?;
     call.app.control.wake(&[key]);

@@ -5,6 +5,8 @@ use axum::body::Body;
 use http::Request;
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use skep_schemas::Role;
+use skep_store::Reach;
 
 use crate::support::{Server, manifest};
 
@@ -31,8 +33,8 @@ async fn every_route_but_the_health_checks_and_the_pages_files_needs_a_token() -
         operations.iter().filter(|(.., open)| *open).map(|(_, path, _)| path.as_str()).collect();
     assert_eq!(open, ["/ui/drift", "/ui/drift.css", "/ui/drift.js", "/healthz", "/readyz"]);
     assert!(operations.len() >= 20, "{operations:?}");
-    let revoked = server.store.create_token("gone").await?;
-    assert!(server.store.revoke_token("gone").await?);
+    let revoked = server.token_of(None, "gone", Role::Owner).await?;
+    assert!(server.store.revoke_token(&Reach::Platform, "gone").await?);
     for (method, path, open) in operations {
         let tokens = ["", "Bearer x", "Basic c2tlcDpza2Vw", &format!("Bearer {}", revoked.expose_secret())]
             .map(str::to_owned);

@@ -12,4 +12,5 @@ mod resource;
 mod safety;
 mod served;
 mod support;
+mod tenancy;
 mod watch;

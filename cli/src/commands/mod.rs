@@ -32,6 +32,7 @@ pub(crate) mod migrate;
 pub(crate) mod orphans;
 pub(crate) mod plan;
 pub(crate) mod serve;
+pub(crate) mod token;
 pub(crate) mod version;
 pub(crate) mod wait;
 
@@ -113,6 +114,8 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Delete(args) => delete::run(&Session::open(global)?, args).await,
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
+        Command::Token(args) => token::run(&Session::open(global)?, args).await,
+        Command::Whoami(args) => token::whoami(&Session::open(global)?, &args).await,
         Command::Confirm(args) => confirm::run(&Session::open(global)?, &args).await,
         Command::Orphans(args) => orphans::run(&Session::open(global)?, &args).await,
         Command::Wait(args) => wait::run(&Session::open(global)?, args).await,

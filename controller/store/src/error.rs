@@ -65,6 +65,14 @@ pub enum StoreError {
         /// The resource.
         key: ResourceKey,
     },
+    /// An organisation, or the platform, has as many tokens as it may have.
+    #[error("there are {found} tokens, and {limit} may be")]
+    TooManyTokens {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// More than one operation may touch.
     #[error("{found} {what} are too many, the limit is {limit}")]
     TooMany {

@@ -1,13 +1,18 @@
 //! API tokens: long random texts, kept as hashes, shown once.
+//!
+//! A token is of an organisation, by its uid, or of the platform. It ends when it is revoked, when its time is over, and with its
+//! organisation. Nothing of a text is kept from which the token could be made again.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use skep_schemas::{OrgName, ResourceKey, ResourceName, Role};
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
 
+use crate::audit::Actor;
 use crate::error::{Fault, Operation, StoreError, violated};
 use crate::store::Store;
 use crate::time::Time;
@@ -18,18 +23,52 @@ const PREFIX: &str = "skep_";
 const TOKEN_BYTES: usize = 32;
 /// Longer texts are no tokens and are not even hashed.
 const TOKEN_MAX: usize = 128;
-/// The most tokens that are listed.
-const TOKENS_MAX: i64 = 1000;
+/// The most valid tokens of one organisation, and of the platform: they are listed whole.
+pub const TOKENS_MAX: usize = 1000;
 /// The name of the first token.
 const BOOTSTRAP: &str = "bootstrap";
 
-/// Who a token stands for. Every token is an administrator's so far.
+/// Where a token is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Everywhere.
+    Platform,
+    /// In this organisation.
+    Org(OrgName),
+}
+
+impl Reach {
+    /// The organisation, if it is one.
+    pub const fn org(&self) -> Option<&OrgName> {
+        match self {
+            Self::Platform => None,
+            Self::Org(org) => Some(org),
+        }
+    }
+}
+
+/// Who a token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The token's id.
-    pub id: Uuid,
-    /// The token's name, which the audit shows.
+    /// The token's name.
     pub name: String,
+    /// Where it is valid.
+    pub reach: Reach,
+    /// How much it allows there.
+    pub role: Role,
+}
+
+/// A token to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// Its name, its own among the valid ones of its reach.
+    pub name: ResourceName,
+    /// Where it is valid.
+    pub reach: Reach,
+    /// How much it allows there.
+    pub role: Role,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A token as it is listed.
@@ -37,8 +76,16 @@ pub struct Principal {
 pub struct TokenInfo {
     /// Its name.
     pub name: String,
+    /// How much it allows.
+    pub role: Role,
+    /// Who made it; nobody made the first.
+    pub made_by: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -53,37 +100,90 @@ impl Store {
         if first.execute(&mut *tx).await?.rows_affected() == 0 {
             return Ok(None);
         }
-        let token = insert(&mut tx, BOOTSTRAP).await?;
+        let row = Row { name: BOOTSTRAP, org: None, role: Role::Owner, made_by: None, expires_at: None };
+        let token = insert(&mut tx, row).await?;
         tx.commit().await?;
         Ok(Some(token))
     }
 
-    /// Makes a token of that name. Its text is told here and never again.
-    pub async fn create_token(&self, name: &str) -> Result<SecretString, StoreError> {
-        let mut tx = self.pool().acquire().await.map_err(token_fault)?;
-        insert(&mut tx, name).await.map_err(|fault| fault.during(Operation::Token))
+    /// Makes a token. Its text is told here and never again.
+    pub async fn create_token(&self, new: &NewToken, by: &Actor) -> Result<SecretString, StoreError> {
+        self.try_create(new, by).await.map_err(|fault| fault.during(Operation::Token))
+    }
+
+    async fn try_create(&self, new: &NewToken, by: &Actor) -> Result<SecretString, Fault> {
+        let mut tx = self.pool().begin().await?;
+        let org = match &new.reach {
+            Reach::Platform => None,
+            // Held: tokens are counted, and the organisation must not go meanwhile.
+            Reach::Org(org) => Some(uid_of(&mut tx, org).await?),
+        };
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM api_token
+               WHERE org_uid IS NOT DISTINCT FROM $1 AND revoked_at IS NULL"#,
+            org
+        );
+        let count = count.fetch_one(&mut *tx).await?;
+        if usize::try_from(count).unwrap_or(usize::MAX) >= TOKENS_MAX {
+            let found = usize::try_from(count).unwrap_or(usize::MAX);
+            return Err(StoreError::TooManyTokens { found, limit: TOKENS_MAX }.into());
+        }
+        let row = Row {
+            name: new.name.as_str(),
+            org,
+            role: new.role,
+            made_by: Some(by.as_str()),
+            expires_at: new.expires_at,
+        };
+        let token = insert(&mut tx, row).await?;
+        tx.commit().await?;
+        Ok(token)
     }
 
     /// Ends a token. Was there one?
-    pub async fn revoke_token(&self, name: &str) -> Result<bool, StoreError> {
-        sqlx::query!("UPDATE api_token SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL", name)
-            .execute(self.pool())
-            .await
-            .map(|revoked| revoked.rows_affected() > 0)
-            .map_err(token_fault)
+    pub async fn revoke_token(&self, reach: &Reach, name: &str) -> Result<bool, StoreError> {
+        sqlx::query!(
+            "UPDATE api_token SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL
+             AND CASE WHEN $2::text IS NULL THEN org_uid IS NULL
+                 ELSE org_uid = (SELECT uid FROM resource WHERE kind = 'Organization' AND name = $2) END",
+            name,
+            reach.org().map(OrgName::as_str)
+        )
+        .execute(self.pool())
+        .await
+        .map(|revoked| revoked.rows_affected() > 0)
+        .map_err(token_fault)
     }
 
-    /// The tokens that are valid, by name.
-    pub async fn tokens(&self) -> Result<Vec<TokenInfo>, StoreError> {
+    /// The tokens of a reach that were not revoked, by name; those whose time is over are among them.
+    pub async fn tokens(&self, reach: &Reach) -> Result<Vec<TokenInfo>, StoreError> {
+        self.try_tokens(reach).await.map_err(|fault| fault.during(Operation::Token))
+    }
+
+    async fn try_tokens(&self, reach: &Reach) -> Result<Vec<TokenInfo>, Fault> {
         let rows = sqlx::query!(
-            r#"SELECT name, created_at AS "created_at: Time" FROM api_token
-               WHERE revoked_at IS NULL ORDER BY name LIMIT $1"#,
-            TOKENS_MAX
+            r#"SELECT name, role, made_by, created_at AS "created_at: Time", expires_at AS "expires_at: Time",
+                      last_used_at AS "last_used_at: Time"
+               FROM api_token WHERE revoked_at IS NULL
+               AND CASE WHEN $1::text IS NULL THEN org_uid IS NULL
+                   ELSE org_uid = (SELECT uid FROM resource WHERE kind = 'Organization' AND name = $1) END
+               ORDER BY name"#,
+            reach.org().map(OrgName::as_str)
         )
         .fetch_all(self.pool())
-        .await
-        .map_err(token_fault)?;
-        Ok(rows.into_iter().map(|row| TokenInfo { name: row.name, created_at: row.created_at.0 }).collect())
+        .await?;
+        let mut tokens = Vec::with_capacity(rows.len());
+        for row in rows {
+            tokens.push(TokenInfo {
+                role: role(&row.role)?,
+                name: row.name,
+                made_by: row.made_by,
+                created_at: row.created_at.0,
+                expires_at: row.expires_at.map(|at| at.0),
+                last_used_at: row.last_used_at.map(|at| at.0),
+            });
+        }
+        Ok(tokens)
     }
 
     /// Who a token stands for; `None` for one that is not valid.
@@ -92,32 +192,75 @@ impl Store {
         if !text.starts_with(PREFIX) || text.len() > TOKEN_MAX {
             return Ok(None);
         }
-        sqlx::query_as!(
-            Principal,
-            "SELECT id, name FROM api_token WHERE hash = $1 AND revoked_at IS NULL",
+        self.try_authenticate(text).await.map_err(|fault| fault.during(Operation::Token))
+    }
+
+    async fn try_authenticate(&self, text: &str) -> Result<Option<Principal>, Fault> {
+        let row = sqlx::query!(
+            r#"SELECT t.id, t.name, t.role, r.name AS "org?",
+                      (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute') AS "unnoted!"
+               FROM api_token t LEFT JOIN resource r ON r.uid = t.org_uid
+               WHERE t.hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())"#,
             hash(text)
-        )
-        .fetch_optional(self.pool())
-        .await
-        .map_err(token_fault)
+        );
+        let Some(row) = row.fetch_optional(self.pool()).await? else { return Ok(None) };
+        if row.unnoted {
+            sqlx::query!("UPDATE api_token SET last_used_at = now() WHERE id = $1", row.id)
+                .execute(self.pool())
+                .await?;
+        }
+        let reach = match row.org {
+            None => Reach::Platform,
+            Some(org) => Reach::Org(
+                org.parse().map_err(|why| StoreError::corrupt(format!("the token {}", row.name), why))?,
+            ),
+        };
+        Ok(Some(Principal { role: role(&row.role)?, name: row.name, reach }))
     }
 }
 
-async fn insert(tx: &mut PgConnection, name: &str) -> Result<SecretString, Fault> {
+/// The uid of an organisation, which stays until the transaction ends.
+async fn uid_of(tx: &mut PgConnection, org: &OrgName) -> Result<Uuid, Fault> {
+    let uid = sqlx::query_scalar!(
+        "SELECT uid FROM resource WHERE kind = 'Organization' AND name = $1 AND deletion_requested_at IS NULL FOR NO KEY UPDATE",
+        org.as_str()
+    );
+    let found = uid.fetch_optional(tx).await?;
+    found.ok_or_else(|| StoreError::NotFound { key: ResourceKey::organization(org) }.into())
+}
+
+struct Row<'a> {
+    name: &'a str,
+    org: Option<Uuid>,
+    role: Role,
+    made_by: Option<&'a str>,
+    expires_at: Option<Timestamp>,
+}
+
+async fn insert(tx: &mut PgConnection, row: Row<'_>) -> Result<SecretString, Fault> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StoreError::Seal)?;
     let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let Row { name, org, role, made_by, expires_at } = row;
     let token = sqlx::query!(
-        "INSERT INTO api_token (id, name, hash) VALUES ($1, $2, $3)",
+        "INSERT INTO api_token (id, name, hash, org_uid, role, made_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7::text::timestamptz)",
         Uuid::now_v7(),
         name,
-        hash(&text)
+        hash(&text),
+        org,
+        role.as_str(),
+        made_by,
+        expires_at.map(|at| at.to_string())
     );
     token.execute(tx).await.map_err(|error| match violated(&error) {
         Some("api_token_name") => Fault::from(StoreError::TokenNameTaken { name: name.to_owned() }),
         _ => error.into(),
     })?;
     Ok(SecretString::from(text))
+}
+
+fn role(word: &str) -> Result<Role, StoreError> {
+    word.parse().map_err(|why| StoreError::corrupt(format!("the role {word} of a token"), why))
 }
 
 fn hash(text: &str) -> Vec<u8> {

@@ -47,6 +47,12 @@ impl Cli {
         Self { binary, server, token, home: home.to_owned() }
     }
 
+    /// The same command with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
     /// Where the server is.
     pub fn server(&self) -> &str {
         &self.server

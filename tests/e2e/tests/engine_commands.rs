@@ -65,6 +65,16 @@ fn what_happens_can_be_watched_and_a_bad_document_stops_its_whole_batch() -> Res
     let overall = at.cli.run(&["events", "--org", "acme"])?.ok()?.out;
     assert!(overall.contains("production") && overall.contains("acme"), "{overall}");
 
+    let made = at.cli.run(&["token", "create", "ci", "--org", "acme", "--role", "viewer"])?.ok()?;
+    let tenant = at.cli.with_token(made.out.trim());
+    assert_eq!(tenant.run(&["whoami"])?.ok()?.out, "acme/ci, viewer of acme\n");
+    assert!(tenant.run(&["get", "apps", "--org", "acme"])?.ok()?.out.contains("talker"));
+    let elsewhere = tenant.run(&["get", "apps", "--org", "globex"])?;
+    assert_eq!(elsewhere.code, 2, "{}{}", elsewhere.out, elsewhere.err);
+    assert!(elsewhere.err.contains("Organization/globex does not exist"), "{}", elsewhere.err);
+    at.cli.run(&["token", "revoke", "ci", "--org", "acme"])?.ok()?;
+    assert_eq!(tenant.run(&["whoami"])?.code, 2, "a revoked token is none");
+
     at.cli
         .run(&["delete", "environment", "production", "--org", "acme", "--wait", "--timeout", "60s"])?
         .ok()?;

@@ -16,4 +16,5 @@ mod records;
 mod safety;
 mod secret;
 mod support;
+mod token;
 mod watch;

@@ -1,11 +1,10 @@
-//! Events, audit, tokens, and what a sweep leaves.
+//! Events, audit, and what a sweep leaves.
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
 use skep_planner::Verdict;
 use skep_schemas::Kind;
-use skep_store::{Precondition, Retention, Severity, StepOutcome, StoreError};
+use skep_store::{Precondition, Retention, Severity, StepOutcome};
 
 use crate::convergence::{create_network, judging, plan_of, releasing};
 use crate::support::{Bed, actor, app, environment, key, org, org_name, secret};
@@ -57,43 +56,6 @@ async fn the_audit_says_who_asked_for_what_and_nothing_that_did_not_happen() {
         audit,
         "tester create Organization acme 1, tester create App shop 1, tester configure App shop 2, tester delete App shop 2"
     );
-}
-
-#[tokio::test]
-async fn the_first_token_is_made_once_however_many_ask() {
-    let bed = Bed::new("bootstrap").await;
-    let asking = (0..4).map(|_| {
-        let store = bed.store.clone();
-        tokio::spawn(async move { store.bootstrap_token().await.unwrap() })
-    });
-    let mut made: Vec<SecretString> = Vec::new();
-    for answer in asking.collect::<Vec<_>>() {
-        made.extend(answer.await.unwrap());
-    }
-    let [token] = made.as_slice() else { panic!("one token, not {}", made.len()) };
-    assert_eq!(bed.store.authenticate(token).await.unwrap().unwrap().name, "bootstrap");
-    assert!(!bed.dump().contains(token.expose_secret()));
-    assert!(bed.store.revoke_token("bootstrap").await.unwrap());
-    assert!(bed.store.bootstrap_token().await.unwrap().is_none(), "not even after it was revoked");
-}
-
-#[tokio::test]
-async fn a_token_is_valid_from_its_making_to_its_end() {
-    let bed = Bed::new("tokens").await;
-    let token = bed.store.create_token("ci").await.unwrap();
-    let error = bed.store.create_token("ci").await.unwrap_err();
-    assert!(matches!(error, StoreError::TokenNameTaken { .. }), "{error:?}");
-    assert_eq!(bed.store.authenticate(&token).await.unwrap().unwrap().name, "ci");
-    assert_eq!(bed.store.tokens().await.unwrap()[0].name, "ci");
-    let longer = format!("{}x", token.expose_secret());
-    for wrong in ["", "skep_", &longer, &"skep_".repeat(1000)] {
-        assert_eq!(bed.store.authenticate(&SecretString::from(wrong)).await.unwrap(), None, "{wrong}");
-    }
-    assert!(bed.store.revoke_token("ci").await.unwrap());
-    assert!(!bed.store.revoke_token("ci").await.unwrap());
-    assert_eq!(bed.store.authenticate(&token).await.unwrap(), None);
-    let next = bed.store.create_token("ci").await.unwrap();
-    assert!(bed.store.authenticate(&next).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -1,0 +1,111 @@
+//! Permissions: what can be asked for, and the one table that says which role it takes.
+//!
+//! Deny is what is left over: whoever has no role that the table names for an action on a kind may not do it. The match is
+//! exhaustive, so a new permission or kind does not compile before it is decided on.
+
+use std::fmt;
+
+use skep_schemas::{Kind, Role};
+
+/// Something that a token may permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// See resources, their status, events and releases, and plans.
+    Read,
+    /// Apply manifests.
+    Write,
+    /// Delete resources.
+    Delete,
+    /// Confirm what is on hold and adopt what others made, which may change a whole Swarm.
+    Confirm,
+    /// Pause, resume, and ask to try again: changes what is done about a resource, not what is wanted.
+    Intervene,
+    /// See what processes print, which may be personal data.
+    ReadLogs,
+    /// See the server's metrics, which tell of all organisations.
+    ReadMetrics,
+    /// See what the server is doing, with the keys of all organisations.
+    Debug,
+    /// See, make and revoke tokens.
+    ManageTokens,
+    /// See what the API is: its version and description; and who asks.
+    Describe,
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read resources",
+            Self::Write => "write resources",
+            Self::Delete => "delete resources",
+            Self::Confirm => "confirm what is on hold and adopt what others made",
+            Self::Intervene => "pause, resume and retry resources",
+            Self::ReadLogs => "read logs",
+            Self::ReadMetrics => "read metrics",
+            Self::Debug => "see what the server is doing",
+            Self::ManageTokens => "see, make and revoke tokens",
+            Self::Describe => "read the description of the API",
+        })
+    }
+}
+
+/// What a permission takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// A valid token of any reach.
+    AnyToken,
+    /// At least this role where the resource is, or on the platform.
+    Within(Role),
+    /// At least this role on the platform: it concerns all organisations.
+    OnPlatform(Role),
+}
+
+impl Permission {
+    /// All.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Write,
+        Self::Delete,
+        Self::Confirm,
+        Self::Intervene,
+        Self::ReadLogs,
+        Self::ReadMetrics,
+        Self::Debug,
+        Self::ManageTokens,
+        Self::Describe,
+    ];
+
+    /// What it takes to exercise it on a kind; no kind where none is named.
+    pub(crate) const fn needs(self, kind: Option<Kind>) -> Needs {
+        use Needs::{AnyToken, OnPlatform, Within};
+        match self {
+            Self::Describe => AnyToken,
+            Self::Read => match kind {
+                // What can be chosen from; every tenant does.
+                Some(Kind::Plan) => AnyToken,
+                _ => Within(Role::Viewer),
+            },
+            Self::ReadLogs => Within(Role::Deployer),
+            Self::Write => match kind {
+                Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret) => Within(Role::Deployer),
+                Some(Kind::DriftPolicy) => Within(Role::Admin),
+                // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
+                Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
+            },
+            Self::Delete => match kind {
+                Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret | Kind::DriftPolicy) => {
+                    Within(Role::Admin)
+                }
+                Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
+            },
+            Self::Intervene => match kind {
+                Some(Kind::Organization) => Within(Role::Admin),
+                _ => Within(Role::Deployer),
+            },
+            Self::ManageTokens => Within(Role::Admin),
+            Self::ReadMetrics => OnPlatform(Role::Viewer),
+            Self::Confirm | Self::Debug => OnPlatform(Role::Admin),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Tokens of an organisation, or of the platform: made, listed, revoked; and who asks.
+//!
+//! Nobody gives out more than he has: a token has at most the role of the one that made it, and no larger reach.
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+use skep_store::{NewToken, Reach};
+
+use super::resource::actor;
+use crate::answer;
+use crate::call::{Address, Call, Document, Json, NoQuery};
+use crate::error::ApiError;
+use crate::limits::TOKEN_LIFE_MAX;
+use crate::wire::{MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
+
+impl Document for TokenRequest {
+    const IS: &'static str = "a token to be made";
+    const EXAMPLE: &'static str = r#"{"name": "ci", "role": "deployer", "expiresIn": "720h"}"#;
+}
+
+pub(super) async fn create(
+    call: Call<NoQuery, Json<TokenRequest>>,
+) -> Result<answer::Document<MadeToken>, ApiError> {
+    let Json(TokenRequest { name, role, expires_in }) = call.body;
+    if !call.principal.may_give(role) {
+        return Err(ApiError::invalid(
+            format!("a token of the role {role} allows more than the one that asks"),
+            "ask for a role that yours includes; GET /v1/whoami tells it",
+        ));
+    }
+    let expires_at = expires_in.map(|length| end(length.to_std())).transpose()?;
+    let new = NewToken { name: name.clone(), reach: reach(&call.address), role, expires_at };
+    let token = call.app.store.create_token(&new, &actor(&call.principal)).await?;
+    Ok(answer::Document(MadeToken { token: token.expose_secret().to_owned(), name, expires_at }))
+}
+
+pub(super) async fn list(call: Call<NoQuery>) -> Result<answer::Document<TokenList>, ApiError> {
+    let tokens = call.app.store.tokens(&reach(&call.address)).await?;
+    let view = |token: skep_store::TokenInfo| TokenView {
+        name: token.name,
+        role: token.role,
+        made_by: token.made_by,
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        last_used_at: token.last_used_at,
+    };
+    Ok(answer::Document(TokenList { items: tokens.into_iter().map(view).collect() }))
+}
+
+pub(super) async fn revoke(call: Call<NoQuery>) -> Result<answer::Document<RevokedToken>, ApiError> {
+    let name = call.address.name()?.clone();
+    if !call.app.store.revoke_token(&reach(&call.address), name.as_str()).await? {
+        return Err(ApiError::NoSuchToken { name });
+    }
+    Ok(answer::Document(RevokedToken { name }))
+}
+
+pub(super) async fn whoami(call: Call<NoQuery>) -> Result<answer::Document<WhoAmI>, ApiError> {
+    let grant = call.principal.grant.ok_or_else(|| ApiError::internal("whoever was admitted has a grant"))?;
+    let org = grant.reach.org().cloned();
+    Ok(answer::Document(WhoAmI { name: call.principal.name, org, role: grant.role }))
+}
+
+fn reach(address: &Address) -> Reach {
+    address.org().cloned().map_or(Reach::Platform, Reach::Org)
+}
+
+fn end(length: std::time::Duration) -> Result<Timestamp, ApiError> {
+    if length.is_zero() || length > TOKEN_LIFE_MAX {
+        return Err(ApiError::invalid(
+            "`expiresIn` is no life of a token",
+            "write a length such as `720h`, at most ten years; without one it ends when it is revoked",
+        ));
+    }
+    let length = SignedDuration::try_from(length).map_err(ApiError::internal)?;
+    Timestamp::now().checked_add(length).map_err(ApiError::internal)
+}
