@@ -6,6 +6,7 @@ mod ending;
 mod events;
 mod finding;
 mod forms;
+mod interrupting;
 mod jobs;
 mod nodes;
 mod placing;
@@ -51,6 +52,7 @@ pub fn together() -> Vec<Case> {
         ending::cases(),
         placing::cases(),
         rolling::cases(),
+        interrupting::cases(),
         jobs::cases(),
         events::cases(),
         edge::cases(),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use skep_planner::swarm::{
-    Nanos, Placement, Ratio, RestartPolicy, ServiceId, ServiceMode, ServiceSpec, Task, TaskState,
-    UpdateConfig, UpdateState,
+    Nanos, Placement, Ratio, RestartPolicy, ServiceId, ServiceSpec, Task, TaskState, UpdateConfig,
+    UpdateState,
 };
 
 use super::cases;
@@ -31,14 +31,11 @@ cases!(
     some_failures_are_tolerated,
     a_rollback_that_fails_pauses,
     a_rollback_that_fails_and_would_go_back_calls_itself_complete,
-    another_template_in_the_middle_begins_anew,
-    a_label_in_the_middle_takes_the_old_task_away_and_is_called_complete,
-    scaling_in_the_middle_takes_the_old_task_away_and_is_called_complete,
     an_unhealthy_version_goes_back_and_the_old_one_runs_on,
     a_missing_image_goes_back,
 );
 
-fn config(order: &str, action: &str) -> UpdateConfig {
+pub(super) fn config(order: &str, action: &str) -> UpdateConfig {
     UpdateConfig {
         parallelism: Some(1),
         monitor: Nanos::from_secs(2),
@@ -48,13 +45,13 @@ fn config(order: &str, action: &str) -> UpdateConfig {
     }
 }
 
-fn rolled(mut spec: ServiceSpec, config: UpdateConfig) -> ServiceSpec {
+pub(super) fn rolled(mut spec: ServiceSpec, config: UpdateConfig) -> ServiceSpec {
     spec.rollback_config = Some(UpdateConfig { monitor: Nanos::from_secs(1), ..UpdateConfig::default() });
     spec.update_config = Some(config);
     spec
 }
 
-fn running_act(mut spec: ServiceSpec, act: Act) -> ServiceSpec {
+pub(super) fn running_act(mut spec: ServiceSpec, act: Act) -> ServiceSpec {
     act.image().clone_into(&mut container(&mut spec).image);
     spec
 }
@@ -66,7 +63,7 @@ fn ids(tasks: &[Task]) -> Vec<String> {
 }
 
 /// What Swarm says of a roll-out.
-async fn status(trial: &Trial<'_>, id: &ServiceId) -> String {
+pub(super) async fn status(trial: &Trial<'_>, id: &ServiceId) -> String {
     let service = trial.inspect(id).await;
     match service.update_status {
         None => "no roll-out".to_owned(),
@@ -77,7 +74,7 @@ async fn status(trial: &Trial<'_>, id: &ServiceId) -> String {
 }
 
 /// What runs, by image.
-async fn images(trial: &Trial<'_>, id: &ServiceId) -> Vec<String> {
+pub(super) async fn images(trial: &Trial<'_>, id: &ServiceId) -> Vec<String> {
     let running = trial.tasks_in(id, TaskState::Running).await;
     let wanted = running.into_iter().filter(|task| task.desired_state == Some(TaskState::Running));
     let mut images: Vec<String> = wanted.filter_map(|task| Some(task.spec.container_spec?.image)).collect();
@@ -137,7 +134,7 @@ async fn an_empty_object_replaces_tasks(trial: &Trial<'_>) {
     replaces_all(trial, first, then).await;
 }
 
-fn constrained(constraint: &str) -> Option<Placement> {
+pub(super) fn constrained(constraint: &str) -> Option<Placement> {
     Some(Placement { constraints: vec![constraint.to_owned()], ..Placement::default() })
 }
 
@@ -349,56 +346,6 @@ async fn a_rollback_that_fails_pauses(trial: &Trial<'_>) {
 
 async fn a_rollback_that_fails_and_would_go_back_calls_itself_complete(trial: &Trial<'_>) {
     both_failing(trial, "rollback").await;
-}
-
-/// A write while something that will fail is being rolled out, and what stands at the end.
-async fn middle(trial: &Trial<'_>, change: impl FnOnce(&mut ServiceSpec)) {
-    let slow = UpdateConfig { monitor: Nanos::from_secs(6), ..config("start-first", "rollback") };
-    let spec = rolled(trial.service("web", Act::Runs, 1), slow);
-    let id = trial.create(&spec).await;
-    trial.running(&id, 1).await;
-    let mut then = running_act(spec, Act::HealthyNever);
-    trial.update(&id, &then).await;
-    trial
-        .until("the new one to start", || async {
-            let starting = trial.tasks_in(&id, TaskState::Starting).await;
-            (!starting.is_empty()).then_some(())
-        })
-        .await;
-    change(&mut then);
-    trial.update(&id, &then).await;
-    trial.arena().rest(Duration::from_secs(2)).await;
-    trial.note(status(trial, &id).await);
-    let service = trial.inspect(&id).await;
-    let image =
-        |spec: &ServiceSpec| spec.task_template.container_spec.clone().map(|container| container.image);
-    trial.note(format!(
-        "spec {:?} {:?} {:?}",
-        image(&service.spec),
-        service.spec.labels.get("mid"),
-        service.spec.mode
-    ));
-    let before = service.previous_spec.expect("a spec before");
-    trial.note(format!("before {:?} {:?} {:?}", image(&before), before.labels.get("mid"), before.mode));
-    trial.note(format!("running and wanted {:?}", images(trial, &id).await));
-    trial.arena().rest(Duration::from_secs(8)).await;
-    trial.note(status(trial, &id).await);
-    trial.swarm().remove_service(&id).await.expect("removed");
-}
-
-async fn another_template_in_the_middle_begins_anew(trial: &Trial<'_>) {
-    middle(trial, |spec| container(spec).env = vec!["MID=1".to_owned()]).await;
-}
-
-async fn a_label_in_the_middle_takes_the_old_task_away_and_is_called_complete(trial: &Trial<'_>) {
-    middle(trial, |spec| {
-        spec.labels.insert("mid".to_owned(), "1".to_owned());
-    })
-    .await;
-}
-
-async fn scaling_in_the_middle_takes_the_old_task_away_and_is_called_complete(trial: &Trial<'_>) {
-    middle(trial, |spec| spec.mode = Some(ServiceMode::replicated(2))).await;
 }
 
 async fn an_unhealthy_version_goes_back_and_the_old_one_runs_on(trial: &Trial<'_>) {

@@ -18,6 +18,8 @@ pub(super) enum Due {
     DelayOver(TaskId, u64),
     /// A task has waited long enough for the end of the one that it replaces.
     DelayTimedOut(TaskId, u64),
+    /// A roll-out gives its workers their first slots.
+    RollOut(ServiceId, u64),
     /// A worker of a roll-out has waited long enough between two slots.
     WorkerDelayOver(ServiceId, u64, usize),
     /// A roll-out was watched for long enough.

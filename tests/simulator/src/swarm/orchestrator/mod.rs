@@ -73,6 +73,7 @@ impl Swarm {
             Due::TaskStep(task, step) => self.agent_step(&task, step),
             Due::DelayOver(task, delay) => self.delay_over(&task, delay),
             Due::DelayTimedOut(task, delay) => self.delay_timed_out(&task, delay),
+            Due::RollOut(service, updater) => self.roll_out(&service, updater),
             Due::WorkerDelayOver(service, updater, worker) => {
                 self.worker_delay_over(&service, updater, worker);
             }
@@ -114,7 +115,7 @@ impl Swarm {
             Due::TaskStep(task, _) | Due::DelayOver(task, _) | Due::DelayTimedOut(task, _) => {
                 self.tasks.get(task).map(|record| record.service_name.clone())
             }
-            Due::WorkerDelayOver(service, ..) | Due::MonitorOver(service, _) => {
+            Due::RollOut(service, _) | Due::WorkerDelayOver(service, ..) | Due::MonitorOver(service, _) => {
                 self.services.get(service).map(|record| record.service.spec.name.clone())
             }
             Due::React | Due::Schedule | Due::Reap | Due::LetGo(_) | Due::NodeDown(..) | Due::Orphan(..) => {
