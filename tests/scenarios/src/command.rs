@@ -79,10 +79,18 @@ pub(crate) fn value(text: &str) -> serde_json::Value {
 
 /// Sets or, without a value, removes the field at a dotted path.
 pub(crate) fn edit(json: &mut serde_json::Value, path: &str, value: Option<serde_json::Value>) -> Result<()> {
-    let pointer = format!("/{}", path.replace('.', "/"));
+    change_at(json, &format!("/{}", path.replace('.', "/")), value)
+}
+
+/// Sets or, without a value, removes the field at a JSON pointer.
+pub(crate) fn change_at(
+    json: &mut serde_json::Value,
+    pointer: &str,
+    value: Option<serde_json::Value>,
+) -> Result<()> {
     match value {
-        Some(value) => set_at(json, &pointer, value),
-        None => crate::engine::remove_at(json, &pointer),
+        Some(value) => set_at(json, pointer, value),
+        None => remove_at(json, pointer),
     }
 }
 
@@ -104,5 +112,23 @@ pub(crate) fn set_at(json: &mut serde_json::Value, pointer: &str, value: serde_j
         };
     }
     *at = value;
+    Ok(())
+}
+
+/// Removes the field or list entry that a JSON pointer names.
+pub fn remove_at(value: &mut serde_json::Value, pointer: &str) -> Result<()> {
+    let (parent, last) = pointer.rsplit_once('/').with_context(|| format!("{pointer} is no JSON pointer"))?;
+    let last = last.replace("~1", "/").replace("~0", "~");
+    match value.pointer_mut(parent) {
+        Some(serde_json::Value::Object(fields)) => {
+            fields.shift_remove(&last).with_context(|| format!("there is no {pointer}"))?;
+        }
+        Some(serde_json::Value::Array(list)) => {
+            let index: usize = last.parse()?;
+            anyhow::ensure!(index < list.len(), "there is no {pointer}");
+            list.remove(index);
+        }
+        _ => bail!("there is no {parent}"),
+    }
     Ok(())
 }

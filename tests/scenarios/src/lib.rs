@@ -6,22 +6,23 @@
 //! ```text
 //! manifests ─> store  (generations, releases, inventory: what Postgres would keep)
 //!                 │
-//!              planner ─> steps ─> engine (what Swarm would keep after each step took effect)
+//!              planner ─> steps ─> the simulator (what Swarm keeps, and what becomes of tasks)
 //!                 └───────────────────┘
 //! ```
 //!
-//! The world has no behaviour of its own beyond what research on real engines established: it normalises specs as they do,
-//! swaps the specs on a rollback, refuses what they refuse, and starts tasks at once unless the case says otherwise. It needs
-//! neither Docker nor Postgres, so thousands of rounds take a moment, and what a change to the planner does to people is
-//! reviewed as a difference of text.
+//! The Swarm is the simulator (`tests/simulator`), which is held to real engines. Its tasks start at once here unless the case says
+//! otherwise. A case needs neither Docker nor Postgres, so thousands of rounds take a moment, and what a change to the planner does
+//! to people is reviewed as a difference of text.
 //!
 //! `cases/README.md` lists the commands. `SKEP_BLESS=1 cargo nextest run -p skep-scenarios` rewrites what the commands say.
 
-pub mod engine;
+pub mod cluster;
 pub mod script;
 pub mod stage;
 pub mod store;
 pub mod world;
+
+pub use command::remove_at;
 
 mod command;
 mod desired;

@@ -12,37 +12,30 @@ use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::swarm::{Secret, Service, Task, TaskState};
 use skep_planner::{Observed, ResolvedImage, Settings, naming};
 use skep_schemas::ImageRef;
+use skep_swarm::{By, LabelFilter};
 
-use crate::engine::Engine;
+use crate::cluster::Cluster;
 
 /// The name under which a case makes the whole engine unreadable.
 pub(crate) const WHOLE_ENGINE: &str = "engine";
 
-fn look<T: Clone>(engine: &Engine, name: &str, found: Option<&T>) -> Observed<T> {
+fn look<T: Clone>(engine: &Cluster, name: &str, found: Option<&T>) -> Observed<T> {
     match engine.unseen.get(name).or_else(|| engine.unseen.get(WHOLE_ENGINE)) {
         Some(why) => Observed::Unknown { why: why.clone() },
         None => found.cloned().into(),
     }
 }
 
-pub(crate) fn organization(engine: &Engine, desired: &OrganizationDesired) -> OrganizationObservation {
+pub(crate) fn organization(engine: &Cluster, desired: &OrganizationDesired) -> OrganizationObservation {
     let (network_name, anchor_name) = (naming::network(&desired.org), naming::anchor(&desired.org));
-    let network = look(engine, &network_name, engine.networks.get(&network_name));
-    let anchor = look(engine, &anchor_name, engine.services.get(&anchor_name));
-    let edge = engine.edge.as_ref().map(|tasks| Edge {
+    let found = engine.swarm.inspect_network(By::Name(&network_name));
+    let network = look(engine, &network_name, found.as_ref());
+    let anchor = look(engine, &anchor_name, engine.service(&anchor_name).as_ref());
+    let edge = engine.edge(network.present().map(|network| &network.id)).map(|tasks| Edge {
         constraints: vec!["node.role==manager".to_owned()],
-        tasks: tasks
-            .iter()
-            .map(|(container, attached)| EdgeTask {
-                container: container.clone(),
-                address: network.present().and_then(|network| attached.get(&network.id).copied()),
-            })
-            .collect(),
+        tasks: tasks.into_iter().map(|(container, address)| EdgeTask { container, address }).collect(),
     });
-    let of_anchor = anchor
-        .present()
-        .map_or_else(|| engine.ending.get(&anchor_name), |anchor| engine.tasks.get(&anchor.id));
-    let of_anchor: &[Task] = of_anchor.map_or(&[], Vec::as_slice);
+    let of_anchor: Vec<Task> = engine.swarm.tasks_of(&anchor_name);
     let alive = of_anchor
         .iter()
         .filter(|task| !task.status.state.as_ref().is_some_and(TaskState::is_terminal))
@@ -56,7 +49,7 @@ pub(crate) fn organization(engine: &Engine, desired: &OrganizationDesired) -> Or
     }
 }
 
-pub(crate) fn secret(engine: &Engine, desired: &SecretDesired) -> Observed<Vec<Secret>> {
+pub(crate) fn secret(engine: &Cluster, desired: &SecretDesired) -> Observed<Vec<Secret>> {
     let uid = desired.secret.meta.uid.to_string();
     let named = |name: &String| {
         desired.current.as_ref().is_some_and(|current| current.object == *name)
@@ -65,12 +58,13 @@ pub(crate) fn secret(engine: &Engine, desired: &SecretDesired) -> Observed<Vec<S
     let of_resource = |secret: &&Secret| {
         secret.spec.labels.get(naming::LABEL_UID) == Some(&uid) || named(&secret.spec.name)
     };
-    let found: Vec<Secret> = engine.secrets.values().filter(of_resource).cloned().collect();
+    let all = engine.swarm.list_secrets(&LabelFilter::any());
+    let found: Vec<Secret> = all.into_iter().filter(|secret| of_resource(&secret)).collect();
     look(engine, "secrets", Some(&found))
 }
 
 pub(crate) fn environment(
-    engine: &Engine,
+    engine: &Cluster,
     settings: &Settings,
     desired: &EnvironmentDesired,
 ) -> EnvironmentObservation {
@@ -78,20 +72,22 @@ pub(crate) fn environment(
     let services: BTreeMap<String, Observed<Service>> = services_to_observe(settings, desired)
         .into_iter()
         .map(|name| {
-            let observed = look(engine, &name, engine.services.get(&name));
+            let observed = look(engine, &name, engine.service(&name).as_ref());
             (name, observed)
         })
         .collect();
     let ids = services.values().filter_map(|service| service.present().map(|service| service.id.clone()));
-    let tasks = ids.filter_map(|id| engine.tasks.get(&id).map(|tasks| (id, tasks.clone()))).collect();
+    let tasks = ids.map(|id| (id.clone(), engine.tasks(&id))).collect();
     let secrets = secrets_to_observe(desired).into_iter().map(|name| {
-        let observed = look(engine, "secrets", engine.secrets.get(&name).map(|secret| &secret.id));
+        let found = engine.swarm.inspect_secret(By::Name(&name)).map(|secret| secret.id);
+        let observed = look(engine, "secrets", found.as_ref());
         (name, observed)
     });
-    let nodes: Vec<_> = engine.nodes.values().cloned().collect();
+    let nodes = engine.swarm.list_nodes();
+    let found = engine.swarm.inspect_network(By::Name(&network));
     EnvironmentObservation {
         engine: look(engine, WHOLE_ENGINE, Some(&engine.features())),
-        network: look(engine, &network, engine.networks.get(&network)),
+        network: look(engine, &network, found.as_ref()),
         secrets: secrets.collect(),
         services,
         tasks,
@@ -102,7 +98,7 @@ pub(crate) fn environment(
 }
 
 /// Unless the case says otherwise, a registry knows every image.
-fn resolve(engine: &Engine, image: &ImageRef) -> Result<ResolvedImage, ImageFailure> {
+fn resolve(engine: &Cluster, image: &ImageRef) -> Result<ResolvedImage, ImageFailure> {
     if let Some(told) = engine.images.get(&image.to_string()) {
         return told.clone().map_err(|why| ImageFailure::Refused { why });
     }

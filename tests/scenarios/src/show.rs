@@ -1,8 +1,11 @@
 //! What the commands say.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use skep_planner::normalize;
 use skep_planner::step::Cost;
+use skep_planner::swarm::{Service, Task, TaskState};
 use skep_planner::view::PlanView;
 use skep_planner::{Step, Verdict};
 use skep_schemas::kind::{AnyStatus, EnvironmentDetail, Status};
@@ -72,6 +75,23 @@ pub(crate) fn status(resource: &Resource) -> String {
         let _ = writeln!(text, "edge {} at {}", edge["container"], edge["address"]);
     }
     text
+}
+
+/// What is in the slots of a service, what is over left out.
+pub(crate) fn instances(service: &Service, tasks: &[Task]) -> String {
+    let template = normalize::task(&service.spec.task_template);
+    let mut slots: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for task in tasks {
+        let Some(state) = task.status.state.as_ref().filter(|state| !state.is_terminal()) else { continue };
+        let age = if normalize::task(&task.spec) == template { "new" } else { "old" };
+        let is_wanted = task.desired_state.as_ref().is_some_and(|desired| *desired <= TaskState::Running);
+        let stops = if is_wanted { "" } else { ", is to stop" };
+        slots.entry(task.slot).or_default().push(format!("{age} {state}{stops}"));
+    }
+    slots.into_iter().fold(String::new(), |mut text, (slot, tasks)| {
+        let _ = writeln!(text, "{slot}: {}", tasks.join(" and "));
+        text
+    })
 }
 
 fn condition_line(condition: &Condition) -> String {

@@ -20,6 +20,8 @@ use crate::world::{Fault, World};
 /// After so many seconds without anything happening, nothing will happen any more: longer than the longest wait of the planner
 /// that is not a deadline (the monitor of a service without health check, 5 s).
 const IDLE_ROUNDS: u32 = 10;
+/// After so many seconds in which a roll-out said nothing new it is taken for one that says nothing any more.
+const ROLLING_ROUNDS: u32 = 90;
 /// A world that is not quiet after so many seconds is a fight.
 const ROUNDS_MAX: u32 = 300;
 /// The longest `run` for a given time, in seconds.
@@ -72,6 +74,7 @@ impl Stage {
             "expect" => self.expect(words).map(nothing),
             "objects" => Ok(self.objects()),
             "live" => self.live(words),
+            "instances" => self.instances(words),
             "clock" => self.clock(words).map(nothing),
             "fault" => self.fault(words).map(nothing),
             "pause" => self.pause(words).map(nothing),
@@ -84,7 +87,9 @@ impl Stage {
                 self.world.store.retry(&key).map(nothing)
             }
             "hold" | "finish" | "tasks" | "update-status" | "rollback" | "absent" | "meddle" | "insists" => {
-                self.service(verb, words).map(nothing)
+                self.service(verb, words)?;
+                self.world.read_clock();
+                Ok(String::new())
             }
             "engine" | "node" | "no-node" | "edge" | "disconnected" | "image" | "unknown" | "seen"
             | "foreign" => self.surroundings(verb, words).map(nothing),
@@ -199,9 +204,11 @@ impl Stage {
                 }
             }
             idle = if quiet { idle + 1 } else { 0 };
+            // A roll-out is watched for a while; one that gets nowhere is given up on.
+            let is_watched = self.world.engine.is_rolling() && idle < ROLLING_ROUNDS;
             match seconds {
                 Some(seconds) if round >= seconds => break,
-                None if idle >= IDLE_ROUNDS => break,
+                None if idle >= IDLE_ROUNDS && !is_watched => break,
                 None if round > u64::from(ROUNDS_MAX) => bail!("it does not become quiet; so far:\n{text}"),
                 Some(_) | None => self.world.advance(1)?,
             }
@@ -245,7 +252,7 @@ impl Stage {
     fn live(&self, words: &mut Words<'_>) -> Result<String> {
         let name = words.next("a service")?;
         let service =
-            self.world.engine.services.get(name).with_context(|| format!("there is no service {name}"))?;
+            self.world.engine.service(name).with_context(|| format!("there is no service {name}"))?;
         let spec = serde_json::to_value(&service.spec)?;
         let mut text = String::new();
         while let Some(pointer) = words.maybe()? {
@@ -255,6 +262,13 @@ impl Stage {
             }
         }
         Ok(text)
+    }
+
+    fn instances(&self, words: &mut Words<'_>) -> Result<String> {
+        let name = words.next("a service")?;
+        let service =
+            self.world.engine.service(name).with_context(|| format!("there is no service {name}"))?;
+        Ok(show::instances(&service, &self.world.engine.swarm.tasks_of(name)))
     }
 
     fn clock(&mut self, words: &mut Words<'_>) -> Result<()> {

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use jiff::Timestamp;
 use skep_planner::ResolvedImage;
 use skep_planner::health::ContainerVerdict;
 use skep_planner::swarm::{
-    ContainerId, ContainerStatus, Labels, Network, NetworkId, Service, ServiceSpec, Task, TaskState,
+    ContainerSpec, ContainerStatus, Labels, NetworkCreate, Node, Service, ServiceSpec, Task, TaskState,
+    TaskStatus,
 };
+use skep_simulator::Behaviour;
+use skep_swarm::{ApiVersion, By};
 
 use crate::command::{self, Words};
 use crate::stage::Stage;
@@ -15,24 +19,21 @@ use crate::stage::Stage;
 impl Stage {
     pub(crate) fn service(&mut self, verb: &str, words: &mut Words<'_>) -> Result<()> {
         let name = words.next("a service")?;
-        let (engine, now) = (&mut self.world.engine, self.world.now);
+        let engine = &mut self.world.engine;
         match verb {
-            "hold" => {
-                engine.held.insert(name.to_owned());
-            }
-            "finish" => engine.finish(name, now)?,
+            "hold" => engine.hold(name),
+            "finish" => engine.finish(name),
             "absent" => {
-                let gone =
-                    engine.services.remove(name).with_context(|| format!("there is no service {name}"))?;
-                engine.tasks.remove(&gone.id);
+                engine.swarm.drop_service(name)?;
+                engine.swarm.advance(std::time::Duration::ZERO);
             }
             "rollback" => {
-                let message = words.maybe()?.unwrap_or("rollback completed");
-                engine.roll_back(name, message, now)?;
+                let why = "update rolled back due to failure or early termination of task";
+                engine.roll_back(name, words.maybe()?.unwrap_or(why))?;
             }
             "update-status" => {
                 let state = words.next("a state")?;
-                engine.say_of_update(name, state, words.maybe()?.unwrap_or_default(), now)?;
+                engine.say_of_update(name, state, words.maybe()?.unwrap_or_default())?;
             }
             "meddle" => {
                 let remove = words.take("-");
@@ -53,17 +54,16 @@ impl Stage {
     /// `tasks SERVICE`, then any number of `old|running|starting|pending|failed|rejected ["error"] [exit N] [oom] [xN]`.
     fn tasks(&mut self, name: &str, words: &mut Words<'_>) -> Result<()> {
         let (engine, now) = (&mut self.world.engine, self.world.now);
-        let service =
-            engine.services.get(name).with_context(|| format!("there is no service {name}"))?.clone();
+        let service = engine.service(name).with_context(|| format!("there is no service {name}"))?;
         let mut tasks: Vec<Task> = Vec::new();
         while let Some(word) = words.maybe()? {
             if let Some(count) = word.strip_prefix('x').and_then(|count| count.parse::<usize>().ok()) {
                 let last = tasks.last().context("`xN` repeats the task before it")?.clone();
                 tasks.extend(std::iter::repeat_n(last, count.saturating_sub(1)));
             } else if word == "exit" {
+                let container_id = engine.next_container();
                 let last = tasks.last_mut().context("`exit` belongs to the task before it")?;
                 let exit_code = words.next("an exit code")?.parse()?;
-                let container_id = ContainerId::new(format!("container-of-{}", last.id));
                 let status = ContainerStatus { container_id, exit_code, ..ContainerStatus::default() };
                 last.status.container_status = Some(status);
             } else if word == "oom" {
@@ -72,7 +72,7 @@ impl Stage {
                 let verdict = ContainerVerdict { out_of_memory: true, ..ContainerVerdict::default() };
                 engine.containers.insert(id, verdict);
             } else if let ("old", Some(previous)) = (word, &service.previous_spec) {
-                let mut task = engine.task(name, TaskState::Running, "", now).context("no such service")?;
+                let mut task = task_of(&service, &engine.swarm.list_nodes(), TaskState::Running, "", now);
                 task.spec = previous.task_template.clone();
                 tasks.push(task);
             } else {
@@ -81,11 +81,10 @@ impl Stage {
                 let needs_words =
                     matches!(state, TaskState::Pending | TaskState::Failed | TaskState::Rejected);
                 let error = if needs_words { words.next("an error")? } else { "" };
-                tasks.push(engine.task(name, state, error, now).context("no such service")?);
+                tasks.push(task_of(&service, &engine.swarm.list_nodes(), state, error, now));
             }
         }
-        engine.tasks.insert(service.id, tasks);
-        Ok(())
+        engine.put_tasks(name, tasks)
     }
 
     pub(crate) fn surroundings(&mut self, verb: &str, words: &mut Words<'_>) -> Result<()> {
@@ -93,8 +92,9 @@ impl Stage {
         let name = words.next("a name")?;
         match verb {
             "engine" => {
-                let (major, minor) = name.split_once('.').context("write `engine 1.41`")?;
-                engine.api = (major.parse()?, minor.parse()?);
+                let api: ApiVersion = name.parse()?;
+                let behaviour = Behaviour::ALL.into_iter().find(|behaviour| behaviour.api() == api);
+                engine.swarm.set_behaviour(behaviour.context("write `engine 1.41` or `engine 1.45`")?);
             }
             "node" => {
                 let mut labels = BTreeMap::new();
@@ -102,25 +102,21 @@ impl Stage {
                     let (key, value) = label.split_once('=').context("write `node name key=value`")?;
                     labels.insert(key.to_owned(), value.to_owned());
                 }
-                engine.set_node(name, labels);
+                engine.swarm.set_node(name, |node| node.spec.labels = labels);
+                engine.swarm.advance(std::time::Duration::ZERO);
             }
             "no-node" => {
-                engine.nodes.remove(name).with_context(|| format!("there is no node {name}"))?;
+                engine.swarm.remove_node(name);
+                engine.swarm.advance(std::time::Duration::ZERO);
             }
-            "disconnected" => {
-                let attached = engine.edge.as_mut().and_then(|edge| edge.get_mut(&ContainerId::from(name)));
-                attached.with_context(|| format!("there is no edge task {name}"))?.clear();
-            }
-            "edge" if name == "none" => engine.edge = None,
+            "disconnected" => engine.disconnect(name)?,
+            "edge" if name == "none" => engine.set_edge(None),
             "edge" => {
-                let old = engine.edge.take().unwrap_or_default();
                 let mut names = vec![name];
                 while let Some(name) = words.maybe()? {
                     names.push(name);
                 }
-                let kept = |name: &str| old.get(&ContainerId::from(name)).cloned().unwrap_or_default();
-                engine.edge =
-                    Some(names.into_iter().map(|name| (ContainerId::from(name), kept(name))).collect());
+                engine.set_edge(Some(&names));
             }
             "image" => {
                 let resolved = match words.next("what is known of it")? {
@@ -147,22 +143,45 @@ impl Stage {
 
     /// What was of that name is of somebody else now.
     fn foreign(&mut self, name: &str) -> Result<()> {
-        let engine = &mut self.world.engine;
-        if let Some(service) = engine.services.get_mut(name) {
-            service.spec.labels = Labels::new();
+        let swarm = &mut self.world.engine.swarm;
+        if swarm.inspect_service(By::Name(name)).is_some() {
+            swarm.edit_service(name, |spec| spec.labels = Labels::new())?;
         } else if name.starts_with("skep-") {
-            let network = Network {
-                id: NetworkId::from("id-of-a-foreign-network"),
+            if swarm.inspect_network(By::Name(name)).is_some() {
+                swarm.displace_network(name);
+            }
+            swarm.add_network(&NetworkCreate {
                 name: name.to_owned(),
-                ..Network::default()
-            };
-            engine.networks.insert(name.to_owned(), network);
+                driver: "overlay".to_owned(),
+                ..NetworkCreate::default()
+            })?;
         } else {
-            let spec = ServiceSpec { name: name.to_owned(), ..ServiceSpec::default() };
-            let service = Service { id: "id-of-a-foreign-service".into(), spec, ..Service::default() };
-            engine.services.insert(name.to_owned(), service);
+            let mut spec = ServiceSpec { name: name.to_owned(), ..ServiceSpec::default() };
+            let image = "somebody/else:1".to_owned();
+            spec.task_template.container_spec = Some(ContainerSpec { image, ..ContainerSpec::default() });
+            swarm.add_service(&spec)?;
         }
+        swarm.advance(std::time::Duration::ZERO);
         Ok(())
+    }
+}
+
+/// A task of a service's current template, on the first node there is.
+fn task_of(service: &Service, nodes: &[Node], state: TaskState, err: &str, now: Timestamp) -> Task {
+    let desired = if state.is_terminal() { TaskState::Shutdown } else { TaskState::Running };
+    let waits = state == TaskState::Pending;
+    let node = nodes.first().filter(|_| !waits);
+    Task {
+        spec: service.spec.task_template.clone(),
+        node_id: node.map(|node| node.id.clone()),
+        status: TaskStatus {
+            timestamp: now.to_string(),
+            state: Some(state),
+            err: err.to_owned(),
+            ..TaskStatus::default()
+        },
+        desired_state: Some(desired),
+        ..Task::default()
     }
 }
 

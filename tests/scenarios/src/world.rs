@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
 };
@@ -20,8 +20,9 @@ use skep_planner::swarm::Secret;
 use skep_planner::{Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step, Unkept};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{Resource, ResourceKey};
+use skep_swarm::LabelFilter;
 
-use crate::engine::Engine;
+use crate::cluster::Cluster;
 use crate::store::Store;
 use crate::{desired, observe};
 
@@ -38,7 +39,7 @@ pub struct World {
     /// Desired state and the controller's memory.
     pub store: Store,
     /// The Swarm.
-    pub engine: Engine,
+    pub engine: Cluster,
     /// What shall go wrong at the next step on an object.
     pub faults: BTreeMap<String, Fault>,
     /// The hold that is in force.
@@ -124,19 +125,34 @@ impl World {
                 anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: vec!["pause".to_owned()] },
             },
         };
-        let now = "2026-01-01T00:00:00Z".parse()?;
+        let engine = Cluster::new();
+        let now = engine.now();
         let mut store = Store::new(pool);
         store.set_clock(now);
         let faults = BTreeMap::new();
         let unkept = Unkept::default();
-        Ok(Self { settings, now, store, engine: Engine::new(), faults, hold: None, unkept })
+        Ok(Self { settings, now, store, engine, faults, hold: None, unkept })
     }
 
     /// Lets time pass.
     pub fn advance(&mut self, seconds: i64) -> Result<()> {
-        self.now = self.now.checked_add(SignedDuration::from_secs(seconds))?;
-        self.store.set_clock(self.now);
+        self.engine.swarm.advance(Duration::from_secs(u64::try_from(seconds)?));
+        self.read_clock();
         Ok(())
+    }
+
+    /// Lets time pass until the Swarm does something, at least a second and at most for so long.
+    pub fn advance_to_next(&mut self, limit: Duration) {
+        let (soon, late) = (self.now + Duration::from_secs(1), self.now + limit);
+        let next = self.engine.swarm.next_due().unwrap_or(late);
+        self.engine.swarm.advance_to(next.clamp(soon, late));
+        self.read_clock();
+    }
+
+    /// There is one clock, the Swarm's.
+    pub(crate) fn read_clock(&mut self) {
+        self.now = self.engine.now();
+        self.store.set_clock(self.now);
     }
 
     fn look(&self, key: &ResourceKey) -> Option<Seen> {
@@ -283,7 +299,7 @@ impl World {
                 }
                 Some(Fault::CrashAfter) | None => {}
             }
-            match self.engine.carry_out(step, self.now) {
+            match self.engine.carry_out(step) {
                 Ok(_) if fault.is_some() => {
                     return Ok(Carried::Died(index + 1, format!("{}: crash after the call", step.object)));
                 }
@@ -306,9 +322,11 @@ impl World {
     /// Objects of ours in the Swarm, for whoever asks whether something is left over.
     pub fn objects(&self) -> BTreeSet<String> {
         let engine = &self.engine;
-        let networks = engine.networks.keys().map(|name| format!("network {name}"));
-        let secrets = engine.secrets.keys().map(|name| format!("secret {name}"));
-        let services = engine.services.keys().map(|name| format!("service {name}"));
+        let networks = engine.swarm.list_networks(&LabelFilter::any());
+        let networks = networks.into_iter().map(|network| format!("network {}", network.name));
+        let secrets = engine.swarm.list_secrets(&LabelFilter::any());
+        let secrets = secrets.into_iter().map(|secret| format!("secret {}", secret.spec.name));
+        let services = engine.service_names().into_iter().map(|name| format!("service {name}"));
         networks.chain(secrets).chain(services).collect()
     }
 }
