@@ -160,9 +160,12 @@ pub fn cost(
 
 /// Does a change replace every task of the service?
 pub fn replaces_tasks(change: &FieldChange) -> bool {
-    let pointer = change.pointer.as_str();
-    (pointer.starts_with("/TaskTemplate/") || pointer.starts_with("/EndpointSpec"))
-        && !pointer.starts_with("/TaskTemplate/Placement")
+    concerns_tasks(change) && !change.pointer.starts_with("/TaskTemplate/Placement")
+}
+
+/// Does a change concern the tasks of the service at all, and not the service alone?
+pub fn concerns_tasks(change: &FieldChange) -> bool {
+    change.pointer.starts_with("/TaskTemplate/") || change.pointer.starts_with("/EndpointSpec")
 }
 
 #[cfg(test)]

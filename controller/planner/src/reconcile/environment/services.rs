@@ -6,7 +6,7 @@ use skep_schemas::ProcessName;
 
 use super::ground::{Ground, ground};
 use super::target::{Target, last_good};
-use super::{EnvironmentInput, PlanChoice, routes, unroutable};
+use super::{EnvironmentInput, PlanChoice, routes, trial, unroutable};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::formation::{self, Instances};
@@ -24,9 +24,6 @@ use crate::{diff, naming};
 /// The largest spec that the engine can still update: a service holds its spec and the previous one, and a raft entry is limited
 /// to 1.5 MiB (tried: 1.0 MB can be created and never changed again).
 const SPEC_BYTES_MAX: usize = 600_000;
-
-/// Where tasks may run: part of the template, although a change of it replaces only tasks that are in the wrong place.
-const PLACEMENT: &str = "/TaskTemplate/Placement";
 
 /// Steps that make every process run the target, and remove what it does not have.
 pub(super) fn converge(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) {
@@ -196,14 +193,8 @@ fn update(
         entry.and_then(|entry| entry.applied.as_deref()).filter(|applied| !is_of_later(applied, target));
     let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
     let change = drift::service(&input.desired.stance, sides, plan)?;
-    // Any write makes what runs now the spec that Swarm would return to, and what runs now is the release under trial.
-    let on_trial = health::is_rolling(live) && input.mode == Mode::Act;
-    if on_trial
-        && !change
-            .changes
-            .iter()
-            .any(|change| diff::replaces_tasks(change) || change.pointer.starts_with(PLACEMENT))
-    {
+    if trial::waits(input, target, live, &change.changes) {
+        trial::judge_waiting(input, target, live, plan);
         plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
         return None;
     }
@@ -240,7 +231,7 @@ fn is_of_later(applied: &ServiceSpec, target: &Target) -> bool {
         .is_some_and(|applied| applied > target.version.get())
 }
 
-fn nodes<'a>(input: &EnvironmentInput<'a>) -> &'a [Node] {
+pub(super) fn nodes<'a>(input: &EnvironmentInput<'a>) -> &'a [Node] {
     input.observed.nodes.present().map_or(&[], Vec::as_slice)
 }
 
@@ -272,7 +263,7 @@ fn replicas(spec: &ServiceSpec) -> u64 {
     }
 }
 
-fn tasks<'a>(input: &EnvironmentInput<'a>, service: &Service) -> &'a [Task] {
+pub(super) fn tasks<'a>(input: &EnvironmentInput<'a>, service: &Service) -> &'a [Task] {
     input.observed.tasks.get(&service.id).map_or(&[], Vec::as_slice)
 }
 

@@ -135,6 +135,6 @@ fn is_done(
     watched || health.updated_since.is_some_and(long_enough)
 }
 
-fn signed(duration: Duration) -> jiff::SignedDuration {
+pub(super) fn signed(duration: Duration) -> jiff::SignedDuration {
     jiff::SignedDuration::from_millis(i64::try_from(duration.millis()).unwrap_or(i64::MAX))
 }

@@ -13,7 +13,7 @@ use crate::reconcile::Mode;
 use crate::settings::OrgSubnet;
 use crate::step::{Cost, Op, Step};
 use crate::swarm::{Network, NetworkId, Service, ServiceSpec};
-use crate::{diff, naming, render};
+use crate::{diff, health, naming, render};
 
 impl Pass<'_> {
     pub(super) fn make(&mut self) {
@@ -150,6 +150,12 @@ impl Pass<'_> {
         let applied = entry.and_then(|entry| entry.applied.as_deref());
         let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
         let Some(change) = drift::service(&self.desired.stance, sides, &mut self.plan) else { return };
+        // Written to in the middle of its roll-out, it would lose the task that runs for one that may never run.
+        let on_trial = health::is_rolling(live) && self.mode == Mode::Act;
+        if on_trial && !change.changes.iter().any(diff::concerns_tasks) {
+            self.plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
+            return;
+        }
         let tasks = self.observed.anchor_tasks;
         let cost = diff::cost(&change.changes, tasks, tasks, tasks, 0);
         let why =
