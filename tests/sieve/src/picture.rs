@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use skep_planner::naming::{CLAIM, LABEL_RELEASE, LABEL_ROLE, ROLE_EDGE};
+use skep_planner::naming::{CLAIM, LABEL_ROLE, ROLE_EDGE};
 use skep_planner::swarm::TaskState;
 use skep_swarm::{By, LabelFilter, SwarmApi, TaskFilter};
 
@@ -195,19 +195,28 @@ async fn in_swarm(world: &World) -> Result<Vec<(&'static str, Vec<Value>)>> {
 
 /// The same with a word in place of the number of a newest release.
 fn unnumbered(value: Value, newest: &BTreeSet<i64>) -> Value {
-    let is_newest = |value: &Value| {
-        let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
-        number.is_some_and(|number| newest.contains(&number))
+    const NEWEST: &str = "the newest";
+    let plain = |word: &str| {
+        let number = word.strip_prefix('v').and_then(|number| number.parse().ok());
+        if number.is_some_and(|number| newest.contains(&number)) {
+            NEWEST.to_owned()
+        } else {
+            word.to_owned()
+        }
     };
     match value {
         Value::Object(map) => {
-            let entry = |(key, value): (String, Value)| match key.as_str() {
-                "sent_release" | LABEL_RELEASE | "version" if is_newest(&value) => (key, json!("the newest")),
+            let entry = |(key, value): (String, Value)| match (key.as_str(), value.as_i64()) {
+                ("sent_release" | "version", Some(number)) if newest.contains(&number) => {
+                    (key, json!(NEWEST))
+                }
                 _ => (key, unnumbered(value, newest)),
             };
             Value::Object(map.into_iter().map(entry).collect())
         }
         Value::Array(items) => items.into_iter().map(|item| unnumbered(item, newest)).collect(),
+        // In labels it stands alone, in messages among words.
+        Value::String(text) => text.split(' ').map(plain).collect::<Vec<_>>().join(" ").into(),
         plain => plain,
     }
 }
