@@ -124,17 +124,11 @@ impl Executor {
         let needs_record = plan.release.is_some() || !plan.verdicts.is_empty() || !plan.steps.is_empty();
         if needs_record {
             self.open().insert(plan.uid);
-            let recorded = self.store.begin_plan(fence, plan).await.map_err(record("the plan"))?;
-            for (index, step) in plan.steps.iter().enumerate() {
-                // A plan with steps is always journaled.
-                let Some(recorded) = &recorded else { break };
-                let span = tracing::info_span!("step", plan = %recorded.id, verb = step.op.verb(), object = %step.object);
-                if let Some(stopped) = self.step(fence, recorded.id, index, step).instrument(span).await? {
-                    self.open().remove(&plan.uid);
-                    return Ok(stopped);
-                }
-            }
+            let stopped = self.recorded(plan, fence).await?;
             self.open().remove(&plan.uid);
+            if let Some(stopped) = stopped {
+                return Ok(stopped);
+            }
         }
         self.store.learn(fence, plan.uid, &plan.learned).await.map_err(record("what was found"))?;
         self.store.forget(fence, plan.uid, &plan.forget).await.map_err(record("that objects are gone"))?;
@@ -148,6 +142,20 @@ impl Executor {
             }
             Finalized::Held => Ok(Execution::Done { row_gone: false }),
         }
+    }
+
+    /// Records the plan and carries its steps out. `Some` when it ends before the last.
+    async fn recorded(&self, plan: &Plan, fence: &Fence) -> Result<Option<Execution>, ExecuteError> {
+        let recorded = self.store.begin_plan(fence, plan).await.map_err(record("the plan"))?;
+        for (index, step) in plan.steps.iter().enumerate() {
+            // A plan with steps is always journaled.
+            let Some(recorded) = &recorded else { break };
+            let span = tracing::info_span!("step", plan = %recorded.id, verb = step.op.verb(), object = %step.object);
+            if let Some(stopped) = self.step(fence, recorded.id, index, step).instrument(span).await? {
+                return Ok(Some(stopped));
+            }
+        }
+        Ok(None)
     }
 
     /// Closes what an earlier pass over a resource left open in the journal, when this one finds nothing to do. Asks the store only if

@@ -1,8 +1,8 @@
 //! Plans that nobody carries out any more: closed as what they are, so that the journal does not tell of work that is none.
 //!
 //! One pass at a time works on a resource, and only under the newest epoch of its lease. So whatever is open when the resource gets
-//! its next plan, when a pass finds nothing left to do, when its row goes, or under an epoch that its lease has left, was cut off. Of a step that had been started nobody knows whether it had its
-//! effect; those after it were not tried.
+//! its next plan, when a pass finds nothing left to do, when its row goes, or under an epoch that its lease has left, was cut off.
+//! Of a step that had been started nobody knows whether it had its effect; those after it were not tried.
 
 use skep_schemas::Uid;
 use sqlx::PgConnection;
