@@ -160,7 +160,12 @@ pub fn cost(
 
 /// Does a change replace every task of the service?
 pub fn replaces_tasks(change: &FieldChange) -> bool {
-    concerns_tasks(change) && !change.pointer.starts_with("/TaskTemplate/Placement")
+    concerns_tasks(change) && !moves_tasks(change)
+}
+
+/// Does a change say where tasks may run? That is part of the template, although it replaces only tasks that are in the wrong place.
+pub fn moves_tasks(change: &FieldChange) -> bool {
+    change.pointer.starts_with("/TaskTemplate/Placement")
 }
 
 /// Does a change concern the tasks of the service at all, and not the service alone?

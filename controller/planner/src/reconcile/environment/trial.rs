@@ -16,9 +16,6 @@ use crate::step::FieldChange;
 use crate::swarm::{Service, Task, TaskState};
 use crate::{diff, health};
 
-/// Where tasks may run: part of the template, although a change of it replaces only tasks that are in the wrong place.
-const PLACEMENT: &str = "/TaskTemplate/Placement";
-
 /// Must these changes wait until the roll-out of the service is over?
 pub(super) fn waits(
     input: &EnvironmentInput<'_>,
@@ -30,7 +27,7 @@ pub(super) fn waits(
     if !on_trial || changes.iter().any(diff::replaces_tasks) {
         return false;
     }
-    let is_moved = changes.iter().any(|change| change.pointer.starts_with(PLACEMENT));
+    let is_moved = changes.iter().any(diff::moves_tasks);
     // Tasks that come up where they may not stay are replaced; those that may would be taken for done.
     !is_moved || tasks(input, live).iter().any(|task| comes_up_in_place(input, target, task))
 }
