@@ -16,7 +16,7 @@ use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, PlanChoice,
 };
 use skep_planner::render::EngineFeatures;
-use skep_planner::settings::{AnchorImage, EdgeSettings, NetworkPool, Settings};
+use skep_planner::settings::{NetworkPool, Settings};
 use skep_planner::swarm::{Network, Service, ServiceSpec, Task};
 use skep_planner::{
     InstanceId, InventoryEntry, ObjectKind, ObjectRef, Observed, Op, Plan, Release, ResolvedImage, Verdict,
@@ -27,7 +27,7 @@ use skep_simulator::{Behaviour, Swarm};
 
 use crate::ground;
 use crate::report::{Findings, met, time};
-use crate::usage;
+use crate::{simulated, usage};
 
 /// The target.
 const PLANS_PER_SECOND: f64 = 20_000.0;
@@ -131,14 +131,7 @@ fn settings() -> Result<Settings> {
         instance: InstanceId::new("bench"),
         pool: NetworkPool::new("10.128.0.0/12".parse()?, 26)?,
         default_resources: serde_json::from_value(json!({"cpu": "250m", "memory": "128Mi", "pids": 256}))?,
-        edge: EdgeSettings {
-            http_entrypoint: "web".to_owned(),
-            https_entrypoint: "websecure".to_owned(),
-            certificate_resolver: None,
-            public_http_port: 80,
-            public_https_port: 443,
-            anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: Vec::new() },
-        },
+        edge: simulated::edge(),
     })
 }
 

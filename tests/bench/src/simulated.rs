@@ -73,17 +73,22 @@ fn config(database: String) -> Result<ServeConfig> {
         listen: "127.0.0.1:0".parse()?,
         serve: ServeOptions { tls: None, allow_plain_remote: false },
         pool: NetworkPool::new("10.128.0.0/9".parse()?, 22).context("a pool")?,
-        edge: EdgeSettings {
-            http_entrypoint: "web".to_owned(),
-            https_entrypoint: "websecure".to_owned(),
-            certificate_resolver: None,
-            public_http_port: 80,
-            public_https_port: 443,
-            anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: Vec::new() },
-        },
+        edge: edge(),
         resync: Duration::from_secs(3600),
         safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: Duration::from_secs(86_400) },
     })
+}
+
+/// An edge as installations have it.
+pub(crate) fn edge() -> EdgeSettings {
+    EdgeSettings {
+        http_entrypoint: "web".to_owned(),
+        https_entrypoint: "websecure".to_owned(),
+        certificate_resolver: None,
+        public_http_port: 80,
+        public_https_port: 443,
+        anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: Vec::new() },
+    }
 }
 
 /// The memory that a simulated Swarm takes with the services of this ground's database, each made once and changed never.
