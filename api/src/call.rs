@@ -205,14 +205,14 @@ impl Text {
 pub(crate) struct Json<T>(pub(crate) T);
 
 /// What a refusal says of such a document.
-pub(crate) trait Document: DeserializeOwned + JsonSchema + Send {
+pub(crate) trait JsonBody: DeserializeOwned + JsonSchema + Send {
     /// What it is, with its article.
     const IS: &'static str;
     /// One that is right.
     const EXAMPLE: &'static str;
 }
 
-impl<T: Document> Payload for Json<T> {
+impl<T: JsonBody> Payload for Json<T> {
     const EXPECTED: bool = true;
 
     fn read(headers: &HeaderMap, bytes: Bytes) -> Result<Self, ApiError> {

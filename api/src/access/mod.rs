@@ -9,13 +9,13 @@ mod permission;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::SecretString;
-use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Role};
-use skep_store::Reach;
+use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Role, Scope};
 
 use crate::error::ApiError;
 use crate::limits::TOKEN_MAX;
 
-pub(crate) use permission::{Needs, Permission};
+use permission::Needs;
+pub(crate) use permission::Permission;
 
 /// What a route asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     /// Where.
-    pub(crate) reach: Reach,
+    pub(crate) reach: Scope,
     /// How much.
     pub(crate) role: Role,
 }
@@ -73,9 +73,9 @@ pub(crate) struct Grant {
 impl Grant {
     fn covers(&self, target: &Target) -> bool {
         match (&self.reach, target) {
-            (Reach::Platform, _) => true,
-            (Reach::Org(own), Target::Org(org, _)) => own == org,
-            (Reach::Org(_), Target::Platform(_) | Target::Documents) => false,
+            (Scope::Platform, _) => true,
+            (Scope::Org(own), Target::Org(org, _)) => own == org,
+            (Scope::Org(_), Target::Platform(_) | Target::Documents) => false,
         }
     }
 }
@@ -104,7 +104,7 @@ impl Principal {
         match permission.needs(target.kind()) {
             Needs::AnyToken => true,
             Needs::Within(role) => grant.covers(target) && grant.role >= role,
-            Needs::OnPlatform(role) => grant.reach == Reach::Platform && grant.role >= role,
+            Needs::OnPlatform(role) => grant.reach == Scope::Platform && grant.role >= role,
         }
     }
 
@@ -132,8 +132,8 @@ impl From<skep_store::Principal> for Principal {
     fn from(known: skep_store::Principal) -> Self {
         let skep_store::Principal { name, reach, role } = known;
         let name = match &reach {
-            Reach::Platform => name,
-            Reach::Org(org) => format!("{org}/{name}"),
+            Scope::Platform => name,
+            Scope::Org(org) => format!("{org}/{name}"),
         };
         Self { name, grant: Some(Grant { reach, role }) }
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn token(org: Option<&str>, role: Role) -> Principal {
-        let reach = org.map_or(Reach::Platform, |org| Reach::Org(org.parse().unwrap()));
+        let reach = org.map_or(Scope::Platform, |org| Scope::Org(org.parse().unwrap()));
         Principal { name: "t".to_owned(), grant: Some(Grant { reach, role }) }
     }
 

@@ -6,7 +6,7 @@ use skep_store::Intervention;
 
 use super::resource::actor;
 use crate::answer::Found;
-use crate::call::{Call, Document, Json, NoBody, NoQuery};
+use crate::call::{Call, Json, JsonBody, NoBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::{PAUSE_MAX, PAUSE_REASON_MAX};
 use crate::wire::{PauseRequest, ResourceView};
@@ -96,7 +96,7 @@ fn checked(reason: &str) -> Result<String, ApiError> {
     Ok(reason.to_owned())
 }
 
-impl Document for PauseRequest {
+impl JsonBody for PauseRequest {
     const IS: &'static str = "a pause";
     const EXAMPLE: &'static str = r#"{"reason": "why", "for": "2h"}"#;
 }

@@ -4,23 +4,21 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use skep_store::{NewToken, Reach};
+use skep_store::NewToken;
 
 use super::resource::actor;
-use crate::answer;
-use crate::call::{Address, Call, Document, Json, NoQuery};
+use crate::answer::Document;
+use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::TOKEN_LIFE_MAX;
 use crate::wire::{MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
 
-impl Document for TokenRequest {
+impl JsonBody for TokenRequest {
     const IS: &'static str = "a token to be made";
     const EXAMPLE: &'static str = r#"{"name": "ci", "role": "deployer", "expiresIn": "720h"}"#;
 }
 
-pub(super) async fn create(
-    call: Call<NoQuery, Json<TokenRequest>>,
-) -> Result<answer::Document<MadeToken>, ApiError> {
+pub(super) async fn create(call: Call<NoQuery, Json<TokenRequest>>) -> Result<Document<MadeToken>, ApiError> {
     let Json(TokenRequest { name, role, expires_in }) = call.body;
     if !call.principal.may_give(role) {
         return Err(ApiError::invalid(
@@ -29,13 +27,13 @@ pub(super) async fn create(
         ));
     }
     let expires_at = expires_in.map(|length| end(length.to_std())).transpose()?;
-    let new = NewToken { name: name.clone(), reach: reach(&call.address), role, expires_at };
+    let new = NewToken { name: name.clone(), reach: call.address.scope(), role, expires_at };
     let token = call.app.store.create_token(&new, &actor(&call.principal)).await?;
-    Ok(answer::Document(MadeToken { token: token.expose_secret().to_owned(), name, expires_at }))
+    Ok(Document(MadeToken { token: token.expose_secret().to_owned(), name, expires_at }))
 }
 
-pub(super) async fn list(call: Call<NoQuery>) -> Result<answer::Document<TokenList>, ApiError> {
-    let tokens = call.app.store.tokens(&reach(&call.address)).await?;
+pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<TokenList>, ApiError> {
+    let tokens = call.app.store.tokens(&call.address.scope()).await?;
     let view = |token: skep_store::TokenInfo| TokenView {
         name: token.name,
         role: token.role,
@@ -44,25 +42,21 @@ pub(super) async fn list(call: Call<NoQuery>) -> Result<answer::Document<TokenLi
         expires_at: token.expires_at,
         last_used_at: token.last_used_at,
     };
-    Ok(answer::Document(TokenList { items: tokens.into_iter().map(view).collect() }))
+    Ok(Document(TokenList { items: tokens.into_iter().map(view).collect() }))
 }
 
-pub(super) async fn revoke(call: Call<NoQuery>) -> Result<answer::Document<RevokedToken>, ApiError> {
+pub(super) async fn revoke(call: Call<NoQuery>) -> Result<Document<RevokedToken>, ApiError> {
     let name = call.address.name()?.clone();
-    if !call.app.store.revoke_token(&reach(&call.address), name.as_str()).await? {
+    if !call.app.store.revoke_token(&call.address.scope(), name.as_str()).await? {
         return Err(ApiError::NoSuchToken { name });
     }
-    Ok(answer::Document(RevokedToken { name }))
+    Ok(Document(RevokedToken { name }))
 }
 
-pub(super) async fn whoami(call: Call<NoQuery>) -> Result<answer::Document<WhoAmI>, ApiError> {
+pub(super) async fn whoami(call: Call<NoQuery>) -> Result<Document<WhoAmI>, ApiError> {
     let grant = call.principal.grant.ok_or_else(|| ApiError::internal("whoever was admitted has a grant"))?;
     let org = grant.reach.org().cloned();
-    Ok(answer::Document(WhoAmI { name: call.principal.name, org, role: grant.role }))
-}
-
-fn reach(address: &Address) -> Reach {
-    address.org().cloned().map_or(Reach::Platform, Reach::Org)
+    Ok(Document(WhoAmI { name: call.principal.name, org, role: grant.role }))
 }
 
 fn end(length: std::time::Duration) -> Result<Timestamp, ApiError> {

@@ -5,8 +5,7 @@ use axum::body::Body;
 use http::Request;
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use skep_schemas::Role;
-use skep_store::Reach;
+use skep_schemas::{Role, Scope};
 
 use crate::support::{Server, manifest};
 
@@ -34,7 +33,7 @@ async fn every_route_but_the_health_checks_and_the_pages_files_needs_a_token() -
     assert_eq!(open, ["/ui/drift", "/ui/drift.css", "/ui/drift.js", "/healthz", "/readyz"]);
     assert!(operations.len() >= 20, "{operations:?}");
     let revoked = server.token_of(None, "gone", Role::Owner).await?;
-    assert!(server.store.revoke_token(&Reach::Platform, "gone").await?);
+    assert!(server.store.revoke_token(&Scope::Platform, "gone").await?);
     for (method, path, open) in operations {
         let tokens = ["", "Bearer x", "Basic c2tlcDpza2Vw", &format!("Bearer {}", revoked.expose_secret())]
             .map(str::to_owned);

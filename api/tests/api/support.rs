@@ -20,8 +20,8 @@ use skep_api::wire::{
 };
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest};
 use skep_planner::view::{ResourceAction, ResourceChange};
-use skep_schemas::{ResourceKey, Role};
-use skep_store::{Actor, MasterKey, NewToken, Reach, Store, StoreOptions};
+use skep_schemas::{ResourceKey, Role, Scope};
+use skep_store::{Actor, MasterKey, NewToken, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -169,7 +169,7 @@ impl Server {
 
     /// A token of an organisation, or of the platform.
     pub(crate) async fn token_of(&self, org: Option<&str>, name: &str, role: Role) -> Result<SecretString> {
-        let reach = org.map_or(Ok(Reach::Platform), |org| org.parse().map(Reach::Org))?;
+        let reach = org.map_or(Ok(Scope::Platform), |org| org.parse().map(Scope::Org))?;
         let new = NewToken { name: name.parse()?, reach, role, expires_at: None };
         Ok(self.store.create_token(&new, &Actor::new("tester")).await?)
     }

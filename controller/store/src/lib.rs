@@ -70,5 +70,5 @@ pub use secret::SecretCurrent;
 pub use snapshot::{DomainClaim, KeyEntry, Snapshot};
 pub use store::{Connections, Store};
 pub use sweep::{Retention, Swept};
-pub use token::{NewToken, Principal, Reach, TOKENS_MAX, TokenInfo};
+pub use token::{NewToken, Principal, TokenInfo};
 pub use watch::{CHANGES_MAX, Change, ChangeOp, Cursor, CursorError, Page, WatchEvent, WatchStats, Watcher};

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use skep_schemas::{OrgName, ResourceKey, ResourceName, Role};
+use skep_schemas::{OrgName, ResourceKey, ResourceName, Role, Scope};
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
 
@@ -24,28 +24,9 @@ const TOKEN_BYTES: usize = 32;
 /// Longer texts are no tokens and are not even hashed.
 const TOKEN_MAX: usize = 128;
 /// The most valid tokens of one organisation, and of the platform: they are listed whole.
-pub const TOKENS_MAX: usize = 1000;
+const TOKENS_MAX: usize = 1000;
 /// The name of the first token.
 const BOOTSTRAP: &str = "bootstrap";
-
-/// Where a token is valid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// Everywhere.
-    Platform,
-    /// In this organisation.
-    Org(OrgName),
-}
-
-impl Reach {
-    /// The organisation, if it is one.
-    pub const fn org(&self) -> Option<&OrgName> {
-        match self {
-            Self::Platform => None,
-            Self::Org(org) => Some(org),
-        }
-    }
-}
 
 /// Who a token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +34,7 @@ pub struct Principal {
     /// The token's name.
     pub name: String,
     /// Where it is valid.
-    pub reach: Reach,
+    pub reach: Scope,
     /// How much it allows there.
     pub role: Role,
 }
@@ -64,7 +45,7 @@ pub struct NewToken {
     /// Its name, its own among the valid ones of its reach.
     pub name: ResourceName,
     /// Where it is valid.
-    pub reach: Reach,
+    pub reach: Scope,
     /// How much it allows there.
     pub role: Role,
     /// When it ends by itself.
@@ -114,18 +95,17 @@ impl Store {
     async fn try_create(&self, new: &NewToken, by: &Actor) -> Result<SecretString, Fault> {
         let mut tx = self.pool().begin().await?;
         let org = match &new.reach {
-            Reach::Platform => None,
+            Scope::Platform => None,
             // Held: tokens are counted, and the organisation must not go meanwhile.
-            Reach::Org(org) => Some(uid_of(&mut tx, org).await?),
+            Scope::Org(org) => Some(uid_of(&mut tx, org).await?),
         };
         let count = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!" FROM api_token
                WHERE org_uid IS NOT DISTINCT FROM $1 AND revoked_at IS NULL"#,
             org
         );
-        let count = count.fetch_one(&mut *tx).await?;
-        if usize::try_from(count).unwrap_or(usize::MAX) >= TOKENS_MAX {
-            let found = usize::try_from(count).unwrap_or(usize::MAX);
+        let found = usize::try_from(count.fetch_one(&mut *tx).await?).unwrap_or(usize::MAX);
+        if found >= TOKENS_MAX {
             return Err(StoreError::TooManyTokens { found, limit: TOKENS_MAX }.into());
         }
         let row = Row {
@@ -141,7 +121,7 @@ impl Store {
     }
 
     /// Ends a token. Was there one?
-    pub async fn revoke_token(&self, reach: &Reach, name: &str) -> Result<bool, StoreError> {
+    pub async fn revoke_token(&self, reach: &Scope, name: &str) -> Result<bool, StoreError> {
         sqlx::query!(
             "UPDATE api_token SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL
              AND CASE WHEN $2::text IS NULL THEN org_uid IS NULL
@@ -156,11 +136,11 @@ impl Store {
     }
 
     /// The tokens of a reach that were not revoked, by name; those whose time is over are among them.
-    pub async fn tokens(&self, reach: &Reach) -> Result<Vec<TokenInfo>, StoreError> {
+    pub async fn tokens(&self, reach: &Scope) -> Result<Vec<TokenInfo>, StoreError> {
         self.try_tokens(reach).await.map_err(|fault| fault.during(Operation::Token))
     }
 
-    async fn try_tokens(&self, reach: &Reach) -> Result<Vec<TokenInfo>, Fault> {
+    async fn try_tokens(&self, reach: &Scope) -> Result<Vec<TokenInfo>, Fault> {
         let rows = sqlx::query!(
             r#"SELECT name, role, made_by, created_at AS "created_at: Time", expires_at AS "expires_at: Time",
                       last_used_at AS "last_used_at: Time"
@@ -210,8 +190,8 @@ impl Store {
                 .await?;
         }
         let reach = match row.org {
-            None => Reach::Platform,
-            Some(org) => Reach::Org(
+            None => Scope::Platform,
+            Some(org) => Scope::Org(
                 org.parse().map_err(|why| StoreError::corrupt(format!("the token {}", row.name), why))?,
             ),
         };

@@ -2,17 +2,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use skep_schemas::Role;
-use skep_store::{NewToken, Precondition, Principal, Reach, StoreError};
+use skep_schemas::{Role, Scope};
+use skep_store::{NewToken, Precondition, Principal, StoreError};
 
 use crate::support::{Bed, actor, finalize, org, org_name};
 
-fn new_token(name: &str, reach: Reach, role: Role) -> NewToken {
+fn new_token(name: &str, reach: Scope, role: Role) -> NewToken {
     NewToken { name: name.parse().unwrap(), reach, role, expires_at: None }
 }
 
-fn of(org: &str) -> Reach {
-    Reach::Org(org_name(org))
+fn of(org: &str) -> Scope {
+    Scope::Org(org_name(org))
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn the_first_token_is_made_once_however_many_ask() {
     let [token] = made.as_slice() else { panic!("one token, not {}", made.len()) };
     assert_eq!(bed.store.authenticate(token).await.unwrap().unwrap().name, "bootstrap");
     assert!(!bed.dump().contains(token.expose_secret()));
-    assert!(bed.store.revoke_token(&Reach::Platform, "bootstrap").await.unwrap());
+    assert!(bed.store.revoke_token(&Scope::Platform, "bootstrap").await.unwrap());
     assert!(bed.store.bootstrap_token().await.unwrap().is_none(), "not even after it was revoked");
 }
 
@@ -37,21 +37,21 @@ async fn the_first_token_is_made_once_however_many_ask() {
 async fn a_token_is_valid_from_its_making_to_its_end() {
     let bed = Bed::new("tokens").await;
     let token =
-        bed.store.create_token(&new_token("ci", Reach::Platform, Role::Admin), &actor()).await.unwrap();
+        bed.store.create_token(&new_token("ci", Scope::Platform, Role::Admin), &actor()).await.unwrap();
     let error =
-        bed.store.create_token(&new_token("ci", Reach::Platform, Role::Admin), &actor()).await.unwrap_err();
+        bed.store.create_token(&new_token("ci", Scope::Platform, Role::Admin), &actor()).await.unwrap_err();
     assert!(matches!(error, StoreError::TokenNameTaken { .. }), "{error:?}");
     assert_eq!(bed.store.authenticate(&token).await.unwrap().unwrap().name, "ci");
-    assert_eq!(bed.store.tokens(&Reach::Platform).await.unwrap()[0].name, "ci");
+    assert_eq!(bed.store.tokens(&Scope::Platform).await.unwrap()[0].name, "ci");
     let longer = format!("{}x", token.expose_secret());
     for wrong in ["", "skep_", &longer, &"skep_".repeat(1000)] {
         assert_eq!(bed.store.authenticate(&SecretString::from(wrong)).await.unwrap(), None, "{wrong}");
     }
-    assert!(bed.store.revoke_token(&Reach::Platform, "ci").await.unwrap());
-    assert!(!bed.store.revoke_token(&Reach::Platform, "ci").await.unwrap());
+    assert!(bed.store.revoke_token(&Scope::Platform, "ci").await.unwrap());
+    assert!(!bed.store.revoke_token(&Scope::Platform, "ci").await.unwrap());
     assert_eq!(bed.store.authenticate(&token).await.unwrap(), None);
     let next =
-        bed.store.create_token(&new_token("ci", Reach::Platform, Role::Admin), &actor()).await.unwrap();
+        bed.store.create_token(&new_token("ci", Scope::Platform, Role::Admin), &actor()).await.unwrap();
     assert!(bed.store.authenticate(&next).await.unwrap().is_some());
 }
 
@@ -66,7 +66,7 @@ async fn a_token_of_an_organisation_is_valid_there_alone_and_goes_with_it() {
 
     // A name is each organisation's own, and is found and revoked nowhere else.
     bed.store.create_token(&new_token("ci", of("globex"), Role::Viewer), &actor()).await.unwrap();
-    bed.store.create_token(&new_token("ci", Reach::Platform, Role::Viewer), &actor()).await.unwrap();
+    bed.store.create_token(&new_token("ci", Scope::Platform, Role::Viewer), &actor()).await.unwrap();
     let twice =
         bed.store.create_token(&new_token("ci", of("acme"), Role::Viewer), &actor()).await.unwrap_err();
     assert!(matches!(twice, StoreError::TokenNameTaken { .. }), "{twice:?}");
@@ -101,13 +101,13 @@ async fn a_token_whose_time_is_over_is_none() {
     let at = |seconds| Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
     let ending = |name: &str, seconds| NewToken {
         expires_at: Some(at(seconds)),
-        ..new_token(name, Reach::Platform, Role::Viewer)
+        ..new_token(name, Scope::Platform, Role::Viewer)
     };
     let over = bed.store.create_token(&ending("over", -1), &actor()).await.unwrap();
     let valid = bed.store.create_token(&ending("valid", 600), &actor()).await.unwrap();
     assert_eq!(bed.store.authenticate(&over).await.unwrap(), None);
     assert!(bed.store.authenticate(&valid).await.unwrap().is_some());
     let ends: Vec<_> =
-        bed.store.tokens(&Reach::Platform).await.unwrap().iter().map(|one| one.expires_at).collect();
+        bed.store.tokens(&Scope::Platform).await.unwrap().iter().map(|one| one.expires_at).collect();
     assert!(ends.len() == 2 && ends.iter().all(Option::is_some), "{ends:?}");
 }
