@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 use serde_json::Value as Json;
 use skep_fuzz::Random;
 use skep_schemas::{Diagnostics, Kind, Manifest, ResourceKey};
@@ -12,38 +11,19 @@ use crate::change::{Change, changes};
 use crate::desired::Desired;
 use crate::field::{self, Field};
 use crate::ground::Ground;
-use crate::silent;
 use crate::state::State;
+use crate::tally::Tally;
 
 /// What everything begins from.
 const BASE: &str = "base";
 /// So many changes are made each in the place of the one before, until all is undone and compared with what was.
 const ROW: usize = 20;
 
+/// After so many changes it is said how far it has come.
+const TOLD_AFTER: usize = 100;
+
 /// In a chain, so many changes are made before what they came to is compared: most of the time goes into beginning from nothing.
 const COMPARED_AFTER: usize = 5;
-
-/// What a campaign did and found.
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tally {
-    /// Changes that were made or refused, undoing included.
-    pub operations: u64,
-    /// Those that were carried out.
-    pub accepted: u64,
-    /// Those that were invalid and were refused.
-    pub refused: u64,
-    /// Those that a schema allows and the meaning of the field forbids.
-    pub refused_by_meaning: u64,
-    /// Those after which the resource says that it waits or cannot go on.
-    pub not_ready: u64,
-    /// Fields, and of how many of them an effect was seen.
-    pub fields: usize,
-    /// Fields of which an effect was seen.
-    pub visible: usize,
-    /// What was not as it has to be.
-    pub findings: Vec<String>,
-}
 
 /// Which of many: one in so many, beginning with the one of this number.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +43,6 @@ pub struct Campaign {
     base: Desired,
     before: State,
     fields: Vec<Field>,
-    effects: BTreeSet<(Kind, String)>,
     known: BTreeMap<String, State>,
     /// What was done and found so far.
     pub tally: Tally,
@@ -78,17 +57,7 @@ impl Campaign {
         anyhow::ensure!(before.is_ready(), "the base is not ready: {before:#?}");
         ground.keep(BASE).await?;
         let fields = field::all();
-        let tally = Tally { fields: fields.len(), ..Tally::default() };
-        Ok(Self {
-            ground,
-            beside,
-            base,
-            before,
-            fields,
-            effects: BTreeSet::new(),
-            known: BTreeMap::new(),
-            tally,
-        })
+        Ok(Self { ground, beside, base, before, fields, known: BTreeMap::new(), tally: Tally::default() })
     }
 
     /// Everything that is invalid, in every field: it is refused, and with it nothing is sent to the store at all.
@@ -111,23 +80,26 @@ impl Campaign {
     pub async fn each_field(&mut self, part: Part, compared: usize) -> Result<()> {
         let mut row: Vec<Change> = Vec::new();
         self.ground.restore(BASE).await?;
-        for (number, change) in self.all_of_base(false).into_iter().enumerate() {
-            if number % part.one_in.max(1) != part.offset {
-                continue;
+        let mine = |(number, _): &(usize, Change)| number % part.one_in.max(1) == part.offset;
+        let changes: Vec<Change> =
+            self.all_of_base(false).into_iter().enumerate().filter(mine).map(|(_, change)| change).collect();
+        for (number, change) in changes.iter().enumerate() {
+            if number.is_multiple_of(TOLD_AFTER) {
+                eprintln!("change {number} of {}", changes.len());
             }
             self.tally.operations += 1;
             let wanted = change.made(&self.base)?;
             if let Err(found) = wanted.read_one(&change.place.key) {
                 self.tally.refused_by_meaning += 1;
-                self.refused(&change, &found);
+                self.refused(change, &found);
                 continue;
             }
             let findings = self.tally.findings.len();
             let compare = row.len().is_multiple_of(compared.max(1));
-            self.in_place_of(row.last(), &change, &wanted, compare)
+            self.in_place_of(row.last(), change, &wanted, compare)
                 .await
                 .with_context(|| change.to_string())?;
-            row.push(change);
+            row.push(change.clone());
             if row.len() == ROW || self.tally.findings.len() > findings {
                 self.undo(&mut row).await?;
             }
@@ -152,7 +124,7 @@ impl Campaign {
         let left = left_to_others(wanted);
         let differs = self.before.end(&left) != after.end(&left) || self.before.objects() != after.objects();
         if differs {
-            self.effects.insert((change.kind, change.pattern.clone()));
+            self.tally.effects.insert((change.kind, change.pattern.clone()));
         }
         if compare {
             self.compare_with_fresh(change, wanted, &after).await?;
@@ -269,30 +241,6 @@ impl Campaign {
         let mut all = changes(wanted, field);
         all.retain(|change| !change.invalid);
         if all.is_empty() { None } else { Some(random.pick(&all).clone()) }
-    }
-
-    /// Says of the fields which have no effect and no reason for that, and which have a reason and an effect.
-    pub fn judge_fields(&mut self) {
-        self.tally.visible = self.effects.len();
-        let mut lines = Vec::new();
-        let mut used = BTreeSet::new();
-        for Field { kind, pattern, .. } in &self.fields {
-            let visible = self.effects.contains(&(*kind, pattern.clone()));
-            match silent::reason(*kind, pattern) {
-                None if !visible => {
-                    lines.push(format!("{kind} {pattern}: no effect is seen, and no reason is given"))
-                }
-                Some(silent) if visible => {
-                    lines.push(format!("{kind} {pattern}: an effect is seen; it is not {}", silent.reason))
-                }
-                Some(silent) => drop(used.insert(silent.pattern)),
-                None => {}
-            }
-        }
-        for silent in silent::SILENT.iter().filter(|silent| !used.contains(silent.pattern)) {
-            lines.push(format!("{}: there is no such field without an effect", silent.pattern));
-        }
-        self.tally.findings.extend(lines);
     }
 
     async fn settled(&mut self, change: &Change, what: &str) -> Result<Option<State>> {

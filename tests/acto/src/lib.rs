@@ -19,4 +19,5 @@ pub mod field;
 pub mod ground;
 pub mod silent;
 pub mod state;
+pub mod tally;
 pub mod value;

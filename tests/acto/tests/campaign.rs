@@ -1,7 +1,8 @@
 //! A part of the campaign, on the real store and the real loop. `cargo xtask campaign acto` runs the whole.
 
 use anyhow::{Result, ensure};
-use skep_acto::campaign::{Campaign, Part, Tally};
+use skep_acto::campaign::{Campaign, Part};
+use skep_acto::tally::Tally;
 use skep_acto::{field, silent};
 
 /// Of the changes that may be carried out one in so many is. All that are invalid are tried.
