@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use serde_json::json;
-use skep_planner::swarm::ServiceSpec;
+use skep_planner::swarm::{ServiceSpec, TaskState};
 use skep_schemas::Manifest;
 use skep_store::Store;
-use skep_swarm::{By, EngineClient, SwarmApi};
+use skep_swarm::{By, EngineClient, SwarmApi, TaskFilter};
 use skep_testbed::EngineVersion;
 
 use crate::client::Client;
@@ -49,7 +49,7 @@ pub(crate) fn measure() -> Result<Findings> {
     let (own, commits) = commits(&ground, &store)?;
     let in_a_row = edits(&ground, &engine, Duration::ZERO)?;
     let edits = edits(&ground, &engine, APART)?;
-    let failures = failures(&ground)?;
+    let (noticed, failures) = failures(&ground, &engine)?;
     let told = told(&ground, &store, &server, &token)?;
     let mut section = "| reaction | p50 | p99 | target for p99 | |\n|---|--:|--:|--:|---|\n".to_owned();
     let row = |what: &str, times: &[Duration], target: bool| {
@@ -64,7 +64,8 @@ pub(crate) fn measure() -> Result<Findings> {
     section += &row("the engine's own time for that call", &own, false);
     section += &row("live edit answered → corrected, by the engine's clock", &edits, true);
     section += &row("the same, each edit made as soon as the one before was corrected", &in_a_row, false);
-    section += &row("container killed → status says so (Swarm's own notice included)", &failures, true);
+    section += &row("container killed → the Swarm's manager knows", &noticed, false);
+    section += &row("the manager knows → status says so", &failures, true);
     section += &row(&format!("commit → told to each of {WATCHERS} watchers"), &told, true);
     section += &format!(
         "\n{SAMPLES} commits, {SAMPLES} edits {} apart, {SAMPLES} in a row, {FAILURES} failures, {TOLD} changes to {WATCHERS} watchers, one \
@@ -140,28 +141,48 @@ fn edits(ground: &Ground, engine: &EngineClient, apart: Duration) -> Result<Vec<
     Ok(times)
 }
 
-/// From each kill until the status says that an instance is missing.
-fn failures(ground: &Ground) -> Result<Vec<Duration>> {
-    let mut times = Vec::new();
+/// From each kill until the Swarm's manager knows of it, and from then until the status says that an instance is missing.
+fn failures(ground: &Ground, engine: &EngineClient) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    let (mut own, mut times) = (Vec::new(), Vec::new());
     let filter = format!("label=com.docker.swarm.service.name={SERVICE}");
+    let service = ground.runtime.block_on(engine.inspect_service(By::Name(SERVICE))).context("inspect")?;
+    let tasks = TaskFilter::of_service(service.context("the service is there")?.id);
     for _ in 0..FAILURES {
         ground.wait("it to be ready again", &crowd::all_ready("Environment", ENVIRONMENTS))?;
         let container = until("a container to run", || {
-            let found = ground.engine.docker_ok(&["ps", "--quiet", "--filter", &filter])?;
+            let found = ground.engine.docker_ok(&["ps", "--quiet", "--no-trunc", "--filter", &filter])?;
             Ok(found.lines().next().map(str::to_owned))
         })?;
+        let killed = Timestamp::now();
         let before = seconds(SystemTime::now())?;
         ground.engine.docker_ok(&["kill", &container])?;
-        let told = until("a failure to be told", || {
-            let at = ground.ask(&format!(
-                "SELECT extract(epoch FROM s.updated_at)::numeric(20,6) FROM resource r JOIN resource_status s USING (uid)
-                 WHERE r.name = 'live' AND extract(epoch FROM s.updated_at) > {before}"
-            ))?;
-            Ok(at.parse::<f64>().ok())
+        let (mut known, mut told) = (None, None);
+        until("a failure to be told", || {
+            if known.is_none() {
+                let found = ground.runtime.block_on(engine.list_tasks(&tasks)).context("tasks")?;
+                let failed = found.iter().find(|task| {
+                    let ran = task.status.container_status.as_ref();
+                    ran.is_some_and(|ran| ran.container_id.as_str() == container)
+                        && task.status.state == Some(TaskState::Failed)
+                });
+                known = failed.map(|task| task.updated_at.parse::<Timestamp>()).transpose()?;
+            }
+            if told.is_none() {
+                let at = ground.ask(&format!(
+                    "SELECT extract(epoch FROM s.updated_at)::numeric(20,6) FROM resource r JOIN resource_status s USING (uid)
+                     WHERE r.name = 'live' AND extract(epoch FROM s.updated_at) > {before}"
+                ))?;
+                told = at.parse::<f64>().ok();
+            }
+            Ok(known.zip(told))
+        })
+        .map(|(known, told)| {
+            let took = known.duration_since(killed).as_secs_f64().max(0.0);
+            own.push(Duration::from_secs_f64(took));
+            times.push(Duration::from_secs_f64((told - before - took).max(0.0)));
         })?;
-        times.push(Duration::from_secs_f64((told - before).max(0.0)));
     }
-    Ok(times)
+    Ok((own, times))
 }
 
 /// From each commit until every watcher has read it.
