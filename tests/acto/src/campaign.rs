@@ -44,6 +44,8 @@ pub struct Campaign {
     before: State,
     fields: Vec<Field>,
     known: BTreeMap<String, State>,
+    /// What findings of a chain begin with: which one, and how it came so far.
+    way: Option<String>,
     /// What was done and found so far.
     pub tally: Tally,
 }
@@ -57,7 +59,16 @@ impl Campaign {
         anyhow::ensure!(before.is_ready(), "the base is not ready: {before:#?}");
         ground.keep(BASE).await?;
         let fields = field::all();
-        Ok(Self { ground, beside, base, before, fields, known: BTreeMap::new(), tally: Tally::default() })
+        Ok(Self {
+            ground,
+            beside,
+            base,
+            before,
+            fields,
+            known: BTreeMap::new(),
+            way: None,
+            tally: Tally::default(),
+        })
     }
 
     /// Everything that is invalid, in every field: it is refused, and with it nothing is sent to the store at all.
@@ -203,6 +214,13 @@ impl Campaign {
 
     /// So many changes drawn by a seed, each on top of those before, and all of them undone at the end.
     pub async fn chain(&mut self, seed: u64, length: usize) -> Result<()> {
+        self.way = Some(format!("seed {seed}"));
+        let went = self.follow(seed, length).await;
+        self.way = None;
+        went
+    }
+
+    async fn follow(&mut self, seed: u64, length: usize) -> Result<()> {
         let mut random = Random::new(seed);
         let mut wanted = self.base.clone();
         self.ground.restore(BASE).await?;
@@ -217,10 +235,11 @@ impl Campaign {
             };
             self.tally.accepted += 1;
             self.ground.apply(vec![manifest]).await?;
-            let Some(after) = self.settled(&change, &format!("seed {seed}:")).await? else { return Ok(()) };
+            let Some(after) = self.settled(&change, "it").await? else { return Ok(()) };
             if number % COMPARED_AFTER == 0 || number == length {
                 self.compare_with_fresh(&change, &next, &after).await?;
             }
+            self.way.get_or_insert_default().push_str(&format!("; {change}"));
             wanted = next;
             last = Some(change);
         }
@@ -228,10 +247,10 @@ impl Campaign {
         self.tally.operations += 1;
         let base = self.base.clone();
         self.ground.apply(base.read()?).await?;
-        if let Some(undone) = self.settled(&change, &format!("seed {seed}: undoing all")).await? {
+        if let Some(undone) = self.settled(&change, "undoing all").await? {
             let left = left_to_others(&base);
-            let what = format!("seed {seed}: undone, the chain is not as it was before");
-            self.same(&change, &what, &self.before.end(&left), &undone.end(&left));
+            let what = "undone, the chain is not as it was before";
+            self.same(&change, what, &self.before.end(&left), &undone.end(&left));
         }
         Ok(())
     }
@@ -292,7 +311,8 @@ impl Campaign {
     }
 
     fn find(&mut self, change: &Change, what: &str) {
-        let finding = format!("{change}: {what}");
+        let way = self.way.as_ref().map(|way| format!("{way}; then ")).unwrap_or_default();
+        let finding = format!("{way}{change}: {what}");
         eprintln!("found: {finding}");
         self.tally.findings.push(finding);
     }
