@@ -19,7 +19,7 @@ use skep_store::{Snapshot, StoreError};
 use crate::stance;
 
 /// How many of an environment's newest releases a pass looks at, apart from those that are pending or good.
-const RELEASES_SEEN: u32 = 1;
+pub(crate) const RELEASES_SEEN: u32 = 1;
 
 /// What the store knows about one resource, ready to be planned.
 pub(crate) enum Desired {

@@ -5,17 +5,7 @@ use skep_planner::reconcile::conditions::ReadConditions;
 use skep_planner::release::Verdict;
 use skep_schemas::kind::AnyStatus;
 use skep_schemas::{ConditionKind, ConditionStatus};
-use skep_store::{Corrected, Severity};
-
-/// An event to be recorded.
-pub(crate) struct NewEvent {
-    /// Is it trouble?
-    pub(crate) severity: Severity,
-    /// One word.
-    pub(crate) reason: String,
-    /// A sentence.
-    pub(crate) message: String,
-}
+use skep_store::{Corrected, NewEvent, Severity};
 
 /// What a plan that was carried out is worth telling.
 pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {

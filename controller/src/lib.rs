@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod housekeeping;
 mod lead;
+mod load;
 pub mod local;
 mod logs;
 mod lookup;

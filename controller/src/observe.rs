@@ -58,6 +58,11 @@ impl Observer {
         Self { swarm, lookups, clock, engine: Mutex::new(None) }
     }
 
+    /// Its clock.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// The Swarm that it looks at.
     pub(crate) fn swarm(&self) -> &Arc<dyn SwarmApi> {
         &self.swarm

@@ -4,23 +4,25 @@
 //! plan. When the world moved under a plan, another plan is made at once, a bounded number of times.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_executor::{Execution, Executor};
 use skep_planner::reconcile::Mode;
 use skep_planner::{Blocked, Plan, Settings, Unkept};
 use skep_runtime::{Classify, Disposition, Outcome, Pass, Reconciler};
-use skep_schemas::ResourceKey;
-use skep_store::{Fence, Store, StoreError};
+use skep_schemas::{Kind, ResourceKey};
+use skep_store::{Fence, NewEvent, Store, StoreError};
 use skep_swarm::SwarmApi;
 use tracing::Instrument;
 
 use crate::consider::Seen;
-use crate::desired::{self, Desired};
+use crate::desired::Desired;
 use crate::drift;
 use crate::error::{PassError, chain};
 use crate::events;
 use crate::lead::{Held, TermOver, Turn};
+use crate::load::Loader;
 use crate::metrics::{Board, Metrics};
 use crate::observe::Observer;
 use crate::safety::Guard;
@@ -30,9 +32,14 @@ use crate::sightings::Sightings;
 /// that needs more than these is made again at once, as often as conflicts are; after that somebody else never stops.
 const ROUNDS_MAX: u32 = 6;
 
+/// An environment that was just made gives way to those that wait for theirs: it is looked at again when the engine tells of what was
+/// made, or after this time, behind whatever somebody changed.
+const GIVE_WAY: Duration = Duration::from_millis(100);
+
 /// Brings resources about.
 pub(crate) struct ResourceReconciler {
     store: Store,
+    loader: Loader,
     observer: Arc<Observer>,
     executor: Executor,
     settings: Arc<Settings>,
@@ -66,8 +73,10 @@ impl ResourceReconciler {
         let executor = Executor::new(swarm, store.clone()).watched_by(metrics.convergence);
         let board = metrics.board;
         let drift = drift::Report::new(store.clone(), board.clone(), metrics.drift);
+        let loader = Loader::new(store.clone(), observer.clock());
         Self {
             store,
+            loader,
             observer,
             executor,
             settings,
@@ -81,9 +90,7 @@ impl ResourceReconciler {
     }
 
     async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
-        let failed = |source: StoreError| PassError::Load { key: key.clone(), source };
-        let mut snapshot = self.store.snapshot().await.map_err(failed)?;
-        desired::load(&mut snapshot, key, self.observer.now()).await.map_err(failed)
+        self.loader.load(key).await.map_err(|source| PassError::Load { key: key.clone(), source })
     }
 
     /// An organisation needs a subnet before it can be planned; the store gives each one its own.
@@ -133,6 +140,10 @@ impl ResourceReconciler {
                 let mut told = events::of_corrected(&corrected);
                 told.extend(events::of_plan(&plan));
                 self.tell(fence, &seen, told).await?;
+                let made = plan.steps.iter().any(|step| step.op.creates());
+                if made && plan.key.kind() == Kind::Environment {
+                    return Ok(Round::Settled(Outcome::RequeueAfter(GIVE_WAY)));
+                }
                 Ok(Round::Again)
             }
             Execution::LookAgain { why } => {
@@ -171,10 +182,12 @@ impl ResourceReconciler {
             .map_err(|source| PassError::Encode { key: key(), source })?;
         self.board.set(&meta.key, assessed.ready, plan.blocked.iter().map(Blocked::reason));
         assessed.stamp(fence.pass(), self.sightings.look(plan, seen.recorded_status(), now));
-        let written = self.store.write_status(fence, meta.uid, assessed.generation, &assessed.json).await;
-        if written.map_err(|source| PassError::Record { key: key(), source })? {
-            self.tell(fence, seen, events::of_status(seen.recorded_status(), &assessed.json)).await?;
-        }
+        let events = events::of_status(seen.recorded_status(), &assessed.json);
+        let written = self
+            .store
+            .write_status_and_tell(fence, meta.uid, assessed.generation, assessed.json, events)
+            .await;
+        written.map_err(|source| PassError::Record { key: key(), source })?;
         if let Some(why) = seen.image_unanswered() {
             return Err(PassError::ImageUnanswered { key: key(), why: why.to_owned() });
         }
@@ -188,15 +201,10 @@ impl ResourceReconciler {
         self.sightings.gone(key);
     }
 
-    async fn tell(&self, fence: &Fence, seen: &Seen, events: Vec<events::NewEvent>) -> Result<(), PassError> {
+    async fn tell(&self, fence: &Fence, seen: &Seen, events: Vec<NewEvent>) -> Result<(), PassError> {
         let meta = seen.meta();
-        for event in events {
-            self.store
-                .record_event(fence, meta.uid, event.severity, &event.reason, &event.message)
-                .await
-                .map_err(|source| PassError::Record { key: meta.key.clone(), source })?;
-        }
-        Ok(())
+        let told = self.store.record_events(fence, meta.uid, events).await;
+        told.map_err(|source| PassError::Record { key: meta.key.clone(), source })
     }
 }
 

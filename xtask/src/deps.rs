@@ -27,8 +27,8 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("skep-schemas", &[]),
     ("skep-runtime", &[]),
     ("skep-planner", &["skep-schemas"]),
-    ("skep-swarm", &["skep-schemas", "skep-planner"]),
-    ("skep-store", &["skep-schemas", "skep-planner"]),
+    ("skep-swarm", &["skep-schemas", "skep-planner", "skep-runtime"]),
+    ("skep-store", &["skep-schemas", "skep-planner", "skep-runtime"]),
     ("skep-executor", &["skep-schemas", "skep-planner", "skep-swarm", "skep-store"]),
     ("skep-api", &["skep-schemas", "skep-planner", "skep-store"]),
     (

@@ -1,8 +1,8 @@
 //! The executor: carries a plan out, and makes no choices (invariant I2).
 //!
 //! ```text
-//! record the plan, its release and the intent of every creation     (one transaction, fenced)
-//! for each step:  check the fence and journal "started"
+//! record the plan, its release, the intent of every creation and the first step as "started"     (one transaction, fenced)
+//! for each step:  check the fence and journal "started", for the first already done
 //!                 one call to the Swarm
 //!                 journal the result
 //! forget objects that were seen to be gone; let the row go when nothing is left
@@ -146,7 +146,7 @@ impl Executor {
 
     /// Records the plan and carries its steps out. `Some` when it ends before the last.
     async fn recorded(&self, plan: &Plan, fence: &Fence) -> Result<Option<Execution>, ExecuteError> {
-        let recorded = self.store.begin_plan(fence, plan).await.map_err(record("the plan"))?;
+        let recorded = self.store.start_plan(fence, plan).await.map_err(record("the plan"))?;
         for (index, step) in plan.steps.iter().enumerate() {
             // A plan with steps is always journaled.
             let Some(recorded) = &recorded else { break };
@@ -183,7 +183,10 @@ impl Executor {
     ) -> Result<Option<Execution>, ExecuteError> {
         let object = step.object.to_string();
         let began = Instant::now();
-        self.store.step_started(fence, plan, index).await.map_err(record(&object))?;
+        // The first was noted as started with the plan itself.
+        if index > 0 {
+            self.store.step_started(fence, plan, index).await.map_err(record(&object))?;
+        }
         let (outcome, stopped) = match self.call(step).await? {
             Called::Done { id } => {
                 let changed: Vec<&str> = step.changes.iter().map(|change| change.pointer.as_str()).collect();

@@ -141,6 +141,21 @@ impl Op {
                 | Self::ConnectEdge { .. }
         )
     }
+
+    /// The release that it sends to a service.
+    pub const fn sends_release(&self) -> Option<ReleaseVersion> {
+        match self {
+            Self::CreateService { release, .. } | Self::UpdateService { release, .. } => *release,
+            Self::CreateNetwork { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::CreateSecret { .. }
+            | Self::UpdateSecret { .. }
+            | Self::RemoveSecret { .. }
+            | Self::RemoveService { .. }
+            | Self::ConnectEdge { .. }
+            | Self::DisconnectEdge { .. } => None,
+        }
+    }
 }
 
 /// What a step costs those who use what it changes.

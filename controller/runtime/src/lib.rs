@@ -23,6 +23,7 @@ mod clock;
 mod controller;
 mod entropy;
 mod fault;
+mod gather;
 mod metrics;
 mod queue;
 mod reconcile;
@@ -36,6 +37,7 @@ pub use controller::{
     Stopped,
 };
 pub use entropy::Entropy;
+pub use gather::{First, Gather, GatherBounds, Unanswered};
 pub use metrics::{CurrentRun, Metrics};
 pub use queue::{
     After, Group, Key, Lease, MAX_DELAY, MAX_KEYS, Priority, QueueOptions, QueueStats, Woken, WorkQueue,

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
 use skep_schemas::{Generation, Host, OrgName, ResourceKey, Revision, Uid};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// Why an operation of the store did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +239,12 @@ pub enum StoreError {
         /// The instance.
         instance: InstanceId,
     },
+    /// An operation that was to happen together with others ended without an answer: it may have happened or not.
+    #[error("database: cannot tell whether it came to this: {operation}")]
+    Lost {
+        /// What was to be done.
+        operation: Operation,
+    },
     /// A database operation that failed.
     #[error("database: cannot {operation}")]
     Database {
@@ -281,9 +288,8 @@ operations! {
     Learn => "note what was found of objects",
     Forget => "forget objects",
     Finalize => "finalise a resource",
-    Status => "write a status",
+    Report => "write a status or an event",
     Subnet => "allocate a subnet",
-    Event => "record an event",
     OpenSecret => "read a sealed value",
     Lease => "change a lease",
     Token => "read or write tokens",
@@ -297,7 +303,7 @@ impl StoreError {
         match self {
             Self::Connect(source) | Self::Database { source, .. } => transient(source),
             Self::Migrate(sqlx::migrate::MigrateError::Execute(source)) => transient(source),
-            Self::Raced => true,
+            Self::Raced | Self::Lost { .. } => true,
             _ => false,
         }
     }
@@ -341,6 +347,23 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
+    /// Did the server say no, so that what was asked certainly did not happen? One that ends the connection while it says so may have done
+    /// it before.
+    pub(crate) fn is_refused(&self) -> bool {
+        match self {
+            Self::Store(_) => true,
+            Self::Sql(error) => error
+                .as_database_error()
+                .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+                .is_some_and(|error| !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        }
+    }
+
+    /// Was a lock not to be had in time?
+    pub(crate) fn is_lock_held(&self) -> bool {
+        matches!(self, Self::Sql(error) if sqlstate(error).as_deref() == Some("55P03"))
+    }
+
     /// The error that callers see.
     pub(crate) fn during(self, operation: Operation) -> StoreError {
         match self {

@@ -1,10 +1,13 @@
 //! Events: the story of one resource, in few rows.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use skep_schemas::{OrgName, ResourceKey, Uid};
+use sqlx::PgConnection;
+use sqlx::types::Uuid;
 
 use crate::error::{Fault, Operation, StoreError};
-use crate::lease::Fence;
 use crate::row::key_of_columns;
 use crate::store::Store;
 use crate::time::Time;
@@ -54,57 +57,66 @@ pub struct Event {
     pub reconcile_id: Option<String>,
 }
 
+/// Something that happened, to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Is it something to worry about?
+    pub severity: Severity,
+    /// One word for programs.
+    pub reason: String,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// Records what happened to resources. Equal events are counted; the oldest make room for new ones.
+pub(crate) async fn record_all(
+    tx: &mut PgConnection,
+    events: &[(Uid, Option<&str>, &NewEvent)],
+) -> Result<(), Fault> {
+    // What is the same is told once: a statement cannot change a row twice.
+    let distinct: BTreeMap<(Uuid, &str, &str, String), Option<&str>> = events
+        .iter()
+        .map(|(uid, pass, event)| {
+            let message = event.message.chars().take(MESSAGE_MAX).collect();
+            ((uid.uuid(), event.severity.as_str(), event.reason.as_str(), message), *pass)
+        })
+        .collect();
+    if distinct.is_empty() {
+        return Ok(());
+    }
+    let uids: Vec<Uuid> = distinct.keys().map(|(uid, ..)| *uid).collect();
+    let severities: Vec<String> = distinct.keys().map(|(_, severity, ..)| (*severity).to_owned()).collect();
+    let reasons: Vec<String> = distinct.keys().map(|(_, _, reason, _)| (*reason).to_owned()).collect();
+    let messages: Vec<String> = distinct.keys().map(|(.., message)| message.clone()).collect();
+    let passes: Vec<Option<String>> = distinct.values().map(|pass| pass.map(str::to_owned)).collect();
+    sqlx::query!(
+        "INSERT INTO event (uid, severity, reason, message, reconcile_id)
+         SELECT r.uid, t.severity, t.reason, t.message, t.pass
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) AS t (uid, severity, reason, message, pass)
+         JOIN resource r ON r.uid = t.uid FOR KEY SHARE OF r
+         ON CONFLICT (uid, severity, reason, md5(message))
+         DO UPDATE SET count = event.count + 1, last_at = now(), reconcile_id = excluded.reconcile_id",
+        &uids,
+        &severities,
+        &reasons,
+        &messages,
+        &passes as _
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM event e USING (SELECT DISTINCT uid FROM unnest($1::uuid[]) AS uid) told
+         WHERE e.uid = told.uid AND e.id IN
+             (SELECT id FROM event WHERE uid = told.uid ORDER BY last_at DESC, id DESC OFFSET $2)",
+        &uids,
+        EVENTS_MAX
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 impl Store {
-    /// Records that something happened to a resource. Equal events are counted; the oldest make room for new ones.
-    pub async fn record_event(
-        &self,
-        fence: &Fence,
-        uid: Uid,
-        severity: Severity,
-        reason: &str,
-        message: &str,
-    ) -> Result<(), StoreError> {
-        let message: String = message.chars().take(MESSAGE_MAX).collect();
-        self.try_record(fence, uid, severity, reason, &message)
-            .await
-            .map_err(|fault| fault.during(Operation::Event))
-    }
-
-    async fn try_record(
-        &self,
-        fence: &Fence,
-        uid: Uid,
-        severity: Severity,
-        reason: &str,
-        message: &str,
-    ) -> Result<(), Fault> {
-        let mut tx = self.pool().begin().await?;
-        fence.check(&mut tx).await?;
-        sqlx::query!(
-            "INSERT INTO event (uid, severity, reason, message, reconcile_id)
-             SELECT uid, $2, $3, $4, $5 FROM resource WHERE uid = $1 FOR KEY SHARE
-             ON CONFLICT (uid, severity, reason, md5(message))
-             DO UPDATE SET count = event.count + 1, last_at = now(), reconcile_id = excluded.reconcile_id",
-            uid.uuid(),
-            severity.as_str(),
-            reason,
-            message,
-            fence.pass()
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM event WHERE uid = $1 AND id IN
-             (SELECT id FROM event WHERE uid = $1 ORDER BY last_at DESC, id DESC OFFSET $2)",
-            uid.uuid(),
-            EVENTS_MAX
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// The events of a resource, the last one last.
     pub async fn events(&self, uid: Uid) -> Result<Vec<Event>, StoreError> {
         let rows = sqlx::query_as!(

@@ -61,7 +61,7 @@ impl Store {
         .await?;
         if left == 0 {
             // No pass comes after this one that would find a plan left open.
-            interrupted::close_those_of(&mut tx, uid).await?;
+            interrupted::close_those_of(&mut tx, &[uid.uuid()]).await?;
             sqlx::query!("DELETE FROM resource WHERE uid = $1", uid.uuid()).execute(&mut *tx).await?;
         }
         tx.commit().await?;

@@ -1,12 +1,13 @@
 //! The inventory: intent before effect, and forgotten only after confirmed absence (invariant I3).
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use skep_planner::swarm::ServiceSpec;
 use skep_planner::{InventoryEntry, Learned, ObjectKind, ObjectRef, Op, ReleaseVersion, Step};
 use skep_schemas::Uid;
 use sqlx::PgConnection;
-use sqlx::types::Json;
+use sqlx::types::{Json, Uuid};
 
 use crate::error::{Fault, Operation, StoreError, violated};
 use crate::lease::Fence;
@@ -76,52 +77,94 @@ impl Store {
     }
 }
 
-/// Notes that Skep answers for the object of a step: one that it is about to bring about, or a service that it changes.
-pub(crate) async fn intend(tx: &mut PgConnection, owner: Uid, step: &Step) -> Result<(), Fault> {
-    if !step.op.creates() && !matches!(step.op, Op::UpdateService { .. }) {
-        return Ok(());
-    }
-    let address = match &step.op {
-        Op::ConnectEdge { address, .. } => Some(*address),
-        _ => None,
-    };
-    let intent = sqlx::query!(
-        "INSERT INTO inventory (owner, kind, name, address) VALUES ($1, $2, $3, $4::text::inet)
-         ON CONFLICT (owner, kind, name) DO UPDATE SET address = excluded.address
-         WHERE inventory.address IS DISTINCT FROM excluded.address",
-        owner.uuid(),
-        step.object.kind.as_str(),
-        step.object.name,
-        address.map(|address| address.to_string())
-    );
-    intent.execute(tx).await.map(drop).map_err(|error| match (violated(&error), address) {
-        (Some("inventory_address"), Some(address)) => StoreError::AddressTaken { owner, address }.into(),
-        (Some("inventory_object"), _) => StoreError::ObjectTaken { object: step.object.clone() }.into(),
-        (Some("inventory_owner_fkey"), _) => StoreError::ResourceGone { uid: owner }.into(),
-        _ => error.into(),
-    })
+/// That Skep answers for the object of a step, as columns: one that it is about to bring about, or a service that it changes.
+pub(crate) struct Intent {
+    owner: Uid,
+    object: ObjectRef,
+    address: Option<Ipv4Addr>,
 }
 
-/// What a resource owns, by kind and name.
-pub(crate) async fn of_owner(tx: &mut PgConnection, owner: Uid) -> Result<Vec<InventoryEntry>, Fault> {
+impl Intent {
+    /// What is to be noted before a step, if anything is.
+    pub(crate) fn of(owner: Uid, step: &Step) -> Option<Self> {
+        if !step.op.creates() && !matches!(step.op, Op::UpdateService { .. }) {
+            return None;
+        }
+        let address = match &step.op {
+            Op::ConnectEdge { address, .. } => Some(*address),
+            _ => None,
+        };
+        Some(Self { owner, object: step.object.clone(), address })
+    }
+
+    /// Which of its own rules the note has violated.
+    fn fault(&self, error: sqlx::Error) -> Fault {
+        let owner = self.owner;
+        match (violated(&error), self.address) {
+            (Some("inventory_address"), Some(address)) => StoreError::AddressTaken { owner, address }.into(),
+            (Some("inventory_object"), _) => StoreError::ObjectTaken { object: self.object.clone() }.into(),
+            (Some("inventory_owner_fkey"), _) => StoreError::ResourceGone { uid: owner }.into(),
+            _ => error.into(),
+        }
+    }
+}
+
+/// Notes intents, together or each apart: then an error names the object that it is about.
+pub(crate) async fn intend_all(tx: &mut PgConnection, intents: &[&Intent], apart: bool) -> Result<(), Fault> {
+    let at_once = if apart { 1 } else { intents.len().max(1) };
+    for some in intents.chunks(at_once) {
+        let Some(first) = some.first() else { continue };
+        intend(tx, some).await.map_err(|error| first.fault(error))?;
+    }
+    Ok(())
+}
+
+async fn intend(tx: &mut PgConnection, intents: &[&Intent]) -> Result<(), sqlx::Error> {
+    let owners: Vec<Uuid> = intents.iter().map(|intent| intent.owner.uuid()).collect();
+    let kinds: Vec<String> = intents.iter().map(|intent| intent.object.kind.as_str().to_owned()).collect();
+    let names: Vec<String> = intents.iter().map(|intent| intent.object.name.clone()).collect();
+    let addresses: Vec<Option<String>> =
+        intents.iter().map(|intent| intent.address.map(|address| address.to_string())).collect();
+    sqlx::query!(
+        "INSERT INTO inventory (owner, kind, name, address)
+         SELECT owner, kind, name, address::inet
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS t (owner, kind, name, address)
+         ON CONFLICT (owner, kind, name) DO UPDATE SET address = excluded.address
+         WHERE inventory.address IS DISTINCT FROM excluded.address",
+        &owners,
+        &kinds,
+        &names,
+        &addresses as _
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// What resources own, by kind and name.
+pub(crate) async fn of_owners(
+    tx: &mut PgConnection,
+    owners: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<InventoryEntry>>, Fault> {
     let rows = sqlx::query!(
-        r#"SELECT kind, name, object_id, sent_release, host(address) AS address, applied AS "applied: Json<Box<ServiceSpec>>"
-         FROM inventory WHERE owner = $1 ORDER BY kind, name"#,
-        owner.uuid()
+        r#"SELECT owner, kind, name, object_id, sent_release, host(address) AS address, applied AS "applied: Json<Box<ServiceSpec>>"
+         FROM inventory WHERE owner = ANY($1) ORDER BY kind, name"#,
+        owners
     )
     .fetch_all(tx)
     .await?;
-    let mut entries = Vec::with_capacity(rows.len());
+    let mut found: HashMap<Uuid, Vec<InventoryEntry>> =
+        owners.iter().map(|owner| (*owner, Vec::new())).collect();
     for row in rows {
         let corrupt = |why: &dyn std::fmt::Display| {
-            StoreError::corrupt(format!("inventory of {owner}: {} {}", row.kind, row.name), why)
+            StoreError::corrupt(format!("inventory of {}: {} {}", row.owner, row.kind, row.name), why)
         };
         let kind = ObjectKind::from_word(&row.kind).ok_or_else(|| corrupt(&"unknown kind"))?;
         let address: Option<Ipv4Addr> =
             row.address.as_deref().map(str::parse).transpose().map_err(|why| corrupt(&why))?;
         let sent_release: Option<ReleaseVersion> = row.sent_release.map(stored_version).transpose()?;
-        entries.push(InventoryEntry {
-            owner,
+        found.entry(row.owner).or_default().push(InventoryEntry {
+            owner: Uid::from_uuid(row.owner),
             object: ObjectRef::new(kind, row.name),
             id: row.object_id,
             sent_release,
@@ -129,5 +172,5 @@ pub(crate) async fn of_owner(tx: &mut PgConnection, owner: Uid) -> Result<Vec<In
             applied: row.applied.map(|applied| applied.0),
         });
     }
-    Ok(entries)
+    Ok(found)
 }

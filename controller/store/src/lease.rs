@@ -8,6 +8,7 @@
 //! (see the migration of the members): a lease is renewed on time however slow the writes under it are. Several leases
 //! change in the order of their names, so that two members never wait for each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sqlx::{Executor, PgConnection, Postgres};
@@ -64,6 +65,34 @@ impl Fence {
         match held.fetch_optional(tx).await? {
             Some(_) => Ok(()),
             None => Err(self.lost().into()),
+        }
+    }
+
+    /// The same for several leases at once, in the order of their names: fails if one of them has moved on. From here on the transaction
+    /// waits for locks no longer than said, if that is said.
+    pub(crate) async fn check_all<'a>(
+        tx: &mut PgConnection,
+        fences: impl Iterator<Item = &'a Self>,
+        lock_timeout: Option<Duration>,
+    ) -> Result<(), Fault> {
+        let distinct: BTreeMap<(&str, i64), &Self> =
+            fences.map(|fence| ((fence.name.as_str(), fence.epoch), fence)).collect();
+        let names: Vec<String> = distinct.keys().map(|(name, _)| (*name).to_owned()).collect();
+        let epochs: Vec<i64> = distinct.keys().map(|(_, epoch)| *epoch).collect();
+        let held = sqlx::query!(
+            r#"SELECT lease.name, lease.epoch, set_config('idle_in_transaction_session_timeout', '4s', true) AS "idle",
+                   set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true) AS "lock"
+               FROM lease JOIN unnest($1::text[], $2::bigint[]) AS mine (name, epoch) USING (name, epoch)
+               ORDER BY lease.name FOR KEY SHARE OF lease"#,
+            &names,
+            &epochs,
+            lock_timeout.map(|timeout| format!("{}ms", timeout.as_millis()))
+        );
+        let held = held.fetch_all(tx).await?;
+        let held: BTreeSet<(&str, i64)> = held.iter().map(|row| (row.name.as_str(), row.epoch)).collect();
+        match distinct.into_iter().find(|(lease, _)| !held.contains(lease)) {
+            None => Ok(()),
+            Some((_, fence)) => Err(fence.lost().into()),
         }
     }
 

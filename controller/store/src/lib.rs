@@ -17,6 +17,7 @@
 //!
 //! Only this crate knows SQL. The schema and the reasons for it are in `migrations/`.
 
+mod ahead;
 mod apply;
 mod audit;
 mod delete;
@@ -24,6 +25,7 @@ mod drift;
 mod error;
 mod event;
 mod finalize;
+mod gathered;
 mod intervention;
 mod inventory;
 mod journal;
@@ -33,12 +35,12 @@ mod member;
 mod migrate;
 mod options;
 mod release;
+mod report;
 mod row;
 mod safety;
 mod seal;
 mod secret;
 mod snapshot;
-mod status;
 mod store;
 mod subnet;
 mod sweep;
@@ -53,7 +55,7 @@ pub use drift::{
     Corrected, DriftBell, DriftFilter, DriftHistory, DriftOutcome, DriftRecord, Ended, Looked, Noted, Noticed,
 };
 pub use error::{Operation, StoreError};
-pub use event::{Event, Severity};
+pub use event::{Event, NewEvent, Severity};
 pub use finalize::Finalized;
 pub use intervention::Intervention;
 pub use journal::{

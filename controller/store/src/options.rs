@@ -28,8 +28,8 @@ pub struct StoreOptions {
     pub idle_in_transaction_timeout: Duration,
     /// The longest wait for a connection.
     pub acquire_timeout: Duration,
-    /// Is a connection asked whether it still answers before each use? A round trip each time, and without it the first
-    /// statement after a restart of the server fails on every connection.
+    /// Is a connection that was idle for a moment asked whether it still answers before it is used? A round trip each time, and without
+    /// it the first statement after a restart of the server fails on every connection.
     pub ask_before_use: bool,
     /// What data keys are wrapped with.
     pub master_key: MasterKey,

@@ -1,97 +1,153 @@
 //! Releases: recorded once, judged once.
 
-use skep_planner::{NewRelease, Release, ReleaseVersion, Verdict, VerdictChange};
+use std::collections::HashMap;
+
+use serde_json::Value;
+use skep_planner::{NewRelease, Release, ReleaseContent, ReleaseVersion, Verdict, VerdictChange};
 use skep_schemas::{ResourceKey, Uid};
 use sqlx::PgConnection;
+use sqlx::types::{Json, Uuid};
 
 use crate::error::{Fault, StoreError, violated};
 use crate::time::Time;
 
-/// Records a release and supersedes the one that was being rolled out.
-pub(crate) async fn record(
-    tx: &mut PgConnection,
-    key: &ResourceKey,
-    env: Uid,
-    release: &NewRelease,
-) -> Result<(), Fault> {
-    let version = column(release.version)?;
+/// A release to be recorded, as columns.
+pub(crate) struct NewRow {
+    key: ResourceKey,
+    env: Uuid,
+    number: ReleaseVersion,
+    /// The number's column.
+    pub(crate) version: i32,
+    content: Value,
+    why: String,
+}
+
+/// The row of a new release.
+pub(crate) fn new_row(key: &ResourceKey, env: Uid, release: &NewRelease) -> Result<NewRow, StoreError> {
+    let content = serde_json::to_value(&release.content)
+        .map_err(|why| StoreError::corrupt(format!("release {} of {key}", release.version), why))?;
+    Ok(NewRow {
+        key: key.clone(),
+        env: env.uuid(),
+        number: release.version,
+        version: column(release.version)?,
+        content,
+        why: release.why.clone(),
+    })
+}
+
+/// Records releases and supersedes those that were being rolled out.
+pub(crate) async fn record_all(tx: &mut PgConnection, releases: &[&NewRow]) -> Result<(), Fault> {
+    let Some(first) = releases.first() else { return Ok(()) };
+    let envs: Vec<Uuid> = releases.iter().map(|new| new.env).collect();
+    let versions: Vec<i32> = releases.iter().map(|new| new.version).collect();
     sqlx::query!(
         "UPDATE release SET verdict = 'superseded', decided_at = now()
-         WHERE env_uid = $1 AND verdict = 'pending' AND version < $2",
-        env.uuid(),
-        version
+         FROM unnest($1::uuid[], $2::integer[]) AS new (env, version)
+         WHERE env_uid = new.env AND verdict = 'pending' AND release.version < new.version",
+        &envs,
+        &versions
     )
     .execute(&mut *tx)
     .await?;
-    let content = serde_json::to_value(&release.content)
-        .map_err(|why| StoreError::corrupt(format!("release {} of {key}", release.version), why))?;
+    let contents: Vec<Value> = releases.iter().map(|new| new.content.clone()).collect();
+    let whys: Vec<String> = releases.iter().map(|new| new.why.clone()).collect();
     sqlx::query!(
-        "INSERT INTO release (env_uid, version, content, why) VALUES ($1, $2, $3, $4)",
-        env.uuid(),
-        version,
-        content,
-        release.why
+        "INSERT INTO release (env_uid, version, content, why)
+         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::jsonb[], $4::text[])",
+        &envs,
+        &versions,
+        &contents,
+        &whys
     )
     .execute(tx)
     .await
     .map(drop)
     .map_err(|error| match violated(&error) {
+        // Of several nobody can tell which; they are recorded again, each by itself.
         Some("release_version" | "release_pending") => {
-            StoreError::ReleaseTaken { key: key.clone(), version: release.version }.into()
+            StoreError::ReleaseTaken { key: first.key.clone(), version: first.number }.into()
         }
         _ => error.into(),
     })
 }
 
-/// Records how a release went. A verdict that is there already stays.
-pub(crate) async fn judge(tx: &mut PgConnection, env: Uid, change: &VerdictChange) -> Result<(), Fault> {
-    let (word, reason) = verdict_columns(&change.verdict);
-    if !change.verdict.is_final() {
+/// A verdict to be recorded, as columns.
+pub(crate) struct VerdictRow {
+    env: Uuid,
+    version: i32,
+    word: &'static str,
+    reason: Option<String>,
+}
+
+/// The rows of verdicts that are final.
+pub(crate) fn verdict_rows(env: Uid, changes: &[VerdictChange]) -> Result<Vec<VerdictRow>, StoreError> {
+    let of = |change: &VerdictChange| {
+        let (word, reason) = verdict_columns(&change.verdict);
+        let version = column(change.release)?;
+        Ok(VerdictRow { env: env.uuid(), version, word, reason: reason.map(str::to_owned) })
+    };
+    changes.iter().filter(|change| change.verdict.is_final()).map(of).collect()
+}
+
+/// Records how releases went. A verdict that is there already stays.
+pub(crate) async fn judge_all(tx: &mut PgConnection, verdicts: &[&VerdictRow]) -> Result<(), Fault> {
+    if verdicts.is_empty() {
         return Ok(());
     }
+    let envs: Vec<Uuid> = verdicts.iter().map(|verdict| verdict.env).collect();
+    let versions: Vec<i32> = verdicts.iter().map(|verdict| verdict.version).collect();
+    let words: Vec<String> = verdicts.iter().map(|verdict| verdict.word.to_owned()).collect();
+    let reasons: Vec<Option<String>> = verdicts.iter().map(|verdict| verdict.reason.clone()).collect();
     sqlx::query!(
-        "UPDATE release SET verdict = $3, reason = $4, decided_at = now()
-         WHERE env_uid = $1 AND version = $2 AND verdict = 'pending'",
-        env.uuid(),
-        column(change.release)?,
-        word,
-        reason
+        "UPDATE release SET verdict = known.word, reason = known.reason, decided_at = now()
+         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) AS known (env, version, word, reason)
+         WHERE env_uid = known.env AND release.version = known.version AND verdict = 'pending'",
+        &envs,
+        &versions,
+        &words,
+        &reasons as _
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// The releases that planning needs, newest first: the newest `keep`, the newest that succeeded, and the pending one.
-pub(crate) async fn of_environment(
+/// The releases that planning needs of each environment, newest first: the newest `keep`, the newest that succeeded, and the pending
+/// one.
+pub(crate) async fn of_environments(
     tx: &mut PgConnection,
-    env: Uid,
+    envs: &[Uuid],
     keep: u32,
-) -> Result<Vec<Release>, Fault> {
+) -> Result<HashMap<Uuid, Vec<Release>>, Fault> {
     let rows = sqlx::query!(
-        r#"SELECT version, content, verdict, reason, created_at AS "created_at: Time" FROM release
-           WHERE env_uid = $1 AND (
-               version IN (SELECT version FROM release WHERE env_uid = $1 ORDER BY version DESC LIMIT $2)
-               OR version = (SELECT max(version) FROM release WHERE env_uid = $1 AND verdict = 'succeeded')
-               OR verdict = 'pending')
-           ORDER BY version DESC"#,
-        env.uuid(),
+        r#"SELECT l.env_uid, l.version, l.content AS "content: Json<ReleaseContent>", l.verdict, l.reason,
+                  l.created_at AS "created_at: Time"
+           FROM unnest($1::uuid[]) AS env (uid)
+           CROSS JOIN LATERAL (
+               (SELECT version FROM release WHERE env_uid = env.uid ORDER BY version DESC LIMIT $2)
+               UNION (SELECT max(version) FROM release WHERE env_uid = env.uid AND verdict = 'succeeded')
+               UNION (SELECT version FROM release WHERE env_uid = env.uid AND verdict = 'pending')
+           ) AS wanted
+           JOIN release l ON l.env_uid = env.uid AND l.version = wanted.version
+           ORDER BY l.env_uid, l.version DESC"#,
+        envs,
         i64::from(keep)
     )
     .fetch_all(tx)
     .await?;
-    let mut releases = Vec::with_capacity(rows.len());
+    let mut found: HashMap<Uuid, Vec<Release>> = envs.iter().map(|env| (*env, Vec::new())).collect();
     for row in rows {
-        let what = || format!("release {} of {env}", row.version);
-        releases.push(Release {
+        let what = || format!("release {} of {}", row.version, row.env_uid);
+        found.entry(row.env_uid).or_default().push(Release {
             version: stored_version(row.version)?,
-            content: serde_json::from_value(row.content).map_err(|why| StoreError::corrupt(what(), why))?,
+            content: row.content.0,
             verdict: verdict(&row.verdict, row.reason)
                 .ok_or_else(|| StoreError::corrupt(what(), "unknown verdict"))?,
             created_at: row.created_at.0,
         });
     }
-    Ok(releases)
+    Ok(found)
 }
 
 /// The column of a release's number.

@@ -11,6 +11,7 @@ use skep_planner::{InventoryEntry, OrgSubnet, Release};
 use skep_schemas::{Host, Kind, OrgName, Resource, ResourceKey, ResourceName, Revision, Uid};
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use crate::ahead::Ahead;
 use crate::drift::{self, DriftHistory};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
@@ -22,7 +23,7 @@ use crate::{inventory, release, subnet};
 /// The most resources of one kind that an organisation may have before its plans are refused: plans read all of them.
 const ORG_KIND_MAX: usize = 5000;
 /// The most resources that may refer to one.
-const REFERRERS_MAX: usize = 5000;
+pub(crate) const REFERRERS_MAX: usize = 5000;
 /// The largest page of keys.
 const KEYS_MAX: u32 = 5000;
 
@@ -34,6 +35,7 @@ const REFERRING_MAX: u32 = 100_000;
 pub struct Snapshot {
     tx: Transaction<'static, Postgres>,
     cursor: Cursor,
+    pub(crate) ahead: Ahead,
 }
 
 /// A host that routes to an environment.
@@ -84,7 +86,7 @@ impl Snapshot {
     /// The view from inside a transaction at REPEATABLE READ.
     pub(crate) async fn of(mut tx: Transaction<'static, Postgres>) -> Result<Self, Fault> {
         let cursor = Cursor::now(&mut tx).await?;
-        Ok(Self { tx, cursor })
+        Ok(Self { tx, cursor, ahead: Ahead::default() })
     }
 
     /// Ends it now rather than when it is dropped, with everything that was only rehearsed.
@@ -108,6 +110,9 @@ impl Snapshot {
 
     /// One resource.
     pub async fn get(&mut self, key: &ResourceKey) -> Result<Option<Resource>, StoreError> {
+        if let Some(known) = self.ahead.resources.get(key) {
+            return Ok(known.clone());
+        }
         let row = resource_query!(
             "WHERE r.org = $1 AND r.kind = $2 AND r.name = $3",
             org_column(key.scope()),
@@ -120,6 +125,9 @@ impl Snapshot {
 
     /// All resources of a kind in an organisation, by name.
     pub async fn list_org(&mut self, org: &OrgName, kind: Kind) -> Result<Vec<Resource>, StoreError> {
+        if let Some(known) = self.ahead.policies.get(org).filter(|_| kind == Kind::DriftPolicy) {
+            return Ok(known.clone());
+        }
         let rows = resource_query!(
             "WHERE r.org = $1 AND r.kind = $2 ORDER BY r.name LIMIT $3",
             org.as_str(),
@@ -140,6 +148,9 @@ impl Snapshot {
 
     /// All resources whose spec refers to this one, by key.
     pub async fn referrers(&mut self, key: &ResourceKey) -> Result<Vec<Resource>, StoreError> {
+        if let Some(known) = self.ahead.referrers.get(key) {
+            return Ok(known.clone());
+        }
         let rows = resource_query!(
             "WHERE r.refs @> ARRAY[$1::text] ORDER BY r.org, r.kind, r.name LIMIT $2",
             key.to_string(),
@@ -172,7 +183,13 @@ impl Snapshot {
 
     /// The releases of an environment, newest first: the newest `keep`, the newest that succeeded, and the pending one.
     pub async fn releases(&mut self, env: Uid, keep: u32) -> Result<Vec<Release>, StoreError> {
-        release::of_environment(&mut self.tx, env, keep).await.map_err(|fault| fault.during(Operation::Read))
+        if let Some(known) = self.ahead.releases.get(&(env.uuid(), keep)) {
+            return Ok(known.clone());
+        }
+        let mut found = release::of_environments(&mut self.tx, &[env.uuid()], keep)
+            .await
+            .map_err(|fault| fault.during(Operation::Read))?;
+        Ok(found.remove(&env.uuid()).unwrap_or_default())
     }
 
     /// The newest value of every secret of an organisation, by name, without the values.
@@ -200,7 +217,13 @@ impl Snapshot {
 
     /// What a resource owns in the Swarm, or was about to.
     pub async fn inventory(&mut self, owner: Uid) -> Result<Vec<InventoryEntry>, StoreError> {
-        inventory::of_owner(&mut self.tx, owner).await.map_err(|fault| fault.during(Operation::Read))
+        if let Some(known) = self.ahead.inventory.get(&owner.uuid()) {
+            return Ok(known.clone());
+        }
+        let mut found = inventory::of_owners(&mut self.tx, &[owner.uuid()])
+            .await
+            .map_err(|fault| fault.during(Operation::Read))?;
+        Ok(found.remove(&owner.uuid()).unwrap_or_default())
     }
 
     /// What was noted of somebody else's changes to the objects of a resource: what stands, and what was corrected within `window`
@@ -211,8 +234,13 @@ impl Snapshot {
         window: SignedDuration,
         retried_at: Option<Timestamp>,
     ) -> Result<DriftHistory, StoreError> {
-        let history = drift::of_owner(&mut self.tx, owner, window, retried_at).await;
-        history.map_err(|fault| fault.during(Operation::Read))
+        if let Some(known) = self.ahead.drift.get(&(owner.uuid(), window)) {
+            return Ok(known.clone());
+        }
+        let owners = [(owner.uuid(), drift::since(retried_at))];
+        let found = drift::of_owners(&mut self.tx, &owners, window).await;
+        let mut found = found.map_err(|fault| fault.during(Operation::Read))?;
+        Ok(found.remove(&owner.uuid()).unwrap_or_default())
     }
 
     /// The subnet of an organisation's network, if it has one.
@@ -249,7 +277,7 @@ fn resources(rows: Vec<ResourceRow>, what: &'static str, limit: usize) -> Result
 }
 
 /// A plan from half of what there is would remove the other half, so too many is an error and never a cut.
-const fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), StoreError> {
+pub(crate) const fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), StoreError> {
     if found > limit { Err(StoreError::TooMany { what, found, limit }) } else { Ok(()) }
 }
 

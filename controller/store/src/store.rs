@@ -1,15 +1,20 @@
 //! The handle to the database.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use skep_planner::InstanceId;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::error::{Fault, Operation, StoreError};
+use crate::gathered::Gathered;
 use crate::options::StoreOptions;
 use crate::seal::MasterKey;
+
+/// How long a connection that answered is trusted to be there still.
+const TRUSTED_FOR: Duration = Duration::from_millis(20);
 
 /// The connections of a process to its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,7 @@ pub struct Store {
     // Connections for LISTEN: without the limits of the others, outside the pool, because one is held for ever.
     listen: PgConnectOptions,
     master_key: MasterKey,
+    gathered: Arc<Gathered>,
 }
 
 impl std::fmt::Debug for Store {
@@ -46,14 +52,18 @@ impl Store {
             ("lock_timeout", milliseconds(options.lock_timeout)),
             ("idle_in_transaction_session_timeout", milliseconds(options.idle_in_transaction_timeout)),
         ]);
+        let trusted_for = if options.ask_before_use { TRUSTED_FOR } else { Duration::MAX };
         let pool = PgPoolOptions::new()
             .max_connections(options.pool_size)
             .acquire_timeout(options.acquire_timeout)
-            .test_before_acquire(options.ask_before_use)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, meta| Box::pin(answers(connection, meta.idle_for, trusted_for)))
             .connect_with(limited)
             .await
             .map_err(StoreError::Connect)?;
-        Ok(Self { pool, listen: base.application_name("skep-watch"), master_key: options.master_key })
+        let gathered = Arc::new(Gathered::new(&pool));
+        let listen = base.application_name("skep-watch");
+        Ok(Self { pool, listen, master_key: options.master_key, gathered })
     }
 
     /// Is the database there?
@@ -84,6 +94,11 @@ impl Store {
         &self.pool
     }
 
+    /// Where passes' writes meet.
+    pub(crate) fn gathered(&self) -> &Gathered {
+        &self.gathered
+    }
+
     pub(crate) const fn listen_options(&self) -> &PgConnectOptions {
         &self.listen
     }
@@ -91,6 +106,19 @@ impl Store {
     pub(crate) const fn master_key(&self) -> &MasterKey {
         &self.master_key
     }
+}
+
+/// May a connection be used that was idle so long? One in steady use has just answered; to ask it again first would double the round
+/// trips. Any other is asked, so that one that broke meanwhile costs nobody an error.
+async fn answers(
+    connection: &mut PgConnection,
+    idle_for: Duration,
+    trusted_for: Duration,
+) -> Result<bool, sqlx::Error> {
+    if idle_for < trusted_for {
+        return Ok(true);
+    }
+    Ok(connection.ping().await.is_ok())
 }
 
 fn milliseconds(duration: Duration) -> String {

@@ -6,6 +6,7 @@
 //! world      both, the processes that connect them, one time, one thread, one seed
 //! workflow   what is asked for, from which state                    workflows   all of them
 //! picture    what a run has come to                                 matrix      workflows x faults, judged by the run without
+//! company    passes that write at the same time, and one statement of theirs that goes wrong
 //! ```
 //!
 //! A run that fails is named by its workflow, fault and seed, and does the same again.
@@ -13,6 +14,7 @@
 mod call;
 pub mod campaign;
 mod clock;
+pub mod company;
 mod conflict;
 mod database;
 mod fault;

@@ -7,11 +7,14 @@
 mod bell;
 mod list;
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use skep_planner::drift::{Corrections, Drift, DriftClass, Response};
 use skep_planner::{ObjectKind, ObjectRef};
 use skep_schemas::{ResourceKey, Uid};
 use sqlx::PgConnection;
+use sqlx::types::Uuid;
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
@@ -282,31 +285,40 @@ async fn note_one(
     Ok(if is_new { Before::Unknown } else { Before::Same })
 }
 
-/// What was noted of a resource: what stands, and what was corrected within `window` and after the last wish to try again.
-pub(crate) async fn of_owner(
+/// From when on corrections count, in seconds since 1970: since the last wish to try again.
+pub(crate) fn since(retried_at: Option<Timestamp>) -> f64 {
+    retried_at.map_or(0.0, |at| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64())
+}
+
+/// What was noted of resources: what stands, and what was corrected within `window` and [`since`] the time that goes with each.
+pub(crate) async fn of_owners(
     tx: &mut PgConnection,
-    owner: Uid,
+    owners: &[(Uuid, f64)],
     window: SignedDuration,
-    retried_at: Option<Timestamp>,
-) -> Result<DriftHistory, Fault> {
+) -> Result<HashMap<Uuid, DriftHistory>, Fault> {
+    let (uids, since): (Vec<Uuid>, Vec<f64>) = owners.iter().copied().unzip();
     let rows = sqlx::query!(
-        r#"SELECT object_kind AS "object_kind!", object_name AS "object_name!", pointer AS "pointer!",
+        r#"SELECT owner AS "owner!", object_kind AS "object_kind!", object_name AS "object_name!", pointer AS "pointer!",
                   response AS "response?", count(*) AS "count!"
-           FROM (SELECT object_kind, object_name, pointer, NULL AS response FROM drift
-                 WHERE owner = $1 AND outcome = 'corrected' AND ended_at > now() - make_interval(secs => $2)
-                   AND ended_at > to_timestamp($3)
+           FROM (SELECT d.owner, object_kind, object_name, pointer, NULL AS response
+                 FROM unnest($1::uuid[], $2::float8[]) AS o (owner, since) JOIN drift d ON d.owner = o.owner
+                 WHERE outcome = 'corrected' AND ended_at > now() - make_interval(secs => $3)
+                   AND ended_at > to_timestamp(o.since)
                  UNION ALL
-                 SELECT object_kind, object_name, pointer, response FROM drift WHERE owner = $1 AND ended_at IS NULL
+                 SELECT owner, object_kind, object_name, pointer, response FROM drift
+                 WHERE owner = ANY($1) AND ended_at IS NULL
            ) noted
-           GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3"#,
-        owner.uuid(),
-        window.as_secs_f64(),
-        retried_at.map_or(0.0, |at| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64())
+           GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4"#,
+        &uids,
+        &since,
+        window.as_secs_f64()
     )
     .fetch_all(tx)
     .await?;
-    let mut history = DriftHistory::default();
+    let mut found: HashMap<Uuid, DriftHistory> =
+        uids.into_iter().map(|uid| (uid, DriftHistory::default())).collect();
     for row in rows {
+        let history = found.entry(row.owner).or_default();
         let object = object_ref(&row.object_kind, row.object_name)?;
         match row.response {
             None => {
@@ -314,13 +326,14 @@ pub(crate) async fn of_owner(
                 history.corrections.insert((object, row.pointer), rounds);
             }
             Some(word) => {
-                let response = Response::from_word(&word)
-                    .ok_or_else(|| StoreError::corrupt(format!("drift of {owner}"), "unknown response"))?;
+                let response = Response::from_word(&word).ok_or_else(|| {
+                    StoreError::corrupt(format!("drift of {}", row.owner), "unknown response")
+                })?;
                 history.open.push((object, row.pointer, response));
             }
         }
     }
-    Ok(history)
+    Ok(found)
 }
 
 fn object_ref(kind: &str, name: String) -> Result<ObjectRef, StoreError> {

@@ -6,6 +6,7 @@
 
 use skep_schemas::Uid;
 use sqlx::PgConnection;
+use sqlx::types::Uuid;
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
@@ -31,7 +32,7 @@ impl Store {
     async fn try_close_open(&self, fence: &Fence, uid: Uid) -> Result<(), Fault> {
         let mut tx = self.pool().begin().await?;
         fence.check(&mut tx).await?;
-        close_those_of(&mut tx, uid).await?;
+        close_those_of(&mut tx, &[uid.uuid()]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -52,9 +53,9 @@ impl Store {
     }
 }
 
-/// Closes whatever is open of one resource.
-pub(crate) async fn close_those_of(tx: &mut PgConnection, uid: Uid) -> Result<(), Fault> {
-    let open = sqlx::query_scalar!("SELECT id FROM plan WHERE uid = $1 AND finished_at IS NULL", uid.uuid())
+/// Closes whatever is open of these resources.
+pub(crate) async fn close_those_of(tx: &mut PgConnection, uids: &[Uuid]) -> Result<(), Fault> {
+    let open = sqlx::query_scalar!("SELECT id FROM plan WHERE uid = ANY($1) AND finished_at IS NULL", uids)
         .fetch_all(&mut *tx)
         .await?;
     if open.is_empty() { Ok(()) } else { close(tx, &open).await }

@@ -2,27 +2,26 @@
 //!
 //! Every pass of the loop looks at the world afresh, and hundreds of passes look at the same few things: the nodes, the network of
 //! their organisation, each its own services and tasks. An engine answers a list of fifty in little more than the time of one. So a
-//! read that is asked here waits for the next call of its sort, and that call carries all that are waiting ([`gather`]). What a
+//! read that is asked here waits for the next call of its sort, and that call carries all that are waiting ([`Gather`]). What a
 //! pass sees is as fresh as before: no answer comes from a call that began before the question.
 //!
 //! Nothing that changes anything is gathered, and no answer is kept.
 
-mod gather;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
     Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
     NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
 };
+use skep_runtime::{First, Gather, GatherBounds, Unanswered};
 
-use self::gather::{Answers, Gather};
 use crate::api::SwarmApi;
 use crate::auth::RegistryAuth;
 use crate::engine::{EngineInfo, ResolvedImage};
@@ -31,14 +30,50 @@ use crate::query::{By, LabelFilter, TaskFilter};
 use crate::stream::{HintStream, LogLineStream, LogQuery, LogTarget};
 use crate::verb::Verb;
 
+/// The names of so many have to fit into a URL, at up to 64 bytes each. Two calls at once, so that a slow answer does not hold up everybody. The
+/// client gives up on a call before that time is over, and says why.
+const BOUNDS: GatherBounds = GatherBounds { together: 48, at_once: 2, within: Duration::from_secs(120) };
+
+/// What a call says to each question that was in it.
+type Answers<K, V> = BTreeMap<K, Result<V, SwarmError>>;
+
+/// Where questions of one sort meet; `None` is for one that the call did not answer.
+struct Reads<K, V>(Gather<K, Option<Result<V, SwarmError>>>);
+
+impl<K, V> Reads<K, V>
+where
+    K: Ord + Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Questions that are put by this call, each once however many ask it.
+    fn new(put: impl Fn(Vec<K>) -> BoxFuture<'static, Answers<K, V>> + Send + Sync + 'static) -> Self {
+        // A pass asks for several objects at once; they go into one call.
+        Self(Gather::new(BOUNDS, First::InATask, move |asked: Vec<K>| {
+            let distinct: BTreeSet<K> = asked.iter().cloned().collect();
+            let call = put(distinct.into_iter().collect());
+            async move {
+                let answers = call.await;
+                asked.iter().map(|question| answers.get(question).cloned()).collect()
+            }
+        }))
+    }
+
+    /// The answer of a call that begins after this question. `call` is what the question is called if it stays unanswered.
+    async fn answer(&self, question: K, call: Call) -> Result<V, SwarmError> {
+        self.0.ask(question).await.ok().flatten().unwrap_or_else(|| {
+            Err(SwarmError::Unavailable { call, sent: false, source: Arc::new(Unanswered) })
+        })
+    }
+}
+
 /// A Swarm whose reads are gathered.
 pub struct Gathered {
     inner: Arc<dyn SwarmApi>,
-    services: Gather<String, Option<Service>>,
-    tasks: Gather<ServiceId, Vec<Task>>,
-    networks: Gather<String, Option<Network>>,
-    secrets: Gather<LabelFilter, Vec<Secret>>,
-    nodes: Gather<(), Vec<Node>>,
+    services: Reads<String, Option<Service>>,
+    tasks: Reads<ServiceId, Vec<Task>>,
+    networks: Reads<String, Option<Network>>,
+    secrets: Reads<LabelFilter, Vec<Secret>>,
+    nodes: Reads<(), Vec<Node>>,
 }
 
 impl Gathered {
@@ -47,11 +82,11 @@ impl Gathered {
         let of = || Arc::clone(&inner);
         let (services, tasks, networks, secrets, nodes) = (of(), of(), of(), of(), of());
         Self {
-            services: Gather::new(move |names| services_named(Arc::clone(&services), names).boxed()),
-            tasks: Gather::new(move |ids| tasks_of(Arc::clone(&tasks), ids).boxed()),
-            networks: Gather::new(move |names| networks_named(Arc::clone(&networks), names).boxed()),
-            secrets: Gather::new(move |filters| secrets_like(Arc::clone(&secrets), filters).boxed()),
-            nodes: Gather::new(move |_| all_nodes(Arc::clone(&nodes)).boxed()),
+            services: Reads::new(move |names| services_named(Arc::clone(&services), names).boxed()),
+            tasks: Reads::new(move |ids| tasks_of(Arc::clone(&tasks), ids).boxed()),
+            networks: Reads::new(move |names| networks_named(Arc::clone(&networks), names).boxed()),
+            secrets: Reads::new(move |filters| secrets_like(Arc::clone(&secrets), filters).boxed()),
+            nodes: Reads::new(move |_| all_nodes(Arc::clone(&nodes)).boxed()),
             inner,
         }
     }
@@ -300,5 +335,30 @@ impl SwarmApi for Gathered {
 
     async fn events(&self) -> Result<HintStream, SwarmError> {
         self.inner.events().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_many_ask_is_put_once_and_what_is_not_answered_is_told_so() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let put = Arc::clone(&calls);
+        let reads: Reads<u32, u32> = Reads::new(move |questions| {
+            put.lock().unwrap().push(questions.clone());
+            let known = questions.into_iter().filter(|question| *question != 13);
+            let answers = known.map(|question| (question, Ok(question * 2))).collect();
+            async move { answers }.boxed()
+        });
+        let call = || Call::plain(Verb::ListServices);
+        let answers = join_all([2, 1, 2, 13, 2].map(|question| reads.answer(question, call()))).await;
+        let told: Vec<Option<u32>> = answers.iter().map(|answer| answer.as_ref().ok().copied()).collect();
+        assert_eq!(told, [Some(4), Some(2), Some(4), None, Some(4)]);
+        assert!(matches!(answers[3], Err(SwarmError::Unavailable { sent: false, .. })), "{answers:?}");
+        assert_eq!(*calls.lock().unwrap(), [[1, 2, 13]]);
     }
 }
