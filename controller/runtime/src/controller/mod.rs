@@ -63,11 +63,11 @@ pub struct ControllerOptions {
 }
 
 impl Default for ControllerOptions {
-    /// Eight workers, since runs mostly wait for others; five minutes for a run, ten seconds to stop (what process
-    /// managers commonly grant between asking and killing).
+    /// Thirty-two workers, since runs mostly wait for others, and what they ask for at the same time is answered together; five
+    /// minutes for a run, ten seconds to stop (what process managers commonly grant between asking and killing).
     fn default() -> Self {
         Self {
-            workers: NonZeroUsize::MIN.saturating_add(7),
+            workers: NonZeroUsize::MIN.saturating_add(31),
             run_limit: Duration::from_secs(5 * 60),
             stop_within: Duration::from_secs(10),
             backoff: BackoffPolicy::default(),

@@ -19,7 +19,8 @@ pub struct ClientOptions {
     pub logs_idle: Duration,
     /// The largest answer held: a list of 2,000 services is 4 MB.
     pub answer_limit: usize,
-    /// Calls at once. A manager gains little beyond 8 and answers each later.
+    /// Calls at once. A manager that makes services gains up to 32, because their entries in its log are written together; beyond, it
+    /// only answers each later.
     pub concurrent_calls: usize,
     /// Lookups at registries at once. They wait for machines far away, mostly; were they to take the turns of calls, a few
     /// registries that hang would keep everyone from the engine.
@@ -39,9 +40,9 @@ impl Default for ClientOptions {
             events_idle: Duration::from_secs(60),
             logs_idle: Duration::from_secs(300),
             answer_limit: 64 * 1024 * 1024,
-            concurrent_calls: 8,
+            concurrent_calls: 32,
             concurrent_lookups: 32,
-            idle_connections: 8,
+            idle_connections: 32,
             idle_connection_timeout: Duration::from_secs(60),
         }
     }
