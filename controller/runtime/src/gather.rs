@@ -178,7 +178,8 @@ async fn answer_all<Q: Send, A: Send>(place: Arc<Place<Q, A>>, mut next: Vec<Wai
         if next.is_empty() {
             return;
         }
-        let (requests, mut askers): (Vec<Q>, Vec<oneshot::Sender<A>>) = std::mem::take(&mut next).into_iter().unzip();
+        let (requests, mut askers): (Vec<Q>, Vec<oneshot::Sender<A>>) =
+            std::mem::take(&mut next).into_iter().unzip();
         let answers = answer_for(&place, requests, &mut askers).await;
         for (asker, answer) in askers.into_iter().zip(answers) {
             // Whoever has gone needs no answer; whoever gets none learns of it by the sender's end.
@@ -251,11 +252,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_answer_is_older_than_its_request_however_many_are_under_way() {
         for first in [First::InItsFuture, First::InATask] {
-            let begun: Gather<(), Instant> = Gather::new(bounds(8, 2), first, |requests: Vec<()>| async move {
-                let began = Instant::now();
-                sleep(SECOND).await;
-                requests.iter().map(|()| began).collect()
-            });
+            let begun: Gather<(), Instant> =
+                Gather::new(bounds(8, 2), first, |requests: Vec<()>| async move {
+                    let began = Instant::now();
+                    sleep(SECOND).await;
+                    requests.iter().map(|()| began).collect()
+                });
             let ask = async |after: u64| {
                 sleep(Duration::from_millis(after)).await;
                 let came = Instant::now();
@@ -309,12 +311,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_hangs_is_given_up_and_those_who_wait_go_on() {
-        let place: Gather<bool, ()> = Gather::new(bounds(2, 1), First::InItsFuture, |requests: Vec<bool>| async move {
-            if requests.contains(&true) {
-                std::future::pending::<()>().await;
-            }
-            requests.iter().map(|_| ()).collect()
-        });
+        let place: Gather<bool, ()> =
+            Gather::new(bounds(2, 1), First::InItsFuture, |requests: Vec<bool>| async move {
+                if requests.contains(&true) {
+                    std::future::pending::<()>().await;
+                }
+                requests.iter().map(|_| ()).collect()
+            });
         let asked = join_all([true, true, true, false, false].map(|hangs| place.ask(hangs))).await;
         assert_eq!(asked[..3], [Err(Unanswered); 3]);
         assert_eq!(asked[3..], [Ok(()), Ok(())]);

@@ -89,7 +89,8 @@ impl Meeting {
         let items: Vec<ApplyItem> = (0..=most).map(organization).collect::<Result<_>>()?;
         let applied = direct.apply(&items, &Actor::new("company")).await?;
         let resources: Vec<Resource> = applied.into_iter().map(|applied| applied.resource).collect();
-        let lease = async |name| direct.acquire_lease(name, "company", LEASE).await?.context("a lease is free");
+        let lease =
+            async |name| direct.acquire_lease(name, "company", LEASE).await?.context("a lease is free");
         let (fence, moved_on) = (lease("held").await?, lease("moved-on").await?);
         let other = resources.last().context("one more than meet")?;
         direct.begin_plan(&fence, &plan(other, "taken")).await?;
@@ -108,7 +109,8 @@ impl Meeting {
         let calls = Mutex::new(BTreeMap::new());
         let passes = members.iter().zip(&self.resources).map(|(member, resource)| {
             let fence = if *member == Member::Fenced { &self.moved_on } else { &self.fence };
-            Pass { member: *member, resource, fence, store: &store, direct: &self.direct, calls: &calls }.make()
+            Pass { member: *member, resource, fence, store: &store, direct: &self.direct, calls: &calls }
+                .make()
         });
         let made: Vec<Made> = join_all(passes).await.into_iter().collect::<Result<_>>()?;
         let (statements, fired) = (proxy.statements(), proxy.lost() > 0);
@@ -116,7 +118,8 @@ impl Meeting {
         for ((member, resource), made) in members.iter().zip(&self.resources).zip(&made) {
             let calls = calls.lock().ok().and_then(|calls| calls.get(&name(resource)).copied()).unwrap_or(0);
             let journal = journal(&mut self.database, resource).await?;
-            judge(*member, made, calls, &journal).with_context(|| format!("{member:?} {}", name(resource)))?;
+            judge(*member, made, calls, &journal)
+                .with_context(|| format!("{member:?} {}", name(resource)))?;
         }
         Ok(Came { statements, fired })
     }
@@ -153,7 +156,9 @@ impl Pass<'_> {
                     return Ok(made);
                 }
                 Err(error) if error.is_transient() => {}
-                Err(error) => return Err(error).with_context(|| format!("{:?} {}", self.member, self.name())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("{:?} {}", self.member, self.name()));
+                }
             }
         }
         bail!("{:?} {} never succeeds", self.member, self.name())

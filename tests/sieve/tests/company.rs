@@ -15,7 +15,8 @@ const COMPANIES: [&[Member]; 3] = [
 ];
 
 #[tokio::test]
-async fn whatever_is_lost_of_what_passes_share_each_is_told_what_is_so_and_nobody_suffers_for_another() -> Result<()> {
+async fn whatever_is_lost_of_what_passes_share_each_is_told_what_is_so_and_nobody_suffers_for_another()
+-> Result<()> {
     let server = Postgres::shared()?;
     let mut meeting = Meeting::new(&server.create_database("company")?, 7).await?;
     for members in COMPANIES {
