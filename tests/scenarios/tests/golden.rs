@@ -96,6 +96,7 @@ cases! {
     what_is_not_ours_is_not_touched,
     what_is_said_of_an_earlier_release_is_not_believed_of_a_later_one,
     what_others_change_is_changed_back,
+    what_runs_in_time_is_not_late_because_swarm_watches_it,
 }
 
 fn directory() -> PathBuf {

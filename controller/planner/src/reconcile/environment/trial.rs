@@ -7,7 +7,7 @@
 
 use super::services::{nodes, tasks};
 use super::target::{Target, last_good};
-use super::verdict::signed;
+use super::verdict::{signed, watched_for};
 use super::{EnvironmentInput, naming};
 use crate::plan::{Plan, VerdictChange};
 use crate::reconcile::Mode;
@@ -50,7 +50,8 @@ pub(super) fn judge_waiting(input: &EnvironmentInput<'_>, target: &Target, live:
     let Some(newest) = newest.filter(|newest| !newest.verdict.is_final()) else { return };
     let deadline = input.desired.environment.spec.rollout.deadline;
     let is_sent = live.spec.labels.get(naming::LABEL_RELEASE) == Some(&newest.version.to_string());
-    let is_late = input.now.duration_since(newest.created_at) > signed(deadline);
+    // Swarm may go on watching the roll-out before it for as long as that one was told to be watched.
+    let is_late = input.now.duration_since(newest.created_at) > signed(deadline) + watched_for(live);
     if is_sent || !is_late || !plan.verdicts.is_empty() {
         return;
     }

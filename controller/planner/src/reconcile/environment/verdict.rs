@@ -53,11 +53,17 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         }
         if !is_done(input, release, name, process, service, &health) {
             all_done = false;
-            let late = |begun: Timestamp| input.now.duration_since(begun) > signed(deadline);
+            let is_up =
+                runs(release, service) && health.updated >= super::services::wanted_instances(input, name);
+            // What is up in time is not late because Swarm goes on watching it.
+            let time = if is_up { deadline.plus(monitor(process)) } else { deadline };
+            let late = |begun: Timestamp| input.now.duration_since(begun) > signed(time);
             if overdue.is_none() && begun_at(release, service).is_some_and(late) {
                 let why = health.last_error.map(|error| error.message);
-                let why = why.unwrap_or_else(|| "its instances did not start".to_owned());
-                overdue = Some(format!("not done after {deadline}: process {name}: {why}"));
+                let otherwise =
+                    if is_up { "Swarm has not ended its roll-out" } else { "its instances did not start" };
+                let why = why.unwrap_or_else(|| otherwise.to_owned());
+                overdue = Some(format!("not done after {time}: process {name}: {why}"));
             }
         }
     }
@@ -133,6 +139,12 @@ fn is_done(
     let watched = process.health_check.is_some() || service.update_status.is_some() || wanted == 0;
     let long_enough = |since: Timestamp| input.now.duration_since(since) >= signed(monitor(process));
     watched || health.updated_since.is_some_and(long_enough)
+}
+
+/// For how long Swarm watches a roll-out of the service once all of its tasks run.
+pub(super) fn watched_for(service: &Service) -> jiff::SignedDuration {
+    let config = service.spec.update_config.as_ref();
+    jiff::SignedDuration::from_nanos(config.map_or(0, |config| config.monitor.0))
 }
 
 pub(super) fn signed(duration: Duration) -> jiff::SignedDuration {
