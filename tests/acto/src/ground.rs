@@ -179,6 +179,10 @@ impl Ground {
             if let Some(fields) = json.as_object_mut() {
                 fields.retain(|field, _| !matches!(field.as_str(), "Id" | "Created" | "Containers"));
             }
+            if let Some(options) = json.pointer_mut("/Options").and_then(Json::as_object_mut) {
+                // The engine's own number, given in the order in which things are made.
+                options.remove("com.docker.network.driver.overlay.vxlanid_list");
+            }
             found.objects.insert(format!("network {}", network.name), json);
         }
         Ok(())
