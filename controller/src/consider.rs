@@ -23,6 +23,7 @@ use skep_schemas::{ConditionKind, Generation, Meta, Resource};
 use crate::desired::Desired;
 use crate::metrics::Readiness;
 use crate::observe::Observer;
+use crate::unchanged::Sight;
 
 /// One resource, loaded and observed.
 pub(crate) enum Seen {
@@ -161,6 +162,18 @@ impl Seen {
     /// When a pause of it ends by itself.
     pub(crate) fn paused_until(&self) -> Option<Timestamp> {
         self.stance().and_then(|stance| stance.pause.as_ref()).and_then(|(_, pause)| pause.until)
+    }
+
+    /// What was seen in the Swarm, by versions, if nothing was looked at that has none. Drift that stands is judged by when it began.
+    pub(crate) fn sight(&self) -> Option<Sight> {
+        match self {
+            Self::Environment(desired, observed) if !desired.stance.standing => Sight::of(observed),
+            Self::Environment(..)
+            | Self::Organization(..)
+            | Self::Secret(..)
+            | Self::Domain(..)
+            | Self::Passive(_) => None,
+        }
     }
 
     /// Why the image could not be looked up, if nobody answered. Others' machines are asked again with growing pauses.

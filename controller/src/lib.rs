@@ -35,6 +35,7 @@ pub mod serve;
 mod sightings;
 mod stance;
 mod tasks;
+mod unchanged;
 mod wake;
 
 pub use config::{ConfigError, ServeConfig, settings};

@@ -147,7 +147,16 @@ impl Local {
         wake::wake_hint(&self.store, &self.parts.queue, hint).await;
     }
 
-    /// Wakes every key that is held, as the periodic look does and, more urgently, a stream of events that was lost.
+    /// Wakes what the periodic look wakes: every key that is held, but for environments of which nothing has changed since a pass
+    /// found them as they should be.
+    pub async fn look(&self) -> Result<(), LocalError> {
+        let keys = self.parts.reconciler.unchanged().keys(|key| self.parts.held.has(key)).await;
+        let keys = keys.map_err(during("list what has changed"))?;
+        keys.into_iter().for_each(|key| self.parts.queue.wake(key, Priority::Resync));
+        Ok(())
+    }
+
+    /// Wakes every key that is held, as after a stream of events that was lost.
     pub async fn resync(&self, priority: Priority) -> Result<(), LocalError> {
         wake::wake_all(&self.store, &self.parts.queue, priority).await.map_err(during("list all keys"))
     }

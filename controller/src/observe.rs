@@ -12,14 +12,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use skep_planner::health::{ContainerVerdict, is_telling};
-use skep_planner::naming::{self, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
+use skep_planner::naming::{self, LABEL_INSTANCE, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::render::EngineFeatures;
 use skep_planner::swarm::{
-    Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, NodeId, Secret, SecretId,
-    Service, ServiceId, Task, TaskState,
+    Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Node, NodeId, Secret,
+    SecretId, Service, ServiceId, Task, TaskState,
 };
 use skep_planner::{Observed, ResolvedImage, Settings};
 use skep_runtime::{Clock, Instant};
@@ -42,6 +42,22 @@ pub(crate) struct Observer {
     lookups: Lookups,
     clock: Arc<dyn Clock>,
     engine: Mutex<Option<(Instant, EngineFacts)>>,
+}
+
+/// Everything in the Swarm that has a version and that an environment could see.
+pub(crate) struct Versioned {
+    /// What the engine can enforce.
+    pub(crate) engine: EngineFeatures,
+    /// All nodes.
+    pub(crate) nodes: Vec<Node>,
+    /// Networks with a label of ours.
+    pub(crate) networks: Vec<Network>,
+    /// Secrets with a label of ours.
+    pub(crate) secrets: Vec<Secret>,
+    /// Services with a label of ours.
+    pub(crate) services: Vec<Service>,
+    /// All tasks, history included.
+    pub(crate) tasks: Vec<Task>,
 }
 
 /// What the engine that Skep talks to is.
@@ -167,6 +183,20 @@ impl Observer {
             }
         }
         Observed::Present(found)
+    }
+
+    /// Everything that has a version, by one list of each sort; an error if any of it cannot be read.
+    pub(crate) async fn versioned(&self) -> Result<Versioned, SwarmError> {
+        let (ours, every) = (LabelFilter::any().having(LABEL_INSTANCE), TaskFilter::default());
+        let (engine, nodes, networks, secrets, services, tasks) = futures::try_join!(
+            self.engine_facts(),
+            self.swarm.list_nodes(),
+            self.swarm.list_networks(&ours),
+            self.swarm.list_secrets(&ours),
+            self.swarm.list_services(&ours),
+            self.swarm.list_tasks(&every),
+        )?;
+        Ok(Versioned { engine: engine.features, nodes, networks, secrets, services, tasks })
     }
 
     async fn engine(&self) -> Observed<EngineFeatures> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use skep_executor::{Execution, Executor};
 use skep_planner::reconcile::Mode;
 use skep_planner::{Blocked, Plan, Settings, Unkept};
-use skep_runtime::{Classify, Disposition, Outcome, Pass, Reconciler};
+use skep_runtime::{Classify, Disposition, Outcome, Pass, Priority, Reconciler};
 use skep_schemas::{Kind, ResourceKey};
 use skep_store::{Fence, NewEvent, Store, StoreError};
 use skep_swarm::SwarmApi;
@@ -22,11 +22,12 @@ use crate::drift;
 use crate::error::{PassError, chain};
 use crate::events;
 use crate::lead::{Held, TermOver, Turn};
-use crate::load::Loader;
-use crate::metrics::{Board, Metrics};
+use crate::load::{Loaded, Loader};
+use crate::metrics::{Board, Metrics, Readiness};
 use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::sightings::Sightings;
+use crate::unchanged::Unchanged;
 
 /// How many plans one pass makes. Making an organisation takes three (network, anchor, connection); a conflict costs one more. A pass
 /// that needs more than these is made again at once, as often as conflicts are; after that somebody else never stops.
@@ -47,7 +48,8 @@ pub(crate) struct ResourceReconciler {
     unkept: Mutex<Unkept>,
     board: Board,
     drift: drift::Report,
-    sightings: Sightings,
+    sightings: Arc<Sightings>,
+    unchanged: Arc<Unchanged>,
     guard: Arc<Guard>,
 }
 
@@ -74,6 +76,8 @@ impl ResourceReconciler {
         let board = metrics.board;
         let drift = drift::Report::new(store.clone(), board.clone(), metrics.drift);
         let loader = Loader::new(store.clone(), observer.clock());
+        let sightings = Arc::<Sightings>::default();
+        let unchanged = Unchanged::new(store.clone(), Arc::clone(&observer), Arc::clone(&sightings));
         Self {
             store,
             loader,
@@ -84,13 +88,21 @@ impl ResourceReconciler {
             unkept: Mutex::default(),
             board,
             drift,
-            sightings: Sightings::default(),
+            sightings,
+            unchanged: Arc::new(unchanged),
             guard,
         }
     }
 
-    async fn load(&self, key: &ResourceKey) -> Result<Option<Desired>, PassError> {
-        self.loader.load(key).await.map_err(|source| PassError::Load { key: key.clone(), source })
+    /// What tells the periodic look which keys need no pass.
+    pub(crate) const fn unchanged(&self) -> &Arc<Unchanged> {
+        &self.unchanged
+    }
+
+    async fn load(&self, key: &ResourceKey, trigger: Priority) -> Result<Option<Loaded>, PassError> {
+        // The periodic look compares, so what it causes is compared with.
+        let printed = trigger == Priority::Resync;
+        self.loader.load(key, printed).await.map_err(|source| PassError::Load { key: key.clone(), source })
     }
 
     /// An organisation needs a subnet before it can be planned; the store gives each one its own.
@@ -109,7 +121,8 @@ impl ResourceReconciler {
         Ok(())
     }
 
-    async fn round(&self, fence: &Fence, mut desired: Desired, pass: &Pass) -> Result<Round, PassError> {
+    async fn round(&self, fence: &Fence, loaded: Loaded, pass: &Pass) -> Result<Round, PassError> {
+        let Loaded { mut desired, rows } = loaded;
         self.allocate(fence, &mut desired).await?;
         let seen = Seen::look(&self.observer, &self.settings, desired).await;
         let now = self.observer.now();
@@ -123,7 +136,7 @@ impl ResourceReconciler {
             self.unkept().kept(&plan.key);
             let closed = self.executor.close_open(plan.uid, fence).await;
             closed.map_err(|source| PassError::Execute { key: plan.key.clone(), source })?;
-            return self.settle(fence, &seen, &plan, now).await.map(Round::Settled);
+            return self.settle(fence, &seen, rows, &plan, now).await.map(Round::Settled);
         }
         let key = plan.key.clone();
         let executed = self.executor.execute(&plan, fence).await;
@@ -153,7 +166,7 @@ impl ResourceReconciler {
             Execution::Failed { object, why, retry } => {
                 plan.blocked.push(Blocked::StepFailed { object, why: why.clone(), retried: retry });
                 plan.steps.clear();
-                self.settle(fence, &seen, &plan, now).await?;
+                self.settle(fence, &seen, rows, &plan, now).await?;
                 if retry {
                     Err(PassError::StepFailed { key, why })
                 } else {
@@ -172,6 +185,7 @@ impl ResourceReconciler {
         &self,
         fence: &Fence,
         seen: &Seen,
+        rows: Option<u64>,
         plan: &Plan,
         now: Timestamp,
     ) -> Result<Outcome, PassError> {
@@ -193,12 +207,21 @@ impl ResourceReconciler {
         }
         let unpaused = seen.paused_until().map(|until| until.duration_since(now).unsigned_abs());
         let recheck = assessed.recheck.into_iter().chain(unpaused).min();
+        let is_as_wanted = plan.is_quiet() && plan.blocked.is_empty() && plan.drift.is_empty();
+        if is_as_wanted
+            && assessed.ready == Readiness::Ready
+            && recheck.is_none()
+            && let Some(sight) = seen.sight()
+        {
+            self.unchanged.rests(&meta.key, rows, sight, now);
+        }
         Ok(recheck.map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
     }
 
     fn gone(&self, key: &ResourceKey) {
         self.board.gone(key);
         self.sightings.gone(key);
+        self.unchanged.gone(key);
     }
 
     async fn tell(&self, fence: &Fence, seen: &Seen, events: Vec<NewEvent>) -> Result<(), PassError> {
@@ -212,16 +235,17 @@ impl ResourceReconciler {
     /// Plans and acts until nothing is left to do now.
     async fn pass(&self, key: &ResourceKey, pass: &Pass, turn: &Turn) -> Result<Outcome, PassError> {
         let fence = turn.fence().in_pass(pass.id());
+        self.unchanged.begins(key);
         for round in 0..ROUNDS_MAX {
             if pass.is_stopping() || !turn.term().is_open() {
                 return Ok(Outcome::AwaitChange);
             }
-            let Some(desired) = self.load(key).await? else {
+            let Some(loaded) = self.load(key, pass.trigger()).await? else {
                 self.gone(key);
                 return Ok(Outcome::AwaitChange);
             };
-            let span = tracing::info_span!("round", round, generation = desired.generation().get());
-            match self.round(&fence, desired, pass).instrument(span).await {
+            let span = tracing::info_span!("round", round, generation = loaded.desired.generation().get());
+            match self.round(&fence, loaded, pass).instrument(span).await {
                 Ok(Round::Settled(outcome)) => return Ok(outcome),
                 Ok(Round::Again) => {}
                 Err(error) => {

@@ -39,6 +39,13 @@ impl Sightings {
         recorded.or_else(|| times.get(&plan.key).copied())
     }
 
+    /// Notes that everything a resource rests on was seen without a pass, and found to be as it was.
+    pub(crate) fn seen(&self, key: &ResourceKey, now: Timestamp) {
+        if let Some(time) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            *time = now;
+        }
+    }
+
     /// A resource is gone.
     pub(crate) fn gone(&self, key: &ResourceKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);

@@ -178,8 +178,12 @@ fn without_a_quorum_the_status_is_unknown_and_what_was_asked_for_is_done_when_it
     web.env.insert("ASKED".to_owned(), "without a quorum".to_owned());
     at.cli.apply(&web.manifests(), &[])?.ok()?;
     at.wait_for_resyncs(2)?;
-    let organization = at.cli.run(&["get", "organization", "acme", "-o", "json"])?.json()?;
-    assert_eq!(condition(&organization, "Ready")["status"], "Unknown", "{organization:#}");
+    // A pass that had begun when the leader was lost may still wait for the engine's answer.
+    wait_until("the organisation to be unknown", NOTICED, || {
+        let organization = at.cli.run(&["get", "organization", "acme", "-o", "json"])?.json()?;
+        wait::ready(condition(&organization, "Ready")["status"] == "Unknown", &format!("{organization:#}"))
+    })
+    .with_context(|| at.report())?;
     assert_eq!(condition(&environment(&at)?, "Ready")["status"], "Unknown");
     assert!(at.skep.is_running());
 

@@ -12,6 +12,7 @@ mod lease;
 mod list;
 mod member;
 mod migrate;
+mod print;
 mod records;
 mod safety;
 mod secret;

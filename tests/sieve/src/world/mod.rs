@@ -293,9 +293,7 @@ impl World {
         }
         if self.resyncs <= now {
             self.resyncs = now + RESYNC;
-            for name in self.names() {
-                self.act(&name, Act::Resync).await?;
-            }
+            self.look().await?;
             return Ok(true);
         }
         match self.next_moment() {

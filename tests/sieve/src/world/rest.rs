@@ -64,6 +64,14 @@ impl World {
         Ok(())
     }
 
+    /// The periodic look: what it cannot leave out is to be looked at once more.
+    pub async fn look(&mut self) -> Result<()> {
+        for name in self.names() {
+            self.act(&name, Act::Look).await?;
+        }
+        Ok(())
+    }
+
     /// Every key is to be looked at once more.
     pub async fn wake_all(&mut self) -> Result<()> {
         for name in self.names() {

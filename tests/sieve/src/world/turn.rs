@@ -26,6 +26,7 @@ pub(super) enum Act {
     Survey,
     CloseCutOff,
     WatchHolds,
+    Look,
     Resync,
 }
 
@@ -106,6 +107,11 @@ pub(super) async fn perform(
             Ok(holds) => lines.push(format!("{name} sees {holds} holds")),
             Err(error) => lines.push(format!("{name} {}", words(&error))),
         },
+        Act::Look => {
+            if let Err(error) = process.local.look().await {
+                lines.push(format!("{name} {}", words(&error)));
+            }
+        }
         Act::Resync => {
             if let Err(error) = process.local.resync(Priority::Resync).await {
                 lines.push(format!("{name} {}", words(&error)));
