@@ -150,7 +150,7 @@ impl Local {
     /// Wakes what the periodic look wakes: every key that is held, but for environments of which nothing has changed since a pass
     /// found them as they should be.
     pub async fn look(&self) -> Result<(), LocalError> {
-        let keys = self.parts.reconciler.unchanged().keys(|key| self.parts.held.has(key)).await;
+        let keys = self.parts.reconciler.unchanged().keys().await;
         let keys = keys.map_err(during("list what has changed"))?;
         keys.into_iter().for_each(|key| self.parts.queue.wake(key, Priority::Resync));
         Ok(())

@@ -77,7 +77,13 @@ impl ResourceReconciler {
         let drift = drift::Report::new(store.clone(), board.clone(), metrics.drift);
         let loader = Loader::new(store.clone(), observer.clock());
         let sightings = Arc::<Sightings>::default();
-        let unchanged = Unchanged::new(store.clone(), Arc::clone(&observer), Arc::clone(&sightings));
+        let unchanged = Unchanged::new(
+            store.clone(),
+            Arc::clone(&observer),
+            Arc::clone(&sightings),
+            Arc::clone(&guard),
+            Arc::clone(&held),
+        );
         Self {
             store,
             loader,

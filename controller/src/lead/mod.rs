@@ -89,14 +89,14 @@ impl Lead {
             Arc::clone(&environs.clock),
             shutdown.clone(),
         );
-        let mine = (Arc::clone(reconciler.unchanged()), Arc::clone(&held));
+        let unchanged = Arc::clone(reconciler.unchanged());
         let runtime = metrics.runtime.clone();
         let kinds = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         let controller = Controller::new("resource", options, work, reconciler, environs, runtime)
             .with_kinds(kinds, |key: &ResourceKey| key.kind().as_str())
             .with_resync(resync, move || {
-                let (unchanged, held) = mine.clone();
-                async move { unchanged.keys(|key| held.has(key)).await }
+                let unchanged = Arc::clone(&unchanged);
+                async move { unchanged.keys().await }
             });
         shutdown.spawn(wake::follow_store(store.clone(), queue.clone(), metrics.clone(), shutdown.clone()));
         shutdown.spawn(wake::follow_engine(swarm, store.clone(), queue.clone(), metrics, shutdown.clone()));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skep_planner::safety::{self, Brake, Claim, HoldReason, HoldScope, InForce};
+use skep_planner::safety::{self, Brake, Claim, FoundObject, HoldReason, HoldScope, InForce};
 use skep_planner::{Blocked, InstanceId, Plan};
 use skep_runtime::{Activator, Clock, Instant};
 use skep_store::{Hold, Snapshot, Store, StoreError};
@@ -16,6 +16,10 @@ use crate::error::chain;
 
 /// How long a look at the claim is believed: the longest that two instances can write at once after one has taken over.
 const CLAIM_BELIEVED_FOR: Duration = Duration::from_secs(5);
+
+/// How long a list of the Swarm that the periodic look has made may be used by the survey that it asks for: about as long as an engine
+/// that is busy takes for such a list.
+const LENT_FOR: Duration = Duration::from_secs(2);
 
 /// Lets plans pass, or takes out of them what must not be done now.
 pub(crate) struct Guard {
@@ -29,6 +33,8 @@ pub(crate) struct Guard {
     clock: Arc<dyn Clock>,
     /// Asks for a survey before its time.
     survey: Activator,
+    /// What the periodic look has found, since then; for one survey.
+    lent: Mutex<Option<(Instant, Vec<FoundObject>)>>,
 }
 
 impl Guard {
@@ -42,7 +48,8 @@ impl Guard {
         survey: Activator,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, swarm, instance, settings, in_force, claimed: Mutex::new(None), clock, survey }
+        let (claimed, lent) = (Mutex::new(None), Mutex::new(None));
+        Self { store, swarm, instance, settings, in_force, claimed, clock, survey, lent }
     }
 
     /// What is decided about safety here.
@@ -63,6 +70,18 @@ impl Guard {
     /// Asks for a survey now.
     pub(crate) fn want_survey(&self) {
         self.survey.activate();
+    }
+
+    /// Asks for a survey now, by this list if it comes to it at once.
+    pub(crate) fn survey_by(&self, found: Vec<FoundObject>, listed: Instant) {
+        *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some((listed, found));
+        self.want_survey();
+    }
+
+    /// The list that was lent, if it is not too old.
+    pub(super) fn take_lent(&self) -> Option<Vec<FoundObject>> {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lent.filter(|(listed, _)| self.clock.now() - *listed < LENT_FOR).map(|(_, found)| found)
     }
 
     /// Takes out of a plan what must not be done now, and says why in it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skep_planner::naming::{CLAIM, LABEL_INSTANCE};
 use skep_planner::safety::FoundObject;
-use skep_planner::swarm::{Config, Labels};
+use skep_planner::swarm::{Config, Labels, Network, Secret, Service};
 use skep_planner::{ObjectKind, ObjectRef};
 use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError};
 
@@ -21,6 +21,15 @@ pub(super) async fn objects(swarm: &Arc<dyn SwarmApi>) -> Result<Vec<FoundObject
         swarm.list_secrets(&labelled),
         swarm.list_networks(&labelled),
     )?;
+    Ok(found_in(services, secrets, networks))
+}
+
+/// The objects of these lists, in order.
+pub(crate) fn found_in(
+    services: Vec<Service>,
+    secrets: Vec<Secret>,
+    networks: Vec<Network>,
+) -> Vec<FoundObject> {
     let services = services
         .into_iter()
         .map(|one| found(ObjectKind::Service, one.spec.name, one.id.as_str(), one.spec.labels));
@@ -31,7 +40,7 @@ pub(super) async fn objects(swarm: &Arc<dyn SwarmApi>) -> Result<Vec<FoundObject
         networks.into_iter().map(|one| found(ObjectKind::Network, one.name, one.id.as_str(), one.labels));
     let mut objects: Vec<FoundObject> = services.chain(secrets).chain(networks).collect();
     objects.sort_by(|a, b| (&a.object, &a.id).cmp(&(&b.object, &b.id)));
-    Ok(objects)
+    objects
 }
 
 fn found(kind: ObjectKind, name: String, id: &str, labels: Labels) -> FoundObject {

@@ -28,6 +28,7 @@ use skep_swarm::SwarmApi;
 
 pub(crate) use guard::Guard;
 use in_force::HoldsInForce;
+pub(crate) use look::found_in;
 pub(crate) use surveyor::Surveyor;
 pub(crate) use watch::WatchHolds;
 
@@ -99,11 +100,11 @@ impl Safety {
         self.watch.clone()
     }
 
-    /// Starts the background tasks; a survey is made so often at least. Returned is the bell of the survey, which the holder of the
-    /// cluster's lease rings.
-    pub(crate) fn start(self, tasks: &TaskDriver, held: &Arc<Held>, every: Duration) -> Activator {
+    /// Starts the background tasks. A survey is made after every periodic look, or by itself if none came for twice as long. Returned
+    /// is the bell of the survey, which the holder of the cluster's lease rings.
+    pub(crate) fn start(self, tasks: &TaskDriver, held: &Arc<Held>, resync: Duration) -> Activator {
         let held = Arc::clone(held);
-        let spec = TaskSpec::new("survey", every).activated_by(&self.bell);
+        let spec = TaskSpec::new("survey", resync * 2).activated_by(&self.bell);
         tasks.start(TaskSpec::new("holds", WATCH), {
             let watch = self.watch();
             move || watch.clone()

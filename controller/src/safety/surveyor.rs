@@ -1,4 +1,5 @@
-//! Surveys: when the cluster's lease is taken, with every resync, while something is on hold, and when a guard is in doubt.
+//! Surveys: when the cluster's lease is taken, after every periodic look and by its list, while something is on hold, and when a guard
+//! is in doubt.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::lead::ClusterDuty;
 use crate::metrics::Orphans;
 
 /// How often a claim is tried for before others are let go first.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 4;
 
 /// A survey was not completed.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +71,13 @@ impl Surveyor {
     /// One survey. The holds that are in force after it.
     async fn survey(&self, fence: &Fence) -> Result<Vec<Hold>, SurveyError> {
         for _ in 0..ATTEMPTS {
-            let picture = self.look().await?;
+            let lent = self.guard.take_lent();
+            let is_lent = lent.is_some();
+            let picture = self.look(lent).await?;
             let verdict = survey(&picture.input(&self.instance));
             match &verdict {
+                // Whose the Swarm is must not be decided by what was there a moment ago.
+                Verdict::Claim(_) | Verdict::Renew(_) | Verdict::Hold(_) if is_lent => continue,
                 Verdict::Hold(finding) => self.hold(finding).await?,
                 // Someone was quicker: what they wrote has to be read.
                 Verdict::Claim(claim) | Verdict::Renew(claim)
@@ -91,10 +96,14 @@ impl Surveyor {
     }
 
     /// The Swarm first, then the store: whatever is in the first picture had its intent recorded before it was there. What the
-    /// store does not know is looked for once more, because it may have been removed in between.
-    async fn look(&self) -> Result<Picture, SurveyError> {
+    /// store does not know is looked for once more, because it may have been removed in between. The first picture may be one that
+    /// the periodic look has just made.
+    async fn look(&self, lent: Option<Vec<FoundObject>>) -> Result<Picture, SurveyError> {
         let config = look::claim(&self.swarm).await?;
-        let found = look::objects(&self.swarm).await?;
+        let found = match lent {
+            Some(found) => found,
+            None => look::objects(&self.swarm).await?,
+        };
         let mut snapshot = self.store.snapshot().await?;
         let census = snapshot.census().await?;
         snapshot.discard().await?;

@@ -21,6 +21,8 @@
 //! A task moves no version of its service. Its own version moves with each of its states, and every look reads all tasks, so
 //! one that failed, was replaced or is gone without an event is noticed at the next look as anything else is.
 //!
+//! The same lists serve the survey of whoever does the work of the cluster ([`Guard::survey_by`]).
+//!
 //! Whatever cannot be proved is looked at: all other kinds (the edge of an organisation is made of containers, which have no version),
 //! everything if one of the lists cannot be read in time, and each environment now and then all the same. Nothing else is spared:
 //! changes, events, gained shards and streams that were lost wake keys as ever.
@@ -40,7 +42,9 @@ use skep_store::{Store, StoreError};
 pub(crate) use sight::Sight;
 
 use crate::error::chain;
-use crate::observe::Observer;
+use crate::lead::Held;
+use crate::observe::{Observer, Versioned};
+use crate::safety::{Guard, found_in};
 use crate::sightings::Sightings;
 use crate::wake;
 
@@ -56,6 +60,8 @@ pub(crate) struct Unchanged {
     store: Store,
     observer: Arc<Observer>,
     sightings: Arc<Sightings>,
+    guard: Arc<Guard>,
+    held: Arc<Held>,
     known: Mutex<Known>,
 }
 
@@ -78,8 +84,14 @@ struct Known(BTreeMap<ResourceKey, Rest>);
 
 impl Unchanged {
     /// Nothing is known yet.
-    pub(crate) fn new(store: Store, observer: Arc<Observer>, sightings: Arc<Sightings>) -> Self {
-        Self { store, observer, sightings, known: Mutex::default() }
+    pub(crate) fn new(
+        store: Store,
+        observer: Arc<Observer>,
+        sightings: Arc<Sightings>,
+        guard: Arc<Guard>,
+        held: Arc<Held>,
+    ) -> Self {
+        Self { store, observer, sightings, guard, held, known: Mutex::default() }
     }
 
     /// A pass begins: until it has come to rest nothing is sure.
@@ -98,27 +110,37 @@ impl Unchanged {
         self.known().0.remove(key);
     }
 
-    /// The keys that the periodic look has to wake, of those that are wanted; what others depend on first.
-    pub(crate) async fn keys(
-        &self,
-        wanted: impl Fn(&ResourceKey) -> bool,
-    ) -> Result<Vec<ResourceKey>, StoreError> {
-        let Some(rows) = self.rows().await else { return wake::keys_where(&self.store, wanted).await };
-        let now = self.observer.now();
+    /// The keys that the periodic look has to wake, of those that are held; what others depend on first. Whoever does the work of the
+    /// cluster makes a survey of what was found.
+    pub(crate) async fn keys(&self) -> Result<Vec<ResourceKey>, StoreError> {
+        let listed = self.observer.clock().now();
         let swarm = self.swarm().await;
-        let prints = rows::of_environments(&rows);
-        let mut keys: Vec<ResourceKey> = rows.into_iter().map(|row| row.key).filter(wanted).collect();
-        if let Some(swarm) = swarm {
-            let mut known = self.known();
-            keys.retain(|key| {
-                let print = prints.get(key).copied();
-                let is_left_out = print.is_some_and(|print| known.is_at_rest(key, print, &swarm, now));
-                if is_left_out {
-                    self.sightings.seen(key, now);
+        let overview = swarm.as_ref().map(sight::Overview::of);
+        if self.held.has_cluster() {
+            match swarm {
+                Some(Versioned { services, secrets, networks, .. }) => {
+                    self.guard.survey_by(found_in(services, secrets, networks), listed);
                 }
-                !is_left_out
-            });
+                None => self.guard.want_survey(),
+            }
         }
+        let held = |key: &ResourceKey| self.held.has(key);
+        let (Some(overview), Some(rows)) = (overview, self.rows().await) else {
+            return wake::keys_where(&self.store, held).await;
+        };
+        let now = self.observer.now();
+        let prints = rows::of_environments(&rows);
+        let mut keys: Vec<ResourceKey> = rows.into_iter().map(|row| row.key).filter(held).collect();
+        let mut known = self.known();
+        known.0.retain(|key, _| prints.contains_key(key));
+        keys.retain(|key| {
+            let print = prints.get(key).copied();
+            let is_left_out = print.is_some_and(|print| known.is_at_rest(key, print, &overview, now));
+            if is_left_out {
+                self.sightings.seen(key, now);
+            }
+            !is_left_out
+        });
         keys.sort_by_key(|key| Kind::ALL.iter().position(|kind| *kind == key.kind()));
         Ok(keys)
     }
@@ -137,10 +159,10 @@ impl Unchanged {
         read.await.map_err(failed).ok()
     }
 
-    /// The Swarm by versions; none if any of it cannot be read in time.
-    async fn swarm(&self) -> Option<sight::Overview> {
+    /// The Swarm; none if any of it cannot be read in time.
+    async fn swarm(&self) -> Option<Versioned> {
         let looked = tokio::select! {
-            looked = sight::Overview::look(&self.observer) => looked.map_err(|error| chain(&error)),
+            looked = self.observer.versioned() => looked.map_err(|error| chain(&error)),
             () = self.observer.clock().sleep(WITHIN) => Err(format!("no answer within {WITHIN:?}")),
         };
         looked.map_err(|error| tracing::debug!(error, "it cannot be told what changed in the Swarm")).ok()
@@ -207,7 +229,7 @@ mod tests {
     }
 
     fn is_at_rest(known: &mut Known, rows: u64, second: i64) -> bool {
-        known.is_at_rest(&prod(), rows, &Overview::of(swarm()), at(second))
+        known.is_at_rest(&prod(), rows, &Overview::of(&swarm()), at(second))
     }
 
     #[test]
@@ -248,7 +270,7 @@ mod tests {
         known.rests(&prod(), rest(7, 1));
         let mut edited = swarm();
         edited.services[0].version.index += 1;
-        assert!(!known.is_at_rest(&prod(), 7, &Overview::of(edited), at(2)));
+        assert!(!known.is_at_rest(&prod(), 7, &Overview::of(&edited), at(2)));
         assert!(!is_at_rest(&mut known, 7, 3));
     }
 

@@ -10,9 +10,8 @@ use skep_planner::health::is_telling;
 use skep_planner::reconcile::environment::EnvironmentObservation;
 use skep_planner::render::EngineFeatures;
 use skep_planner::swarm::{NetworkId, Node, SecretId, ServiceId, Task};
-use skep_swarm::SwarmError;
 
-use crate::observe::{Observer, Versioned};
+use crate::observe::Versioned;
 
 /// Everything that a pass over an environment saw in the Swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,30 +70,26 @@ pub(super) struct Overview {
 }
 
 impl Overview {
-    /// One look at everything; an error if any of it could not be read.
-    pub(super) async fn look(observer: &Observer) -> Result<Self, SwarmError> {
-        observer.versioned().await.map(Self::of)
-    }
-
-    pub(super) fn of(found: Versioned) -> Self {
+    /// The versions of what was found.
+    pub(super) fn of(found: &Versioned) -> Self {
         let Versioned { engine, nodes, networks, secrets, services, tasks } = found;
-        let mut of_service: HashMap<ServiceId, Vec<Task>> = HashMap::new();
+        let mut of_service: HashMap<&ServiceId, Vec<&Task>> = HashMap::new();
         for task in tasks {
-            if let Some(service) = task.service_id.clone() {
+            if let Some(service) = &task.service_id {
                 of_service.entry(service).or_default().push(task);
             }
         }
-        let services = services.into_iter().map(|service| {
-            let tasks = of_service.get(&service.id).map_or(&[][..], Vec::as_slice);
-            let tasks = of_tasks(tasks);
-            (service.spec.name, Seen { id: service.id, version: service.version.index, tasks })
+        let services = services.iter().map(|service| {
+            let tasks = of_service.remove(&service.id).unwrap_or_default();
+            let (id, version) = (service.id.clone(), service.version.index);
+            (service.spec.name.clone(), Seen { id, version, tasks: of_tasks(tasks) })
         });
         Self {
-            engine,
-            nodes: of_nodes(&nodes),
-            networks: networks.into_iter().map(|network| (network.name, network.id)).collect(),
-            secrets: secrets.into_iter().map(|secret| (secret.spec.name, secret.id)).collect(),
+            engine: *engine,
+            nodes: of_nodes(nodes),
             services: services.collect(),
+            networks: networks.iter().map(|network| (network.name.clone(), network.id.clone())).collect(),
+            secrets: secrets.iter().map(|secret| (secret.spec.name.clone(), secret.id.clone())).collect(),
         }
     }
 
@@ -113,8 +108,8 @@ fn of_nodes(nodes: &[Node]) -> u64 {
     of_versions(nodes.iter().map(|node| (node.id.as_str(), node.version.index)).collect())
 }
 
-fn of_tasks(tasks: &[Task]) -> u64 {
-    of_versions(tasks.iter().map(|task| (task.id.as_str(), task.version.index)).collect())
+fn of_tasks<'a>(tasks: impl IntoIterator<Item = &'a Task>) -> u64 {
+    of_versions(tasks.into_iter().map(|task| (task.id.as_str(), task.version.index)).collect())
 }
 
 /// Lists come in any order.
@@ -186,7 +181,7 @@ pub(super) mod tests {
     fn shows_after(change: impl FnOnce(&mut Versioned)) -> bool {
         let mut changed = swarm();
         change(&mut changed);
-        Overview::of(changed).shows(&web())
+        Overview::of(&changed).shows(&web())
     }
 
     #[test]
