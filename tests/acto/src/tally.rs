@@ -49,10 +49,11 @@ impl Tally {
     /// after every change of every field.
     pub fn judge_fields(&mut self) {
         let fields = field::all();
-        (self.fields, self.visible) = (fields.len(), self.effects.len());
+        let visible = fields.iter().filter(|field| self.is_visible(field.kind, &field.pattern)).count();
+        (self.fields, self.visible) = (fields.len(), visible);
         let mut used = BTreeSet::new();
         for Field { kind, pattern, .. } in &fields {
-            let visible = self.effects.contains(&(*kind, pattern.clone()));
+            let visible = self.is_visible(*kind, pattern);
             match silent::reason(*kind, pattern) {
                 None if !visible => {
                     self.findings
@@ -69,5 +70,13 @@ impl Tally {
         for silent in silent::SILENT.iter().filter(|silent| !used.contains(silent.pattern)) {
             self.findings.push(format!("{}: there is no such field without an effect", silent.pattern));
         }
+    }
+
+    /// Was an effect seen of the field, or of one in it? What is required and has fields of its own can be changed in them alone.
+    fn is_visible(&self, kind: Kind, pattern: &str) -> bool {
+        self.effects.iter().any(|(of, seen)| {
+            let rest = seen.strip_prefix(pattern).filter(|_| *of == kind);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 }
