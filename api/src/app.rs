@@ -9,6 +9,7 @@ use skep_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::denials::Denials;
 use crate::drift_feed::DriftFeed;
 use crate::error::ApiError;
 use crate::hub::Hub;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     writes: Arc<Semaphore>,
     /// Open streams.
     streams: Arc<Semaphore>,
+    /// Writes down what is denied.
+    pub(crate) denials: Denials,
     /// Tells watches of changes.
     pub(crate) hub: Arc<Hub>,
     /// Tells streams that the drift report has changed.
@@ -60,7 +63,9 @@ impl App {
         let Api { store, control, registry, metrics, shutdown } = api;
         let hub = Hub::start(store.clone(), metrics.clone(), shutdown.clone());
         let drift = DriftFeed::start(store.clone(), shutdown.clone());
+        let denials = Denials::new(store.clone(), metrics.clone());
         Self(Arc::new(Shared {
+            denials,
             hub,
             drift,
             store,

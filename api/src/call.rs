@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use skep_schemas::{Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope};
+use skep_store::Actor;
 
 use crate::access::{Principal, Target};
 use crate::app::App;
@@ -22,6 +23,8 @@ pub(crate) struct Call<Q = NoQuery, B = NoBody> {
     pub(crate) app: App,
     /// Who asks.
     pub(crate) principal: Principal,
+    /// The same as the audit tells of it.
+    pub(crate) actor: Actor,
     /// What the path names.
     pub(crate) address: Address,
     /// The query's parameters.

@@ -17,10 +17,10 @@ use http::{Method, StatusCode};
 use skep_schemas::codes::Code;
 use skep_schemas::diagnostic::{Diagnostic, Diagnostics, harmless};
 use skep_schemas::manifest::SourcedManifest;
-use skep_schemas::{AnySpec, Host, Manifest, OrgName, ResourceKey, ResourceName};
-use skep_store::StoreError;
+use skep_schemas::{AnySpec, Host, Kind, Manifest, OrgName, ResourceKey, ResourceName};
+use skep_store::{Denied, StoreError};
 
-use crate::access::Permission;
+use crate::access::{Permission, Target};
 use crate::limits;
 use crate::port::PortError;
 use crate::wire::Problem;
@@ -77,9 +77,12 @@ pub(crate) enum ApiError {
     #[error("the request has no valid token")]
     Unauthorized,
     #[error("the token does not permit to {permission}")]
-    Forbidden { permission: Permission },
+    Forbidden { permission: Permission, target: Target },
     #[error("{key} does not exist")]
     NotFound { key: ResourceKey },
+    /// Told like [`ApiError::NotFound`]: whoever asks must not learn whether it exists.
+    #[error("{key} does not exist")]
+    OutOfReach { key: ResourceKey, permission: Permission },
     #[error("there is no token named {name}")]
     NoSuchToken { name: ResourceName },
     #[error("{key} is not at the revision that If-Match names")]
@@ -154,7 +157,7 @@ impl ApiError {
             Self::AddressMismatch { .. } => Code::AddressMismatch,
             Self::Unauthorized => Code::Unauthorized,
             Self::Forbidden { .. } => Code::Forbidden,
-            Self::NotFound { .. } | Self::NoSuchToken { .. } => Code::NotFound,
+            Self::NotFound { .. } | Self::OutOfReach { .. } | Self::NoSuchToken { .. } => Code::NotFound,
             Self::Stale { .. } | Self::Exists { .. } => Code::PreconditionFailed,
             Self::Refused { code, .. } => *code,
             Self::CursorExpired => Code::CursorExpired,
@@ -185,7 +188,9 @@ impl ApiError {
             Self::AddressMismatch { .. } => "make kind, organisation and name the same in both".to_owned(),
             Self::Unauthorized => "send a token in the header `Authorization: Bearer …`".to_owned(),
             Self::Forbidden { .. } => "use a token with that permission".to_owned(),
-            Self::NotFound { .. } | Self::NoSuchToken { .. } => "GET the list to see what exists".to_owned(),
+            Self::NotFound { .. } | Self::OutOfReach { .. } | Self::NoSuchToken { .. } => {
+                "GET the list to see what exists".to_owned()
+            }
             Self::Stale { .. } => "GET it, look at what changed, and send its ETag".to_owned(),
             Self::Exists { .. } => "leave If-None-Match out to change what exists".to_owned(),
             Self::CursorExpired => "list again, and go on from the revision of the list".to_owned(),
@@ -196,6 +201,16 @@ impl ApiError {
             }
             Self::Internal { .. } => "report it with the request id".to_owned(),
         })
+    }
+
+    /// What was denied, for the audit.
+    pub(crate) fn denied(&self) -> Option<Denied> {
+        let (permission, org, kind) = match self {
+            Self::Forbidden { permission, target } => (permission, target.org().cloned(), target.kind()),
+            Self::OutOfReach { key, permission } => (permission, OrgName::try_from(key.name()).ok(), None),
+            _ => return None,
+        };
+        Some(Denied { permission: permission.word(), org, kind: kind.map(Kind::as_str), name: None })
     }
 
     /// What is only logged.

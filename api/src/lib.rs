@@ -19,6 +19,7 @@ mod access;
 mod answer;
 mod app;
 mod call;
+mod denials;
 mod drift_feed;
 mod error;
 mod hub;

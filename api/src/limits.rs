@@ -52,6 +52,9 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Events of resources in one answer, when no number is asked for.
 pub const EVENTS_DEFAULT: u32 = 100;
 
+/// Entries of the audit in one answer, when no number is asked for.
+pub const AUDIT_DEFAULT: u32 = 100;
+
 /// Plans of a resource in one answer, when no number is asked for: what happened lately, on one screen.
 pub const PLANS_DEFAULT: u32 = 10;
 

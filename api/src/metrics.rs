@@ -21,6 +21,11 @@ struct RequestLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeniedLabels {
+    written: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     method: &'static str,
     route: &'static str,
@@ -33,6 +38,7 @@ pub struct Metrics {
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     streams: Gauge,
     watch_lag: Histogram,
+    denied: Family<DeniedLabels, Counter>,
 }
 
 impl Metrics {
@@ -43,6 +49,7 @@ impl Metrics {
             durations: Family::new_with_constructor(histogram),
             streams: Gauge::default(),
             watch_lag: histogram(),
+            denied: Family::default(),
         };
         registry.register("skep_http_requests", "Answered HTTP requests", metrics.requests.clone());
         registry.register(
@@ -56,7 +63,18 @@ impl Metrics {
             "Age of the oldest change of a page when it was handed to open watches, by the database's clock",
             metrics.watch_lag.clone(),
         );
+        registry.register(
+            "skep_http_denied",
+            "Requests for what a token does not permit, and whether the audit tells of them",
+            metrics.denied.clone(),
+        );
         metrics
+    }
+
+    /// A request was denied.
+    pub(crate) fn denied(&self, is_written: bool) {
+        let written = if is_written { "yes" } else { "no" };
+        self.denied.get_or_create(&DeniedLabels { written }).inc();
     }
 
     /// Counts one answer.

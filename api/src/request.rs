@@ -3,6 +3,7 @@
 //! The log line has method, path template, status, duration, id and principal. It has no path, query, header or body: any of
 //! them may hold what only the client should know.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,10 @@ use crate::wire::{ON_HOLD, PROBLEM_JSON, REQUEST_ID};
 /// The id of a request. Always ours: one chosen by a client could be that of another request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
+
+/// The other end of the connection that a request came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What the runner tells about an answer.
 #[derive(Debug, Clone)]

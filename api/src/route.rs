@@ -17,6 +17,7 @@ use axum::{RequestPartsExt, body};
 use futures::future::{BoxFuture, Future, FutureExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use skep_store::{Actor, Origin};
 
 use crate::access::{self, Access, Principal, Target};
 use crate::answer::{Answer, AnswerDoc};
@@ -24,7 +25,7 @@ use crate::app::App;
 use crate::call::{self, Address, Call, Payload};
 use crate::error::ApiError;
 use crate::limits::{BODY_MAX, REQUEST_TIMEOUT};
-use crate::request::{Answered, RequestId};
+use crate::request::{Answered, Peer, RequestId};
 
 /// The methods that the API uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ pub(crate) struct Route {
 struct Admitted {
     app: App,
     principal: Principal,
+    actor: Actor,
     address: Address,
     request: Request,
     request_id: String,
@@ -105,7 +107,7 @@ impl Route {
     {
         let handler: Handler = Arc::new(move |admitted| {
             async move {
-                let Admitted { app, principal, address, request, request_id } = admitted;
+                let Admitted { app, principal, actor, address, request, request_id } = admitted;
                 let (parts, bytes) = request.into_parts();
                 let query = call::query(&parts.uri)?;
                 // Held until the handler is done: the parsed body is as large as the bytes.
@@ -113,7 +115,9 @@ impl Route {
                 let bytes = if B::EXPECTED { read(bytes).await? } else { body::Bytes::new() };
                 let body = B::read(&parts.headers, bytes)?;
                 let headers = parts.headers;
-                handler(Call { app, principal, address, query, body, headers, request_id }).await?.respond()
+                handler(Call { app, principal, actor, address, query, body, headers, request_id })
+                    .await?
+                    .respond()
             }
             .boxed()
         });
@@ -141,20 +145,25 @@ impl Route {
 
 /// Admits a request, works on it within its time, and survives what the handler does.
 async fn run(app: App, route: Route, request: Request) -> Response {
-    let mut name = Principal::nobody().name;
-    let work = AssertUnwindSafe(attempt(app, &route, request, &mut name)).catch_unwind();
+    let mut actor = Actor::new(&Principal::nobody().name);
+    let work = AssertUnwindSafe(attempt(&app, &route, request, &mut actor)).catch_unwind();
     let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
         Ok(Ok(Ok(response))) => response,
-        Ok(Ok(Err(error))) => error.into_response(),
+        Ok(Ok(Err(error))) => {
+            if let Some(denied) = error.denied() {
+                app.denials.note(&actor, &denied).await;
+            }
+            error.into_response()
+        }
         // The panic's own message went to the log when it happened.
         Ok(Err(_)) => ApiError::internal(format!("the handler of {} panicked", route.id)).into_response(),
         Err(_) => ApiError::TimedOut.into_response(),
     };
-    response.extensions_mut().insert(Answered { route: route.path, principal: name });
+    response.extensions_mut().insert(Answered { route: route.path, principal: actor.as_str().to_owned() });
     response
 }
 
-async fn attempt(app: App, route: &Route, request: Request, name: &mut String) -> Result<Response, ApiError> {
+async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) -> Result<Response, ApiError> {
     // Whether the server lives must be told even when it is busy.
     let place = match route.access {
         Access::Open => None,
@@ -163,9 +172,15 @@ async fn attempt(app: App, route: &Route, request: Request, name: &mut String) -
     let (mut parts, body) = request.into_parts();
     let principal = match route.access {
         Access::Open => Principal::nobody(),
-        Access::Needs(_) => authenticate(&app, &parts.headers).await?,
+        Access::Needs(_) => authenticate(app, &parts.headers).await?,
     };
-    name.clone_from(&principal.name);
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let actor = Actor::new(&principal.name).with_origin(Origin {
+        acting_as: principal.acting_as(),
+        peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
+        request_id: Some(request_id.clone()),
+    });
+    who.clone_from(&actor);
     let variables: RawPathParams =
         parts.extract().await.map_err(|_| ApiError::UnknownPath { path: parts.uri.path().to_owned() })?;
     let address = Address::read(parts.uri.path(), variables.iter())?;
@@ -175,9 +190,8 @@ async fn attempt(app: App, route: &Route, request: Request, name: &mut String) -
     }
     // Those with a body have places of their own; waiting for one must not keep others from reading.
     let _place = place.filter(|_| !route.has_body);
-    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let request = Request::from_parts(parts, body);
-    (route.handler)(Admitted { app, principal, address, request, request_id }).await
+    (route.handler)(Admitted { app: app.clone(), principal, actor, address, request, request_id }).await
 }
 
 impl Route {

@@ -2,6 +2,7 @@
 //!
 //! Adding a route is adding a row; router, permissions, OpenAPI and the test that walks all routes follow.
 
+mod audit;
 mod batch;
 mod drift;
 mod event;
@@ -32,6 +33,7 @@ pub(crate) fn table() -> Vec<Route> {
     const DEBUG: Access = Access::Needs(Permission::Debug);
     const INTERVENE: Access = Access::Needs(Permission::Intervene);
     const DESCRIBE: Access = Access::Needs(Permission::Describe);
+    const AUDIT: Access = Access::Needs(Permission::ReadAudit);
     const TOKENS: Access = Access::Needs(Permission::ManageTokens);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
@@ -302,6 +304,30 @@ pub(crate) fn table() -> Vec<Route> {
             "revokeToken",
             "Revoke a token of the platform.",
             token::revoke,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/audit",
+            AUDIT,
+            "searchOrgAudit",
+            "Who did what in an organisation, and what was denied.",
+            audit::search,
+        ),
+        Route::new(
+            Get,
+            "/v1/audit",
+            AUDIT,
+            "searchAudit",
+            "Who did what, and what was denied, everywhere.",
+            audit::search,
+        ),
+        Route::new(
+            Get,
+            "/v1/audit/chain",
+            AUDIT,
+            "getAuditChain",
+            "The audit in order, with what shows whether it was changed.",
+            audit::chain,
         ),
         Route::new(Get, "/v1/whoami", DESCRIBE, "whoAmI", "Who asks, and what that allows.", token::whoami),
         Route::new(Get, "/v1/version", DESCRIBE, "getVersion", "Which server this is.", server::version),

@@ -29,6 +29,7 @@ use crate::limits::{
     CERTIFICATE_CHECK, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HEAD_MAX, HEAD_TIMEOUT, HEADERS_MAX,
     SHUTDOWN_GRACE,
 };
+use crate::request::Peer;
 use crate::tls::{Certificate, TlsFiles};
 
 /// After an accept that failed (out of file descriptors), a pause: it fails again at once otherwise.
@@ -114,8 +115,8 @@ pub async fn serve(
             }
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -125,7 +126,7 @@ pub async fn serve(
         let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
-            connection(stream, tls, router, watcher).await;
+            connection(stream, peer, tls, router, watcher).await;
         });
     }
     drop(listener);
@@ -135,22 +136,32 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, router: Router, watcher: Watcher) {
+async fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    watcher: Watcher,
+) {
     // Answers are small, and a watch's events should not wait for more of them.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return talk(stream, router, watcher).await };
+    let Some(tls) = tls else { return talk(stream, peer, router, watcher).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
-        Ok(Ok(stream)) => talk(stream, router, watcher).await,
+        Ok(Ok(stream)) => talk(stream, peer, router, watcher).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn talk<S>(stream: S, router: Router, watcher: Watcher)
+async fn talk<S>(stream: S, peer: Peer, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(|request: http::Request<Incoming>| request.map(Body::new));
+    let service = router.map_request(move |request: http::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        request
+    });
     let service = TowerToHyperService::new(service.map_err(|never: Infallible| match never {}));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

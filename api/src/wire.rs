@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 
+mod audit;
 mod debug;
 mod drift;
 mod journal;
@@ -17,6 +18,9 @@ mod operation;
 mod safety;
 mod token;
 
+pub use audit::{
+    AuditChainQuery, AuditChainView, AuditList, AuditOutcome, AuditSealView, AuditSearch, AuditView,
+};
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
 pub(crate) use drift::ending as drift_ending;
 pub use drift::{

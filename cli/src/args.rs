@@ -12,8 +12,8 @@ use skep_schemas::{OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    adopt, apply, completion, config, confirm, delete, describe, dev, diff, drift, events, explain, get,
-    holds, intervention, logs, migrate, orphans, plan, serve, token, version, wait,
+    adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, drift, events, explain,
+    get, holds, intervention, logs, migrate, orphans, plan, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Logs(logs::LogsArgs),
     /// Make, list and revoke tokens.
     Token(token::TokenArgs),
+    /// See who did what, and check that it is still told as it was.
+    Audit(audit::AuditArgs),
     /// Show who the token stands for, and what it allows.
     Whoami(token::WhoAmIArgs),
     /// Explain a kind, a field or an error code.

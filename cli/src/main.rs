@@ -12,6 +12,7 @@ use skep_schemas::diagnostic::Diagnostics;
 mod address;
 mod args;
 mod ask;
+mod audit_chain;
 mod client;
 mod commands;
 mod config;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skep_runtime::{Activator, BackgroundTask, TaskContext, TaskDriver, TaskReport, TaskSpec};
-use skep_store::{Fence, Retention, Store, StoreError};
+use skep_store::{Fence, Retention, Sealed, Store, StoreError};
 
 use crate::control_plane::Control;
 use crate::lead::{ClusterDuty, Held, OfCluster};
@@ -20,6 +20,8 @@ use crate::safety::Safety;
 const SWEEP: Duration = Duration::from_secs(3600);
 /// How often plans are looked for that nobody carries out any more.
 const CLOSE_CUT_OFF: Duration = Duration::from_secs(10);
+/// How often the end of the audit is sealed: what was done within this time can be written anew by whoever can write the database.
+const SEAL_AUDIT: Duration = Duration::from_secs(60);
 /// How often the engine is asked whether it is there, and writes are looked at that caused no event.
 const ENGINE: Duration = Duration::from_secs(5);
 
@@ -43,8 +45,11 @@ pub(crate) fn start(
     let sweep = move || sweep(&of_cluster.0, &of_cluster.1);
     let of_cluster = (store.clone(), Arc::clone(held));
     let close = move || close_cut_off(&of_cluster.0, &of_cluster.1);
+    let of_cluster = (store.clone(), Arc::clone(held));
+    let seal = move || OfCluster::new(SealAudit { store: of_cluster.0.clone() }, Arc::clone(&of_cluster.1));
     vec![
         of_safety,
+        tasks.start(TaskSpec::new("seal-audit", SEAL_AUDIT), seal),
         tasks.start(TaskSpec::new("sweep", SWEEP), sweep),
         tasks.start(TaskSpec::new("close-cut-off-plans", CLOSE_CUT_OFF), close),
     ]
@@ -107,6 +112,29 @@ impl ClusterDuty for CloseCutOff {
             plans => {
                 tracing::info!(plans, "plans of a former holder were cut off; they are closed as such");
                 TaskReport::did(format!("closed {plans} plans that were cut off"))
+            }
+        })
+    }
+}
+
+/// Signs the end of the audit, so that nobody without the master key can write it anew unseen.
+struct SealAudit {
+    store: Store,
+}
+
+impl ClusterDuty for SealAudit {
+    type Error = StoreError;
+
+    async fn perform(&mut self, _: &Fence) -> Result<TaskReport, StoreError> {
+        Ok(match self.store.seal_audit().await? {
+            Sealed::Nothing => TaskReport::idle(),
+            Sealed::At(position) => TaskReport::did(format!("sealed up to number {position}")),
+            Sealed::Broken(position) => {
+                tracing::error!(
+                    position,
+                    "the audit is not what was sealed: somebody changed it in the database"
+                );
+                TaskReport::did(format!("number {position} is not what was sealed: the audit was changed"))
             }
         })
     }

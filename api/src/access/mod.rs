@@ -53,7 +53,15 @@ impl Target {
         }
     }
 
-    const fn kind(&self) -> Option<Kind> {
+    /// The organisation, if it is one's.
+    pub(crate) const fn org(&self) -> Option<&OrgName> {
+        match self {
+            Self::Org(org, _) => Some(org),
+            Self::Platform(_) | Self::Documents => None,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Option<Kind> {
         match self {
             Self::Org(_, kind) | Self::Platform(kind) => *kind,
             Self::Documents => None,
@@ -116,10 +124,19 @@ impl Principal {
         }
         match (&self.grant, target) {
             (Some(grant), Target::Org(org, _)) if !grant.covers(target) => {
-                Err(ApiError::NotFound { key: ResourceKey::organization(org) })
+                Err(ApiError::OutOfReach { key: ResourceKey::organization(org), permission })
             }
-            _ => Err(ApiError::Forbidden { permission }),
+            _ => Err(ApiError::Forbidden { permission, target: target.clone() }),
         }
+    }
+
+    /// In which role, and where, for the audit.
+    pub(crate) fn acting_as(&self) -> Option<String> {
+        let Grant { reach, role } = self.grant.as_ref()?;
+        Some(match reach {
+            Scope::Platform => format!("{role} of the platform"),
+            Scope::Org(org) => format!("{role} of {org}"),
+        })
     }
 
     /// Nobody gives out more than he has.
@@ -182,7 +199,7 @@ mod tests {
     #[test]
     fn nobody_may_do_nothing() {
         let refused = Principal::nobody().require(Permission::Describe, &Target::Platform(None));
-        assert!(matches!(refused, Err(ApiError::Forbidden { permission: Permission::Describe })));
+        assert!(matches!(refused, Err(ApiError::Forbidden { permission: Permission::Describe, .. })));
     }
 
     fn token(org: Option<&str>, role: Role) -> Principal {
@@ -205,10 +222,10 @@ mod tests {
         let refused = |permission, target: &Target| deployer.require(permission, target).unwrap_err();
         assert!(matches!(
             refused(Permission::Delete, &within("acme", Kind::App)),
-            ApiError::Forbidden { permission: Permission::Delete }
+            ApiError::Forbidden { permission: Permission::Delete, .. }
         ));
         for org in ["globex", "nowhere"] {
-            let ApiError::NotFound { key } = refused(Permission::Read, &within(org, Kind::App)) else {
+            let ApiError::OutOfReach { key, .. } = refused(Permission::Read, &within(org, Kind::App)) else {
                 panic!("what is out of reach does not exist")
             };
             assert_eq!(key, ResourceKey::organization(&org.parse().unwrap()));

@@ -28,6 +28,8 @@ pub(crate) enum Permission {
     Debug,
     /// See, make and revoke tokens.
     ManageTokens,
+    /// See who did what, and what was denied to whom.
+    ReadAudit,
     /// See what the API is: its version and description; and who asks.
     Describe,
 }
@@ -44,8 +46,28 @@ impl fmt::Display for Permission {
             Self::ReadMetrics => "read metrics",
             Self::Debug => "see what the server is doing",
             Self::ManageTokens => "see, make and revoke tokens",
+            Self::ReadAudit => "read the audit",
             Self::Describe => "read the description of the API",
         })
+    }
+}
+
+impl Permission {
+    /// The word for it in the audit.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Confirm => "confirm",
+            Self::Intervene => "intervene",
+            Self::ReadLogs => "read-logs",
+            Self::ReadMetrics => "read-metrics",
+            Self::Debug => "debug",
+            Self::ManageTokens => "manage-tokens",
+            Self::ReadAudit => "read-audit",
+            Self::Describe => "describe",
+        }
     }
 }
 
@@ -63,7 +85,7 @@ pub(crate) enum Needs {
 impl Permission {
     /// All.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Read,
         Self::Write,
         Self::Delete,
@@ -73,6 +95,7 @@ impl Permission {
         Self::ReadMetrics,
         Self::Debug,
         Self::ManageTokens,
+        Self::ReadAudit,
         Self::Describe,
     ];
 
@@ -103,7 +126,7 @@ impl Permission {
                 Some(Kind::Organization) => Within(Role::Admin),
                 _ => Within(Role::Deployer),
             },
-            Self::ManageTokens => Within(Role::Admin),
+            Self::ManageTokens | Self::ReadAudit => Within(Role::Admin),
             Self::ReadMetrics => OnPlatform(Role::Viewer),
             Self::Confirm | Self::Debug => OnPlatform(Role::Admin),
         }

@@ -3,7 +3,7 @@
 use skep_schemas::ResourceKey;
 use skep_store::{ApplyItem, Precondition, StoreError};
 
-use super::resource::{actor, shown};
+use super::resource::shown;
 use crate::access::{Permission, Target};
 use crate::answer::Document;
 use crate::call::Call;
@@ -43,10 +43,9 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
             managed_by: skep_schemas::Owner::Api,
         })
         .collect();
-    let actor = actor(&call.principal);
+    let actor = &call.actor;
     let store = &call.app.store;
-    let outcome =
-        if dry_run { store.dry_run(&items, &actor).await } else { store.apply(&items, &actor).await };
+    let outcome = if dry_run { store.dry_run(&items, actor).await } else { store.apply(&items, actor).await };
     let applied = outcome.map_err(|error| match error {
         // It moved between the look and the write.
         StoreError::RevisionConflict { .. } | StoreError::AlreadyExists { .. } => {

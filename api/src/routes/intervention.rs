@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use skep_schemas::{Kind, ResourceKey};
 use skep_store::Intervention;
 
-use super::resource::actor;
 use crate::answer::Found;
 use crate::call::{Call, Json, JsonBody, NoBody, NoQuery};
 use crate::error::ApiError;
@@ -43,7 +42,7 @@ async fn intervene<B>(
     intervention: &Intervention,
 ) -> Result<Found, ApiError> {
     let store = &call.app.store;
-    store.intervene(&key, intervention, &actor(&call.principal)).await?;
+    store.intervene(&key, intervention, &call.actor).await?;
     call.app.control.wake(std::slice::from_ref(&key));
     let resource = store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
     Ok(Found(ResourceView::of(&resource).map_err(ApiError::internal)?))

@@ -3,11 +3,10 @@
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use skep_schemas::{Owner, ResourceKey, Revision};
-use skep_store::{Actor, Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition};
+use skep_store::{Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition};
 
 use super::selection::Selection;
 use super::watch;
-use crate::access::Principal;
 use crate::answer::{Deleted, Found, PageOrWatch, Written};
 use crate::call::{Call, NoQuery};
 use crate::error::ApiError;
@@ -55,10 +54,9 @@ pub(super) async fn put(call: Call<WriteQuery, OneManifest>) -> Result<Written, 
         }
     };
     let item = ApplyItem { manifest: sourced.manifest.clone(), precondition, managed_by: Owner::Api };
-    let (items, actor) = ([item], actor(&call.principal));
+    let (items, actor) = ([item], &call.actor);
     let dry_run = call.query.dry_run;
-    let outcome =
-        if dry_run { store.dry_run(&items, &actor).await } else { store.apply(&items, &actor).await };
+    let outcome = if dry_run { store.dry_run(&items, actor).await } else { store.apply(&items, actor).await };
     let applied = outcome.map_err(|error| ApiError::from(error).at(&[sourced]))?;
     let one = applied.first().ok_or_else(|| ApiError::internal("an apply of one item answered nothing"))?;
     if !dry_run {
@@ -79,7 +77,7 @@ pub(super) async fn delete(call: Call<DeleteQuery>) -> Result<Deleted, ApiError>
     };
     let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
     let item = DeleteItem { key: key.clone(), precondition, confirmation };
-    let mut deletions = call.app.store.delete_all(&[item], &actor(&call.principal)).await?;
+    let mut deletions = call.app.store.delete_all(&[item], &call.actor).await?;
     let deletion = deletions.pop().unwrap_or(Deletion::Absent);
     call.app.control.weigh_removals().await?;
     call.app.control.wake(std::slice::from_ref(&key));
@@ -91,11 +89,6 @@ pub(super) async fn delete(call: Call<DeleteQuery>) -> Result<Deleted, ApiError>
             Ok(Deleted::Marked(Box::new(view)))
         }
     }
-}
-
-/// Whom the audit names.
-pub(super) fn actor(principal: &Principal) -> Actor {
-    Actor::new(&principal.name)
 }
 
 /// How an applied resource is shown.

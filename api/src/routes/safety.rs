@@ -3,7 +3,6 @@
 use skep_planner::naming::{LABEL_KIND, LABEL_NAME, LABEL_ORG};
 use skep_store::{Confirmation, DeleteItem, Deletion, Hold, HoldId, Orphan, Precondition};
 
-use super::resource::actor;
 use crate::access::{Permission, Target};
 use crate::answer::Document;
 use crate::call::{Call, NoQuery};
@@ -23,7 +22,7 @@ pub(super) async fn holds(call: Call<HoldQuery>) -> Result<Document<HoldList>, A
 pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, ApiError> {
     call.principal.require(Permission::Confirm, &Target::Platform(None))?;
     let id = HoldId::new(call.address.number()?);
-    let confirmed = call.app.store.confirm_hold(id, &actor(&call.principal)).await?;
+    let confirmed = call.app.store.confirm_hold(id, &call.actor).await?;
     let hold = confirmed.ok_or_else(|| {
         ApiError::invalid(format!("no hold {id} is in force"), "GET /v1/holds lists those that are")
     })?;
@@ -35,7 +34,7 @@ pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, A
 pub(super) async fn adopt(call: Call<WriteQuery>) -> Result<Document<AdoptView>, ApiError> {
     call.principal.require(Permission::Confirm, &Target::Platform(None))?;
     let key = call.address.key()?;
-    let adopted = call.app.control.adopt(&key, &actor(&call.principal), call.query.dry_run).await?;
+    let adopted = call.app.control.adopt(&key, &call.actor, call.query.dry_run).await?;
     call.app.control.wake(&[key]);
     Ok(Document(adopted))
 }
@@ -61,7 +60,7 @@ pub(super) async fn delete(
         call.principal.require(Permission::Delete, &Target::of(&key))?;
         items.push(DeleteItem { key, precondition: Precondition::None, confirmation });
     }
-    let deletions = call.app.store.delete_all(&items, &actor(&call.principal)).await?;
+    let deletions = call.app.store.delete_all(&items, &call.actor).await?;
     call.app.control.weigh_removals().await?;
     let keys: Vec<_> = items.into_iter().map(|item| item.key).collect();
     call.app.control.wake(&keys);

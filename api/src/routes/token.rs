@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use skep_store::NewToken;
 
-use super::resource::actor;
 use crate::answer::Document;
 use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
@@ -28,7 +27,7 @@ pub(super) async fn create(call: Call<NoQuery, Json<TokenRequest>>) -> Result<Do
     }
     let expires_at = expires_in.map(|length| end(length.to_std())).transpose()?;
     let new = NewToken { name: name.clone(), reach: call.address.scope(), role, expires_at };
-    let token = call.app.store.create_token(&new, &actor(&call.principal)).await?;
+    let token = call.app.store.create_token(&new, &call.actor).await?;
     Ok(Document(MadeToken { token: token.expose_secret().to_owned(), name, expires_at }))
 }
 
@@ -47,7 +46,7 @@ pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<TokenList>, Api
 
 pub(super) async fn revoke(call: Call<NoQuery>) -> Result<Document<RevokedToken>, ApiError> {
     let name = call.address.name()?.clone();
-    if !call.app.store.revoke_token(&call.address.scope(), name.as_str()).await? {
+    if !call.app.store.revoke_token(&call.address.scope(), name.as_str(), &call.actor).await? {
         return Err(ApiError::NoSuchToken { name });
     }
     Ok(Document(RevokedToken { name }))

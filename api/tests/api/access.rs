@@ -33,7 +33,7 @@ async fn every_route_but_the_health_checks_and_the_pages_files_needs_a_token() -
     assert_eq!(open, ["/ui/drift", "/ui/drift.css", "/ui/drift.js", "/healthz", "/readyz"]);
     assert!(operations.len() >= 20, "{operations:?}");
     let revoked = server.token_of(None, "gone", Role::Owner).await?;
-    assert!(server.store.revoke_token(&Scope::Platform, "gone").await?);
+    assert!(server.store.revoke_token(&Scope::Platform, "gone", &skep_store::Actor::new("tester")).await?);
     for (method, path, open) in operations {
         let tokens = ["", "Bearer x", "Basic c2tlcDpza2Vw", &format!("Bearer {}", revoked.expose_secret())]
             .map(str::to_owned);

@@ -109,13 +109,14 @@ async fn what_lies_in_another_organisation_is_answered_like_what_does_not_exist(
     }
     println!("{asked} requests for what is another's, all refused alike");
     let after = server.postgres.dump(&server.database)?;
-    let without_tokens = |dump: &str| -> Vec<String> {
+    // Tokens are made and used meanwhile, and the audit tells what was denied.
+    let without_these = |dump: &str| -> Vec<String> {
         dump.lines()
-            .filter(|line| !line.contains("\\\\x") && !line.contains("restrict"))
+            .filter(|line| !["\\\\x", "restrict", "audit_id_seq"].iter().any(|word| line.contains(word)))
             .map(str::to_owned)
             .collect()
     };
-    assert_eq!(without_tokens(&before), without_tokens(&after), "nothing was written");
+    assert_eq!(without_these(&before), without_these(&after), "nothing was written");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::{context, source};
 
 pub(crate) mod adopt;
 pub(crate) mod apply;
+pub(crate) mod audit;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod confirm;
@@ -115,6 +116,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,
+        Command::Audit(args) => audit::run(&Session::open(global)?, args).await,
         Command::Whoami(args) => token::whoami(&Session::open(global)?, &args).await,
         Command::Confirm(args) => confirm::run(&Session::open(global)?, &args).await,
         Command::Orphans(args) => orphans::run(&Session::open(global)?, &args).await,

@@ -8,7 +8,7 @@ use skep_schemas::{Kind, Resource, ResourceKey, Revision, Uid};
 use sqlx::PgConnection;
 
 use crate::apply::{APPLY_MAX, Precondition};
-use crate::audit::{self, Actor, Verb};
+use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, org_column, resource_query};
 use crate::safety::{Confirmation, confirm_all_of};
@@ -109,7 +109,9 @@ pub(crate) async fn mark(tx: &mut PgConnection, item: &DeleteItem, actor: &Actor
     if row.is_deleting() {
         return Ok(Mark::There(Box::new(row)));
     }
-    audit::record(tx, actor, Verb::Delete, key, row.uid(), row.generation).await?;
+    let subject =
+        Subject { key, uid: row.uid(), generation: row.generation, before: Some(&row.spec), after: None };
+    audit::record(tx, actor, Verb::Delete, &subject).await?;
     let waits_for_others =
         key.kind() == Kind::Organization && delete_contents(tx, key.name().as_str(), actor).await? > 0;
     if row.finalizers.is_empty() && !waits_for_others {
@@ -172,11 +174,14 @@ async fn delete_contents(tx: &mut PgConnection, org: &str, actor: &Actor) -> Res
         .fetch_all(&mut *tx)
         .await?;
     sqlx::query!(
-        "INSERT INTO audit (actor, verb, uid, org, kind, name, generation)
-         SELECT $2, 'delete', uid, org, kind, name, generation FROM resource
+        "INSERT INTO audit (actor, acting_as, peer, request_id, verb, uid, org, kind, name, generation, before)
+         SELECT $2, $3, $4, $5, 'delete', uid, org, kind, name, generation, spec_digest(spec) FROM resource
          WHERE org = $1 AND deletion_requested_at IS NULL ORDER BY kind, name",
         org,
-        actor.as_str()
+        actor.as_str(),
+        actor.acting_as(),
+        actor.peer(),
+        actor.request_id()
     )
     .execute(&mut *tx)
     .await?;

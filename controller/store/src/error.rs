@@ -293,6 +293,7 @@ operations! {
     OpenSecret => "read a sealed value",
     Lease => "change a lease",
     Token => "read or write tokens",
+    Audit => "read or write the audit",
     Safety => "read or write holds and orphans",
     Sweep => "remove what is no longer kept",
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use skep_schemas::{Pause, ResourceKey, Uid};
 use sqlx::types::Json;
 
-use crate::audit::{self, Actor, Verb};
+use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::org_column;
 use crate::store::Store;
@@ -85,7 +85,8 @@ impl Store {
                 Verb::Retry
             }
         };
-        audit::record(&mut tx, actor, verb, key, Uid::from_uuid(row.uid), row.generation).await?;
+        let subject = Subject::unchanged(key, Uid::from_uuid(row.uid), row.generation);
+        audit::record(&mut tx, actor, verb, &subject).await?;
         tx.commit().await?;
         Ok(())
     }

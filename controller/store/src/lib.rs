@@ -50,7 +50,10 @@ mod token;
 mod watch;
 
 pub use apply::{APPLY_MAX, Applied, ApplyItem, Outcome, Precondition};
-pub use audit::Actor;
+pub use audit::{
+    AUDIT_PAGE_MAX, Actor, AuditChain, AuditEntry, AuditHead, AuditOutcome, AuditPage, AuditQuery, AuditSeal,
+    Denied, Origin, Sealed,
+};
 pub use delete::{DeleteItem, Deletion};
 pub use drift::{
     Corrected, DriftBell, DriftFilter, DriftHistory, DriftOutcome, DriftRecord, Ended, Looked, Noted, Noticed,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::zeroize::Zeroize;
@@ -69,6 +70,13 @@ impl MasterKey {
             b"skep.dev/master-key-id/v1",
         );
         hex::encode(tag.as_ref().get(..8).unwrap_or_default())
+    }
+
+    /// What signs the audit. Its own key, so that a signature says nothing about any other use of the master key.
+    pub(crate) fn audit_signer(&self) -> Result<Ed25519KeyPair, StoreError> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
+        let seed = hmac::sign(&key, b"skep.dev/audit-seal-key/v1");
+        Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| StoreError::Seal)
     }
 
     /// Wraps an organisation's data key.

@@ -143,14 +143,26 @@ impl Store {
         Ok(swept.execute(self.pool()).await?.rows_affected())
     }
 
+    /// Only the oldest of the chain may go, and when an entry was made does not tell its place.
     async fn sweep_audit(&self, keep: Duration) -> Result<u64, Fault> {
         let swept = sqlx::query!(
-            "DELETE FROM audit WHERE id IN
-             (SELECT id FROM audit WHERE at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
+            "DELETE FROM audit WHERE id IN (
+                 SELECT id FROM audit WHERE at < now() - make_interval(secs => $1)
+                   AND (position IS NULL OR position < ALL (SELECT position FROM audit WHERE position IS NOT NULL
+                                                            AND at >= now() - make_interval(secs => $1)))
+                 ORDER BY position NULLS FIRST LIMIT $2)",
             keep.as_secs_f64(),
             SWEEP_MAX
         );
-        Ok(swept.execute(self.pool()).await?.rows_affected())
+        let swept = swept.execute(self.pool()).await?.rows_affected();
+        // The last seal stays in any case: what it was set on was there.
+        sqlx::query!(
+            "DELETE FROM audit_seal WHERE position < (SELECT floor_position FROM audit_head)
+             AND position < (SELECT max(position) FROM audit_seal)"
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(swept)
     }
 
     /// A confirmation is kept for as long as the removals that it was for may count as recent.

@@ -12,7 +12,7 @@ use skep_schemas::{OrgName, ResourceKey, ResourceName, Role, Scope};
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
 
-use crate::audit::Actor;
+use crate::audit::{self, Actor, Thing, Verb};
 use crate::error::{Fault, Operation, StoreError, violated};
 use crate::store::Store;
 use crate::time::Time;
@@ -116,23 +116,31 @@ impl Store {
             expires_at: new.expires_at,
         };
         let token = insert(&mut tx, row).await?;
+        audit::record_thing(&mut tx, by, Verb::CreateToken, &thing(&new.reach, new.name.as_str())).await?;
         tx.commit().await?;
         Ok(token)
     }
 
     /// Ends a token. Was there one?
-    pub async fn revoke_token(&self, reach: &Scope, name: &str) -> Result<bool, StoreError> {
-        sqlx::query!(
+    pub async fn revoke_token(&self, reach: &Scope, name: &str, by: &Actor) -> Result<bool, StoreError> {
+        self.try_revoke(reach, name, by).await.map_err(|fault| fault.during(Operation::Token))
+    }
+
+    async fn try_revoke(&self, reach: &Scope, name: &str, by: &Actor) -> Result<bool, Fault> {
+        let mut tx = self.pool().begin().await?;
+        let revoked = sqlx::query!(
             "UPDATE api_token SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL
              AND CASE WHEN $2::text IS NULL THEN org_uid IS NULL
                  ELSE org_uid = (SELECT uid FROM resource WHERE kind = 'Organization' AND name = $2) END",
             name,
             reach.org().map(OrgName::as_str)
-        )
-        .execute(self.pool())
-        .await
-        .map(|revoked| revoked.rows_affected() > 0)
-        .map_err(token_fault)
+        );
+        if revoked.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::record_thing(&mut tx, by, Verb::RevokeToken, &thing(reach, name)).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The tokens of a reach that were not revoked, by name; those whose time is over are among them.
@@ -217,6 +225,11 @@ struct Row<'a> {
     expires_at: Option<Timestamp>,
 }
 
+/// A token as the audit tells of it.
+const fn thing<'a>(reach: &'a Scope, name: &'a str) -> Thing<'a> {
+    Thing { org: reach.org(), kind: "Token", name }
+}
+
 async fn insert(tx: &mut PgConnection, row: Row<'_>) -> Result<SecretString, Fault> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StoreError::Seal)?;
@@ -245,8 +258,4 @@ fn role(word: &str) -> Result<Role, StoreError> {
 
 fn hash(text: &str) -> Vec<u8> {
     digest(&SHA256, text.as_bytes()).as_ref().to_vec()
-}
-
-fn token_fault(error: sqlx::Error) -> StoreError {
-    Fault::from(error).during(Operation::Token)
 }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use super::claim::Claims;
 use super::lock::Locked;
 use super::{ApplyItem, Failure, Outcome};
-use crate::audit::{self, Actor, Verb};
+use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::StoreError;
 use crate::row::{ResourceRow, finalizer_word, org_column};
 use crate::seal::MasterKey;
@@ -83,7 +83,9 @@ impl Write<'_> {
             secret::ensure_key(tx, self.master_key, uid).await?;
         }
         self.seal(tx, org_uid, uid).await?;
-        audit::record(tx, self.actor, Verb::Create, key, uid, 1).await?;
+        let spec = self.spec()?;
+        let subject = Subject { key, uid, generation: 1, before: None, after: Some(&spec) };
+        audit::record(tx, self.actor, Verb::Create, &subject).await?;
         Ok(uid)
     }
 
@@ -119,7 +121,14 @@ impl Write<'_> {
         )
         .execute(&mut *tx)
         .await?;
-        audit::record(tx, self.actor, Verb::Configure, &manifest.key, row.uid(), generation.get()).await?;
+        let subject = Subject {
+            key: &manifest.key,
+            uid: row.uid(),
+            generation: generation.get(),
+            before: Some(&row.spec),
+            after: Some(&spec),
+        };
+        audit::record(tx, self.actor, Verb::Configure, &subject).await?;
         Ok(Written { uid: row.uid(), outcome: Outcome::Configured })
     }
 

@@ -3,7 +3,7 @@
 use skep_planner::InventoryEntry;
 use skep_schemas::{ResourceKey, Uid};
 
-use crate::audit::{self, Actor, Verb};
+use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError, violated};
 use crate::row::resource_query;
 use crate::store::Store;
@@ -49,7 +49,7 @@ impl Store {
                 _ => error.into(),
             })?;
         }
-        audit::record(&mut tx, actor, Verb::Adopt, key, owner, row.generation).await?;
+        audit::record(&mut tx, actor, Verb::Adopt, &Subject::unchanged(key, owner, row.generation)).await?;
         // What removes the resource one day has to wait for what was adopted.
         sqlx::query!(
             "UPDATE resource SET finalizers = array_append(finalizers, 'swarm')

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::removal;
-use crate::audit::{self, Actor};
+use crate::audit::{self, Actor, Thing, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
 use crate::snapshot::Snapshot;
@@ -198,7 +198,9 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        audit::record_confirmation(&mut tx, actor, id.0).await?;
+        // A hold has no identity but its number.
+        let thing = Thing { org: None, kind: "Hold", name: &id.0.to_string() };
+        audit::record_thing(&mut tx, actor, Verb::Confirm, &thing).await?;
         let row = hold_query!("WHERE id = $1", id.0).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         Ok(Some(row.into_hold()?))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod apply;
+mod audit;
 mod compaction;
 mod convergence;
 mod delete;

@@ -29,7 +29,7 @@ async fn the_first_token_is_made_once_however_many_ask() {
     let [token] = made.as_slice() else { panic!("one token, not {}", made.len()) };
     assert_eq!(bed.store.authenticate(token).await.unwrap().unwrap().name, "bootstrap");
     assert!(!bed.dump().contains(token.expose_secret()));
-    assert!(bed.store.revoke_token(&Scope::Platform, "bootstrap").await.unwrap());
+    assert!(bed.store.revoke_token(&Scope::Platform, "bootstrap", &actor()).await.unwrap());
     assert!(bed.store.bootstrap_token().await.unwrap().is_none(), "not even after it was revoked");
 }
 
@@ -47,8 +47,8 @@ async fn a_token_is_valid_from_its_making_to_its_end() {
     for wrong in ["", "skep_", &longer, &"skep_".repeat(1000)] {
         assert_eq!(bed.store.authenticate(&SecretString::from(wrong)).await.unwrap(), None, "{wrong}");
     }
-    assert!(bed.store.revoke_token(&Scope::Platform, "ci").await.unwrap());
-    assert!(!bed.store.revoke_token(&Scope::Platform, "ci").await.unwrap());
+    assert!(bed.store.revoke_token(&Scope::Platform, "ci", &actor()).await.unwrap());
+    assert!(!bed.store.revoke_token(&Scope::Platform, "ci", &actor()).await.unwrap());
     assert_eq!(bed.store.authenticate(&token).await.unwrap(), None);
     let next =
         bed.store.create_token(&new_token("ci", Scope::Platform, Role::Admin), &actor()).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_token_of_an_organisation_is_valid_there_alone_and_goes_with_it() {
         ("ci", Role::Deployer, Some("tester"))
     );
     assert!(only.last_used_at.is_some_and(|used| used >= only.created_at));
-    assert!(bed.store.revoke_token(&of("globex"), "ci").await.unwrap());
+    assert!(bed.store.revoke_token(&of("globex"), "ci", &actor()).await.unwrap());
     assert!(
         bed.store.authenticate(&token).await.unwrap().is_some(),
         "another's token of that name was revoked"
