@@ -99,9 +99,10 @@ impl Harness {
     }
 
     fn program(&self, server: &Postgres, arguments: &[&str], markdown: bool) -> Result<String> {
-        let build = workspace::cargo(["build", "--locked", "--package", self.package])?;
+        // As it is released: these take their time, and most of it is the planner's.
+        let build = workspace::cargo(["build", "--release", "--locked", "--package", self.package])?;
         workspace::run(&format!("build {}", self.package), build)?;
-        let mut program = workspace::cargo(["run", "--quiet", "--locked", "--package", self.package, "--"])?;
+        let mut program = workspace::cargo(["run", "--quiet", "--release", "--locked", "--package", self.package, "--"])?;
         program.args(arguments).env(postgres::SHARED, server.base_url()).stderr(Stdio::inherit());
         let began = Instant::now();
         let output = program.output().context("cannot run cargo")?;
