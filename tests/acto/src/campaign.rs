@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value as Json;
 use skep_fuzz::Random;
 use skep_schemas::{Diagnostics, Kind, Manifest, ResourceKey};
+use skep_store::StoreError;
 
 use crate::change::{Change, changes};
 use crate::desired::Desired;
@@ -233,8 +234,17 @@ impl Campaign {
                 self.tally.refused_by_meaning += 1;
                 continue;
             };
+            // Of what each manifest says alone nothing is wrong, but two of them may ask for the same host.
+            let refused =
+                |error: &anyhow::Error| matches!(error.downcast_ref(), Some(StoreError::HostTaken { .. }));
+            match self.ground.apply(vec![manifest]).await {
+                Err(error) if refused(&error) => {
+                    self.tally.refused_by_meaning += 1;
+                    continue;
+                }
+                applied => applied?,
+            }
             self.tally.accepted += 1;
-            self.ground.apply(vec![manifest]).await?;
             let Some(after) = self.settled(&change, "it").await? else { return Ok(()) };
             if number % COMPARED_AFTER == 0 || number == length {
                 self.compare_with_fresh(&change, &next, &after).await?;
