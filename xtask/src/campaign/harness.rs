@@ -102,7 +102,8 @@ impl Harness {
         // As it is released: these take their time, and most of it is the planner's.
         let build = workspace::cargo(["build", "--release", "--locked", "--package", self.package])?;
         workspace::run(&format!("build {}", self.package), build)?;
-        let mut program = workspace::cargo(["run", "--quiet", "--release", "--locked", "--package", self.package, "--"])?;
+        let mut program =
+            workspace::cargo(["run", "--quiet", "--release", "--locked", "--package", self.package, "--"])?;
         program.args(arguments).env(postgres::SHARED, server.base_url()).stderr(Stdio::inherit());
         let began = Instant::now();
         let output = program.output().context("cannot run cargo")?;
