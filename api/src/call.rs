@@ -54,6 +54,15 @@ pub(crate) fn query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, ApiError> {
     })
 }
 
+/// How many items an answer may have: as many as were asked for, within what is possible.
+pub(crate) fn limit(asked: Option<u32>, otherwise: u32, most: u32) -> Result<u32, ApiError> {
+    let limit = asked.unwrap_or(otherwise);
+    if limit == 0 || limit > most {
+        return Err(ApiError::invalid(format!("`limit` is {limit}"), format!("use 1 to {most}")));
+    }
+    Ok(limit)
+}
+
 /// What a path names. Names were checked; whether such a resource exists was not.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Address {

@@ -3,7 +3,7 @@
 use skep_store::{AUDIT_PAGE_MAX, AuditEntry, AuditQuery, AuditSeal};
 
 use crate::answer::Document;
-use crate::call::Call;
+use crate::call::{self, Call};
 use crate::error::ApiError;
 use crate::limits::AUDIT_DEFAULT;
 use crate::wire::{
@@ -16,7 +16,7 @@ pub(super) async fn search(call: Call<AuditSearch>) -> Result<Document<AuditList
         AuditOutcome::Allowed => skep_store::AuditOutcome::Allowed,
         AuditOutcome::Denied => skep_store::AuditOutcome::Denied,
     });
-    let limit = page(limit, AUDIT_DEFAULT)?;
+    let limit = call::limit(limit, AUDIT_DEFAULT, AUDIT_PAGE_MAX)?;
     let query =
         AuditQuery { reach: call.address.scope(), actor, verb, kind, name, outcome, since, before, limit };
     let found = call.app.store.audit(&query).await?;
@@ -24,7 +24,7 @@ pub(super) async fn search(call: Call<AuditSearch>) -> Result<Document<AuditList
 }
 
 pub(super) async fn chain(call: Call<AuditChainQuery>) -> Result<Document<AuditChainView>, ApiError> {
-    let limit = page(call.query.limit, AUDIT_PAGE_MAX)?;
+    let limit = call::limit(call.query.limit, AUDIT_PAGE_MAX, AUDIT_PAGE_MAX)?;
     let store = &call.app.store;
     let instance = store.instance_id().await?.to_string();
     let chain = store.audit_chain(call.query.after, limit).await?;
@@ -37,14 +37,6 @@ pub(super) async fn chain(call: Call<AuditChainQuery>) -> Result<Document<AuditC
         items: chain.entries.into_iter().map(view).collect(),
         seals: chain.seals.into_iter().map(seal).collect(),
     }))
-}
-
-fn page(asked: Option<u32>, otherwise: u32) -> Result<u32, ApiError> {
-    let limit = asked.unwrap_or(otherwise);
-    if limit == 0 || limit > AUDIT_PAGE_MAX {
-        return Err(ApiError::invalid(format!("`limit` is {limit}"), format!("use 1 to {AUDIT_PAGE_MAX}")));
-    }
-    Ok(limit)
 }
 
 fn view(entry: AuditEntry) -> AuditView {

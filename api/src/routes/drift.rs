@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::answer::DriftOrWatch;
 use crate::app::App;
-use crate::call::Call;
+use crate::call::{self, Call};
 use crate::error::ApiError;
 use crate::limits::{DRIFT_MAX, DRIFT_PACE};
 use crate::stream::{EventStream, Slot};
@@ -30,10 +30,7 @@ const OVERLAP: u32 = 256;
 const READ_MAX: u32 = 1_000;
 
 pub(super) async fn list(call: Call<DriftQuery>) -> Result<DriftOrWatch, ApiError> {
-    let limit = call.query.limit.unwrap_or(DRIFT_MAX);
-    if limit == 0 || limit > DRIFT_MAX {
-        return Err(ApiError::invalid(format!("`limit` is {limit}"), format!("use 1 to {DRIFT_MAX}")));
-    }
+    let limit = call::limit(call.query.limit, DRIFT_MAX, DRIFT_MAX)?;
     let selection = Selection::of(&call);
     if call.query.watch {
         return watch(call, selection, limit).await.map(DriftOrWatch::Watch);

@@ -4,7 +4,7 @@ use skep_schemas::ResourceKey;
 use skep_store::{Event, Severity};
 
 use crate::answer::Document;
-use crate::call::{Call, NoQuery};
+use crate::call::{self, Call, NoQuery};
 use crate::error::ApiError;
 use crate::limits::{EVENTS_DEFAULT, PAGE_MAX};
 use crate::wire::{EventList, EventQuery, EventSeverity, EventView, ResourceRef};
@@ -19,10 +19,7 @@ pub(super) async fn of_resource(call: Call<NoQuery>) -> Result<Document<EventLis
 
 pub(super) async fn of_org(call: Call<EventQuery>) -> Result<Document<EventList>, ApiError> {
     let org = call.address.org().ok_or_else(|| ApiError::internal("the route has no organisation"))?;
-    let limit = call.query.limit.unwrap_or(EVENTS_DEFAULT);
-    if limit == 0 || limit > PAGE_MAX {
-        return Err(ApiError::invalid(format!("`limit` is {limit}"), format!("use 1 to {PAGE_MAX}")));
-    }
+    let limit = call::limit(call.query.limit, EVENTS_DEFAULT, PAGE_MAX)?;
     let key = ResourceKey::organization(org);
     if call.app.store.get(&key).await?.is_none() {
         return Err(ApiError::NotFound { key });

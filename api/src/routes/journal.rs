@@ -4,17 +4,14 @@ use jiff::Timestamp;
 use skep_store::{PLANS_MAX, PlanHistory, PlanOutcome, StepHistory};
 
 use crate::answer::Document;
-use crate::call::Call;
+use crate::call::{self, Call};
 use crate::error::ApiError;
 use crate::limits::PLANS_DEFAULT;
 use crate::wire::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 
 pub(super) async fn list(call: Call<PlanQuery>) -> Result<Document<PlanList>, ApiError> {
     let key = call.address.key()?;
-    let limit = call.query.limit.unwrap_or(PLANS_DEFAULT);
-    if limit == 0 || limit > PLANS_MAX {
-        return Err(ApiError::invalid(format!("`limit` is {limit}"), format!("use 1 to {PLANS_MAX}")));
-    }
+    let limit = call::limit(call.query.limit, PLANS_DEFAULT, PLANS_MAX)?;
     let store = &call.app.store;
     let resource = store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
     let plans = store.plans(resource.meta.uid, limit).await?;

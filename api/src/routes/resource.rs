@@ -8,7 +8,7 @@ use skep_store::{Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome
 use super::selection::Selection;
 use super::watch;
 use crate::answer::{Deleted, Found, PageOrWatch, Written};
-use crate::call::{Call, NoQuery};
+use crate::call::{self, Call, NoQuery};
 use crate::error::ApiError;
 use crate::limits::PAGE_MAX;
 use crate::manifests::OneManifest;
@@ -28,10 +28,7 @@ pub(super) async fn list(call: Call<ListQuery>) -> Result<PageOrWatch, ApiError>
     if call.query.since.is_some() {
         return Err(ApiError::invalid("`since` belongs to `watch`", "add `watch=true`, or leave it out"));
     }
-    let limit = call.query.limit.unwrap_or(PAGE_MAX);
-    if limit == 0 || limit > PAGE_MAX {
-        return Err(ApiError::invalid(format!("`limit` is {limit}"), format!("use 1 to {PAGE_MAX}")));
-    }
+    let limit = call::limit(call.query.limit, PAGE_MAX, PAGE_MAX)?;
     let after = call.query.cursor.as_deref().map(|cursor| selection.position(cursor)).transpose()?;
     let page = call.app.store.list(&selection.query(limit, after)).await?;
     let items =
