@@ -39,14 +39,21 @@ struct Place {
 }
 
 /// What a check came to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Found {
     pub(crate) instance: String,
+    /// Entries that were looked at.
     pub(crate) entries: u64,
+    /// The number of the last one.
     pub(crate) position: i64,
     pub(crate) link: String,
+    /// Seals that were looked at.
     pub(crate) seals: u64,
+    /// What is not as it has to be.
     pub(crate) findings: Vec<String>,
     /// For the next check; nothing if something was found.
+    #[serde(skip)]
     pub(crate) remember: Option<Remembered>,
 }
 

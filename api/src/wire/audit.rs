@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use skep_store::AuditSeal;
 
 /// Was it given?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -199,11 +200,12 @@ pub struct AuditSealView {
 impl AuditSealView {
     /// Is the signature that of the key it names, over this place in the chain of this installation?
     pub fn is_genuine(&self, instance: &str) -> bool {
-        let (Ok(key), Ok(signature)) = (hex::decode(&self.public_key), hex::decode(&self.signature)) else {
+        let (Ok(key), Ok(signature), Ok(link)) =
+            (hex::decode(&self.public_key), hex::decode(&self.signature), hex::decode(&self.link))
+        else {
             return false;
         };
-        let Self { position, link, .. } = self;
-        let message = format!("skep.dev/audit-seal/v1/{instance}/{position}/{link}");
+        let message = AuditSeal::message(instance, self.position, &link);
         UnparsedPublicKey::new(&ED25519, key).verify(message.as_bytes(), &signature).is_ok()
     }
 }

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde::Serialize;
 use skep_api::wire::{AuditChainQuery, AuditChainView, AuditList, AuditOutcome, AuditSearch, AuditView};
 
 use super::{Outcome, Session};
-use crate::audit_chain::{Check, Remembered};
+use crate::audit_chain::{Check, Found, Remembered};
 use crate::client::with_query;
 use crate::output::table::{Cell, render};
 use crate::output::{PlanFormat, json, print, stdout_style, yaml};
@@ -130,22 +129,6 @@ fn table(found: &AuditList) -> String {
     render(&["AT", "OUTCOME", "ACTOR", "AS", "VERB", "ABOUT", "FROM"], &rows, stdout_style())
 }
 
-/// What a check came to.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Verified {
-    instance: String,
-    /// Entries that were looked at.
-    entries: u64,
-    /// The number of the last one.
-    position: i64,
-    link: String,
-    /// Seals that were looked at.
-    seals: u64,
-    /// What is not as it has to be.
-    findings: Vec<String>,
-}
-
 async fn verify(session: &Session, args: &VerifyArgs) -> Result<Outcome> {
     let remembered = args.remember.as_deref().map(remembered).transpose()?.flatten();
     let mut check = Check::new(remembered);
@@ -163,24 +146,16 @@ async fn verify(session: &Session, args: &VerifyArgs) -> Result<Outcome> {
         let text = json(remember)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let verified = Verified {
-        instance: found.instance,
-        entries: found.entries,
-        position: found.position,
-        link: found.link,
-        seals: found.seals,
-        findings: found.findings,
-    };
     print(&match args.output {
-        PlanFormat::Text => told(&verified),
-        PlanFormat::Json => json(&verified)?,
-        PlanFormat::Yaml => yaml(&verified)?,
+        PlanFormat::Text => told(&found),
+        PlanFormat::Json => json(&found)?,
+        PlanFormat::Yaml => yaml(&found)?,
     })?;
-    Ok(if verified.findings.is_empty() { Outcome::Done } else { Outcome::Negative })
+    Ok(if found.findings.is_empty() { Outcome::Done } else { Outcome::Negative })
 }
 
-fn told(verified: &Verified) -> String {
-    let Verified { entries, position, link, seals, findings, .. } = verified;
+fn told(found: &Found) -> String {
+    let Found { entries, position, link, seals, findings, .. } = found;
     if findings.is_empty() {
         return format!(
             "{entries} entries and {seals} seals are as they were made; the last is number {position}, {link}\n"
