@@ -1,10 +1,6 @@
 //! The audit as it is served: whose entries one sees, what a denial leaves, and the chain, computed again from what is sent alone.
 
 use anyhow::Result;
-use axum::body::Body;
-use http::Request;
-use http::header::AUTHORIZATION;
-use secrecy::{ExposeSecret, SecretString};
 use skep_api::wire::{AuditChainView, AuditList, AuditOutcome};
 use skep_schemas::Role;
 use skep_store::Sealed;
@@ -12,12 +8,6 @@ use skep_store::Sealed;
 use crate::support::{Answer, Server, manifest};
 
 const APP: &str = "{source: {image: shop:1}, processes: {web: {}}}";
-
-async fn ask(server: &Server, token: &SecretString, method: &str, path: &str) -> Result<Answer> {
-    let bearer = format!("Bearer {}", token.expose_secret());
-    let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, bearer);
-    server.send(request.body(Body::empty())?).await
-}
 
 fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T> {
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -48,7 +38,7 @@ async fn the_chain_can_be_computed_again_from_what_is_served() -> Result<()> {
         }
         for entry in &page.items {
             after += 1;
-            link = hex(&entry.link_after(&unhex(&link), after));
+            link = hex::encode(entry.link_after(&hex::decode(&link)?, after));
             assert_eq!(entry.link.as_ref(), Some(&link), "{entry:?}");
             for seal in page.seals.iter().filter(|seal| seal.position == after) {
                 assert!(seal.is_genuine(&page.instance) && seal.link == link, "{seal:?}");
@@ -62,14 +52,6 @@ async fn the_chain_can_be_computed_again_from_what_is_served() -> Result<()> {
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organisation_sees_its_own_entries_and_only_its_admins_do() -> Result<()> {
     let server = Server::with_org("acme").await?;
@@ -79,17 +61,17 @@ async fn an_organisation_sees_its_own_entries_and_only_its_admins_do() -> Result
         assert_eq!(server.put(&path, &manifest("App", "shop", APP)).await?.status, 201);
     }
     let admin = server.token_of(Some("acme"), "admin", Role::Admin).await?;
-    let found: AuditList = read(&ask(&server, &admin, "GET", "/v1/orgs/acme/audit").await?)?;
+    let found: AuditList = read(&server.ask(&admin, "GET", "/v1/orgs/acme/audit", None).await?)?;
     assert!(found.items.len() >= 2, "{found:?}");
     assert!(found.items.iter().all(|entry| entry.org.as_deref() == Some("acme")), "{found:?}");
     let made = found.items.iter().find(|entry| entry.kind == "App").unwrap();
     assert_eq!((made.verb.as_str(), made.acting_as.as_deref()), ("create", Some("owner of the platform")));
     assert!(made.request_id.is_some() && made.after.is_some());
     for path in ["/v1/audit", "/v1/audit/chain"] {
-        assert_eq!(ask(&server, &admin, "GET", path).await?.status, 403, "{path}");
+        assert_eq!(server.ask(&admin, "GET", path, None).await?.status, 403, "{path}");
     }
     let deployer = server.token_of(Some("acme"), "deployer", Role::Deployer).await?;
-    assert_eq!(ask(&server, &deployer, "GET", "/v1/orgs/acme/audit").await?.status, 403);
+    assert_eq!(server.ask(&deployer, "GET", "/v1/orgs/acme/audit", None).await?.status, 403);
     Ok(())
 }
 
@@ -102,7 +84,7 @@ async fn what_was_denied_is_told_with_where_it_aimed_and_a_flood_of_it_is_not_wr
         ("GET", "/v1/orgs/globex/apps", 404),
         ("GET", "/v1/holds", 403),
     ] {
-        assert_eq!(ask(&server, &viewer, method, path).await?.status, status, "{method} {path}");
+        assert_eq!(server.ask(&viewer, method, path, None).await?.status, status, "{method} {path}");
     }
     let search = "/v1/audit?outcome=denied&actor=acme/viewer";
     let found: AuditList = read(&server.get(search).await?)?;
@@ -120,7 +102,7 @@ async fn what_was_denied_is_told_with_where_it_aimed_and_a_flood_of_it_is_not_wr
         ]
     );
     for _ in 0..100 {
-        assert_eq!(ask(&server, &viewer, "GET", "/v1/holds").await?.status, 403);
+        assert_eq!(server.ask(&viewer, "GET", "/v1/holds", None).await?.status, 403);
     }
     let found: AuditList = read(&server.get(&format!("{search}&limit=1000")).await?)?;
     assert!((30..40).contains(&found.items.len()), "{} of 103 are written down", found.items.len());

@@ -187,6 +187,23 @@ impl Server {
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
+    /// A request with another token, and a body with its content type.
+    pub(crate) async fn ask(
+        &self,
+        token: &SecretString,
+        method: &str,
+        path: &str,
+        body: Option<(&str, String)>,
+    ) -> Result<Answer> {
+        let bearer = format!("Bearer {}", token.expose_secret());
+        let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, bearer);
+        self.send(match body {
+            Some((media, body)) => request.header(CONTENT_TYPE, media).body(Body::from(body))?,
+            None => request.body(Body::empty())?,
+        })
+        .await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Answer> {
         self.send(self.request("GET", path).body(Body::empty())?).await
     }

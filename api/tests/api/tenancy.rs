@@ -1,10 +1,7 @@
 //! Tenants: what lies in another organisation does not exist, whichever route asks for it and whatever role asks.
 
 use anyhow::Result;
-use axum::body::Body;
-use http::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use skep_schemas::{Kind, KindScope, Role};
 
@@ -29,23 +26,6 @@ async fn two_tenants() -> Result<Server> {
     }
     server.token_of(Some("globex"), "theirs", Role::Owner).await?;
     Ok(server)
-}
-
-async fn ask(
-    server: &Server,
-    token: &SecretString,
-    method: &str,
-    path: &str,
-    body: Option<(&str, String)>,
-) -> Result<Answer> {
-    let bearer = format!("Bearer {}", token.expose_secret());
-    let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, bearer);
-    server
-        .send(match body {
-            Some((media, body)) => request.header(CONTENT_TYPE, media).body(Body::from(body))?,
-            None => request.body(Body::empty())?,
-        })
-        .await
 }
 
 /// Every operation whose path names an organisation, or is about one: method and path with the kind and the name filled in.
@@ -99,8 +79,8 @@ async fn what_lies_in_another_organisation_is_answered_like_what_does_not_exist(
             for ((method, path), (_, absent)) in theirs.iter().zip(&nowhere) {
                 let spec = ("application/yaml", manifest("App", name, THEIRS[0].1));
                 let body = matches!(method.as_str(), "PUT" | "POST").then_some(spec);
-                let there = ask(&server, &token, method, path, body.clone()).await?;
-                let not_there = ask(&server, &token, method, absent, body).await?;
+                let there = server.ask(&token, method, path, body.clone()).await?;
+                let not_there = server.ask(&token, method, absent, body).await?;
                 assert_eq!(there.status, 404, "{role} {method} {path}: {there:?}");
                 assert_eq!(told(&there, "globex"), told(&not_there, "nowhere"), "{role} {method} {path}");
                 asked += 1;
@@ -132,12 +112,12 @@ async fn documents_of_another_organisation_are_refused_in_batches_and_nothing_of
         foreign["metadata"]["org"] = org.into();
         let sent = format!("{own}\n---\n{foreign}\n");
         for path in ["/v1/apply", "/v1/apply?dryRun=true", "/v1/plan"] {
-            let answer = ask(&server, &token, "POST", path, Some(("application/yaml", sent.clone()))).await?;
+            let answer = server.ask(&token, "POST", path, Some(("application/yaml", sent.clone()))).await?;
             assert_eq!((answer.status, answer.code().as_str()), (404, "SK0601"), "{path} {org}: {answer:?}");
             assert!(answer.text().contains(&format!("Organization/{org} does not exist")), "{answer:?}");
         }
         let delete = json!({"delete": [{"org": org, "kind": "App", "name": "theirs"}]}).to_string();
-        let answer = ask(&server, &token, "POST", "/v1/delete", Some(("application/json", delete))).await?;
+        let answer = server.ask(&token, "POST", "/v1/delete", Some(("application/json", delete))).await?;
         assert_eq!(answer.status, 404, "{answer:?}");
     }
     assert_eq!(server.get("/v1/orgs/acme/apps/mine").await?.status, 404, "nothing of the batch was done");
@@ -162,18 +142,18 @@ async fn what_tells_of_all_organisations_is_for_the_platform() -> Result<()> {
         "/debug/tasks",
     ];
     for path in paths {
-        let answer = ask(&server, &token, "GET", path, None).await?;
+        let answer = server.ask(&token, "GET", path, None).await?;
         assert_eq!((answer.status, answer.code().as_str()), (403, "SK0403"), "{path}: {answer:?}");
         assert!(!answer.text().contains("globex"), "{path}: {answer:?}");
     }
     for path in ["/v1/plans", "/v1/version", "/openapi.json", "/v1/whoami", "/v1/organizations/acme"] {
-        let answer = ask(&server, &token, "GET", path, None).await?;
+        let answer = server.ask(&token, "GET", path, None).await?;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         assert!(!answer.text().contains("globex"), "{path}: {answer:?}");
     }
     let viewer = server.token_of(None, "auditor", Role::Viewer).await?;
     for (path, status) in [("/v1/apps", 200), ("/metrics", 200), ("/v1/drift", 200), ("/debug/tasks", 403)] {
-        let answer = ask(&server, &viewer, "GET", path, None).await?;
+        let answer = server.ask(&viewer, "GET", path, None).await?;
         assert_eq!(answer.status, status, "{path}: {answer:?}");
     }
     Ok(())
@@ -197,19 +177,14 @@ async fn a_role_does_what_it_allows_and_is_told_what_it_does_not() -> Result<()>
         let token = server.token_of(Some("acme"), role.as_str(), role).await?;
         let yaml = |text: &str| Some(("application/yaml", text.to_owned()));
         let answers = [
-            ask(&server, &token, "GET", path, None).await?,
-            ask(&server, &token, "PUT", path, yaml(&app)).await?,
-            ask(&server, &token, "PUT", "/v1/orgs/acme/driftpolicies/calm", yaml(&policy)).await?,
-            ask(&server, &token, "DELETE", path, None).await?,
-            ask(&server, &token, "GET", "/v1/orgs/acme/tokens", None).await?,
-            ask(
-                &server,
-                &token,
-                "PUT",
-                "/v1/organizations/acme",
-                yaml(&manifest("Organization", "acme", "{}")),
-            )
-            .await?,
+            server.ask(&token, "GET", path, None).await?,
+            server.ask(&token, "PUT", path, yaml(&app)).await?,
+            server.ask(&token, "PUT", "/v1/orgs/acme/driftpolicies/calm", yaml(&policy)).await?,
+            server.ask(&token, "DELETE", path, None).await?,
+            server.ask(&token, "GET", "/v1/orgs/acme/tokens", None).await?,
+            server
+                .ask(&token, "PUT", "/v1/organizations/acme", yaml(&manifest("Organization", "acme", "{}")))
+                .await?,
         ];
         let found: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(found, statuses, "{role}: {answers:?}");
@@ -225,13 +200,13 @@ async fn a_token_is_made_shown_once_listed_without_its_text_and_revoked_and_give
     let path = "/v1/orgs/acme/tokens";
     let json = |value: Value| Some(("application/json", value.to_string()));
     let wanted = json!({"name": "ci", "role": "deployer", "expiresIn": "720h"});
-    let made = ask(&server, &admin, "POST", path, json(wanted.clone())).await?;
+    let made = server.ask(&admin, "POST", path, json(wanted.clone())).await?;
     assert_eq!(made.status, 200, "{made:?}");
     let text = made.json()["token"].as_str().unwrap().to_owned();
     let token = SecretString::from(text.clone());
-    let who = ask(&server, &token, "GET", "/v1/whoami", None).await?;
+    let who = server.ask(&token, "GET", "/v1/whoami", None).await?;
     assert_eq!(who.json(), json!({"name": "acme/ci", "org": "acme", "role": "deployer"}));
-    let again = ask(&server, &admin, "POST", path, json(wanted)).await?;
+    let again = server.ask(&admin, "POST", path, json(wanted)).await?;
     assert_eq!((again.status, again.code().as_str()), (409, "SK0307"), "{again:?}");
     for (wrong, status) in [
         (json!({"name": "root", "role": "owner"}), 400),
@@ -240,19 +215,19 @@ async fn a_token_is_made_shown_once_listed_without_its_text_and_revoked_and_give
         (json!({"name": "ci2", "role": "viewer", "expiresIn": "100000000h"}), 400),
         (json!({"name": "ci2", "role": "viewer", "org": "globex"}), 400),
     ] {
-        let answer = ask(&server, &admin, "POST", path, json(wrong.clone())).await?;
+        let answer = server.ask(&admin, "POST", path, json(wrong.clone())).await?;
         assert_eq!(answer.status, status, "{wrong}: {answer:?}");
     }
     let platform =
-        ask(&server, &admin, "POST", "/v1/tokens", json(json!({"name": "x", "role": "viewer"}))).await?;
+        server.ask(&admin, "POST", "/v1/tokens", json(json!({"name": "x", "role": "viewer"}))).await?;
     assert_eq!(platform.status, 403, "{platform:?}");
-    let listed = ask(&server, &admin, "GET", path, None).await?;
+    let listed = server.ask(&admin, "GET", path, None).await?;
     assert!(!listed.text().contains(&text) && listed.text().contains("acme/admin"), "{listed:?}");
     assert!(!server.postgres.dump(&server.database)?.contains(&text), "only its hash is kept");
-    let revoked = ask(&server, &admin, "DELETE", &format!("{path}/ci"), None).await?;
+    let revoked = server.ask(&admin, "DELETE", &format!("{path}/ci"), None).await?;
     assert_eq!(revoked.status, 200, "{revoked:?}");
-    assert_eq!(ask(&server, &token, "GET", "/v1/whoami", None).await?.status, 401);
-    let gone = ask(&server, &admin, "DELETE", &format!("{path}/ci"), None).await?;
+    assert_eq!(server.ask(&token, "GET", "/v1/whoami", None).await?.status, 401);
+    let gone = server.ask(&admin, "DELETE", &format!("{path}/ci"), None).await?;
     assert_eq!((gone.status, gone.code().as_str()), (404, "SK0601"), "{gone:?}");
     Ok(())
 }

@@ -73,11 +73,7 @@ async fn an_entry_says_who_from_where_in_which_role_and_what_a_spec_was_before_a
     assert_eq!((made.before.as_ref(), &made.after), (None, &changed.before));
     assert!(changed.after.is_some() && changed.after != changed.before);
     let spec = bed.sql("SELECT encode(spec_digest(spec), 'hex') FROM resource WHERE kind = 'App'");
-    assert_eq!(changed.after.as_deref().map(hex), Some(spec));
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    assert_eq!(changed.after.as_deref().map(hex::encode), Some(spec));
 }
 
 #[tokio::test]
