@@ -5,6 +5,8 @@
 //! `maxBatchInterval`). Whoever looks in between finds the task as it was, and without another event would find out at the next
 //! resync only: a container that was killed is not spoken of again before its replacement is made, seconds later.
 //!
+//! A delayed wake-up of the queue would not do: it merges with the one that the event has caused, which is earlier.
+//!
 //! So a resource whose container was spoken of is woken again, soon after the manager usually knows and once more for when it was
 //! slow. Times are rounded up to slots, so that a hundred events of one second are few looks, and so that there are never more
 //! than [`AFTER`]'s longest over [`SLOT`] sets of keys.
