@@ -105,9 +105,9 @@ pub(crate) async fn record_all(
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "DELETE FROM event e USING (SELECT DISTINCT uid FROM unnest($1::uuid[]) AS uid) told
-         WHERE e.uid = told.uid AND e.id IN
-             (SELECT id FROM event WHERE uid = told.uid ORDER BY last_at DESC, id DESC OFFSET $2)",
+        "DELETE FROM event WHERE id IN
+             (SELECT old.id FROM (SELECT DISTINCT uid FROM unnest($1::uuid[]) AS uid) told CROSS JOIN LATERAL
+                 (SELECT id FROM event WHERE uid = told.uid ORDER BY last_at DESC, id DESC OFFSET $2) old)",
         &uids,
         EVENTS_MAX
     )
