@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use skep_planner::safety::{self, Brake, Claim, FoundObject, HoldReason, HoldScope, InForce};
 use skep_planner::{Blocked, InstanceId, Plan};
-use skep_runtime::{Activator, Clock, Instant};
+use skep_runtime::{Activator, Clock, First, Gather, GatherBounds, Instant, Unanswered};
 use skep_store::{Hold, Snapshot, Store, StoreError};
 use skep_swarm::SwarmApi;
 
@@ -21,9 +21,15 @@ const CLAIM_BELIEVED_FOR: Duration = Duration::from_secs(5);
 /// that is busy takes for such a list.
 const LENT_FOR: Duration = Duration::from_secs(2);
 
+/// Plans that come at the same time are held against the same holds. A read that hangs is given up, and each reads by itself.
+const READ_TOGETHER: GatherBounds =
+    GatherBounds { together: 256, at_once: 1, within: Duration::from_secs(10) };
+
 /// Lets plans pass, or takes out of them what must not be done now.
 pub(crate) struct Guard {
     store: Store,
+    /// The holds, read for several at once; none when that failed.
+    read: Gather<(), Option<Arc<[Hold]>>>,
     swarm: Arc<dyn SwarmApi>,
     instance: InstanceId,
     settings: SafetySettings,
@@ -49,7 +55,15 @@ impl Guard {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (claimed, lent) = (Mutex::new(None), Mutex::new(None));
-        Self { store, swarm, instance, settings, in_force, claimed, clock, survey, lent }
+        let from = store.clone();
+        let read = Gather::new(READ_TOGETHER, First::InItsFuture, move |asked: Vec<()>| {
+            let store = from.clone();
+            async move {
+                let holds = store.holds().await.ok().map(Arc::<[Hold]>::from);
+                vec![holds; asked.len()]
+            }
+        });
+        Self { store, read, swarm, instance, settings, in_force, claimed, clock, survey, lent }
     }
 
     /// What is decided about safety here.
@@ -151,7 +165,10 @@ impl Guard {
 
     /// Reads the holds and posts them.
     pub(crate) async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        let holds = self.store.holds().await?;
+        let holds = match self.read.ask(()).await {
+            Ok(Some(holds)) => holds.to_vec(),
+            Ok(None) | Err(Unanswered) => self.store.holds().await?,
+        };
         self.in_force.post(holds.clone());
         Ok(holds)
     }
