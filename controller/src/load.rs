@@ -15,9 +15,9 @@ use crate::clock;
 use crate::desired::{self, Desired, RELEASES_SEEN};
 use crate::unchanged::rows;
 
-/// Each environment may be some ten kilobytes. A second snapshot lets some go on while another is slow. The store gives no statement longer
-/// than the bound; what takes longer hangs.
-const BOUNDS: GatherBounds = GatherBounds { together: 64, at_once: 2, within: Duration::from_secs(10) };
+/// Each environment may be some ten kilobytes. One snapshot at a time: with a second one each carries half as many, and costs as much. The
+/// store gives no statement longer than the bound; what takes longer hangs.
+const BOUNDS: GatherBounds = GatherBounds { together: 64, at_once: 1, within: Duration::from_secs(10) };
 
 /// What a pass plans from.
 pub(crate) struct Loaded {

@@ -62,12 +62,16 @@ pub struct ControllerOptions {
     pub backoff: BackoffPolicy,
 }
 
+/// Beyond this little more is shared, and each run that is under way holds what it has read.
+const WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+
 impl Default for ControllerOptions {
-    /// Thirty-two workers, since runs mostly wait for others, and what they ask for at the same time is answered together; five
-    /// minutes for a run, ten seconds to stop (what process managers commonly grant between asking and killing).
+    /// So many workers, since runs mostly wait for others, and what they ask for at the same time is answered together: the more are under
+    /// way, the less each costs (`docs/benchmarks.md`). Five minutes for a run, ten seconds to stop (what process managers commonly
+    /// grant between asking and killing).
     fn default() -> Self {
         Self {
-            workers: NonZeroUsize::MIN.saturating_add(31),
+            workers: WORKERS,
             run_limit: Duration::from_secs(5 * 60),
             stop_within: Duration::from_secs(10),
             backoff: BackoffPolicy::default(),
