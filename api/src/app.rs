@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::limits::{REQUESTS_MAX, STREAMS_MAX, WRITES_MAX};
 use crate::metrics::Metrics;
 use crate::port::ControlPlane;
+use crate::rates::{RateLimits, Rates};
 
 /// What the API is given.
 pub struct Api {
@@ -27,6 +28,8 @@ pub struct Api {
     pub registry: Arc<Registry>,
     /// The API's own metrics, registered there.
     pub metrics: Metrics,
+    /// How often tenants may ask.
+    pub rates: RateLimits,
     /// Ends open streams, so that a server can stop.
     pub shutdown: CancellationToken,
 }
@@ -44,6 +47,8 @@ pub(crate) struct Shared {
     writes: Arc<Semaphore>,
     /// Open streams.
     streams: Arc<Semaphore>,
+    /// How often tenants may ask.
+    pub(crate) rates: Rates,
     /// Writes down what is denied.
     pub(crate) denials: Denials,
     /// Tells watches of changes.
@@ -60,11 +65,12 @@ pub(crate) struct App(Arc<Shared>);
 
 impl App {
     pub(crate) fn new(api: Api, openapi: Bytes) -> Self {
-        let Api { store, control, registry, metrics, shutdown } = api;
+        let Api { store, control, registry, metrics, rates, shutdown } = api;
         let hub = Hub::start(store.clone(), metrics.clone(), shutdown.clone());
         let drift = DriftFeed::start(store.clone(), shutdown.clone());
         let denials = Denials::new(store.clone(), metrics.clone());
         Self(Arc::new(Shared {
+            rates: Rates::new(rates),
             denials,
             hub,
             drift,

@@ -10,6 +10,7 @@
 //!   maintains it, its host is taken, it changed while the request ran).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -93,6 +94,8 @@ pub(crate) enum ApiError {
     Refused { code: Code, problem: String, help: &'static str, about: About, diagnostics: Vec<Diagnostic> },
     #[error("the changes since then are not kept any longer")]
     CursorExpired,
+    #[error("more requests were sent with this token or for its organisation than are answered")]
+    TooOften { wait: Duration },
     #[error("as many streams are open as the server allows")]
     TooManyStreams,
     #[error("the request took longer than {} s", limits::REQUEST_TIMEOUT.as_secs())]
@@ -161,7 +164,7 @@ impl ApiError {
             Self::Stale { .. } | Self::Exists { .. } => Code::PreconditionFailed,
             Self::Refused { code, .. } => *code,
             Self::CursorExpired => Code::CursorExpired,
-            Self::TooManyStreams => Code::TooManyRequests,
+            Self::TooOften { .. } | Self::TooManyStreams => Code::TooManyRequests,
             Self::TimedOut | Self::Unavailable { .. } => Code::Unavailable,
             Self::EngineUnavailable { .. } => Code::EngineUnavailable,
             Self::Internal { .. } => Code::Internal,
@@ -194,6 +197,7 @@ impl ApiError {
             Self::Stale { .. } => "GET it, look at what changed, and send its ETag".to_owned(),
             Self::Exists { .. } => "leave If-None-Match out to change what exists".to_owned(),
             Self::CursorExpired => "list again, and go on from the revision of the list".to_owned(),
+            Self::TooOften { wait } => format!("wait for {} s, and ask less often", seconds(*wait)),
             Self::TooManyStreams => "close streams, or try again later".to_owned(),
             Self::TimedOut => "try again; if a write was sent, look first whether it was done".to_owned(),
             Self::EngineUnavailable { .. } | Self::Unavailable { .. } => {
@@ -245,6 +249,11 @@ impl ApiError {
     }
 }
 
+/// Whole seconds that are long enough.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
@@ -252,6 +261,9 @@ impl IntoResponse for ApiError {
         match &self {
             Self::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"skep\""));
+            }
+            Self::TooOften { wait } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds(*wait)));
             }
             Self::TooManyStreams
             | Self::TimedOut

@@ -28,6 +28,7 @@ mod manifests;
 mod metrics;
 pub mod openapi;
 mod port;
+mod rates;
 mod request;
 mod route;
 mod routes;
@@ -44,6 +45,7 @@ use http::{Method, Uri};
 pub use app::Api;
 pub use metrics::Metrics;
 pub use port::{ControlPlane, LogLines, PortError, PreviewRequest};
+pub use rates::{Rate, RateLimits};
 pub use server::{ServeError, ServeOptions, serve};
 pub use tls::TlsFiles;
 

@@ -181,6 +181,7 @@ async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) ->
         request_id: Some(request_id.clone()),
     });
     who.clone_from(&actor);
+    app.rates.take(&principal).map_err(|wait| ApiError::TooOften { wait })?;
     let variables: RawPathParams =
         parts.extract().await.map_err(|_| ApiError::UnknownPath { path: parts.uri.path().to_owned() })?;
     let address = Address::read(parts.uri.path(), variables.iter())?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
-use skep_api::Api;
+use skep_api::{Api, RateLimits};
 use skep_runtime::{ControllerOptions, Entropy, Environs, QueueOptions, Shutdown, SystemClock};
 use skep_store::{Store, StoreError, StoreOptions};
 use skep_swarm::{ClientOptions, EngineClient, SwarmApi, SwarmError};
@@ -141,6 +141,7 @@ async fn serve(
         control,
         metrics: skep_api::Metrics::register(&mut registry),
         registry: Arc::new(registry),
+        rates: RateLimits::USUAL,
         shutdown: shutdown.child_token(),
     };
     let router = skep_api::router(api).map_err(ServeError::Describe)?;

@@ -9,6 +9,7 @@ mod drift;
 mod intervention;
 mod operation;
 mod problem;
+mod rates;
 mod resource;
 mod safety;
 mod served;

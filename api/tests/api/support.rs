@@ -18,7 +18,7 @@ use serde_json::Value;
 use skep_api::wire::{
     AdoptView, Binding, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
 };
-use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest};
+use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::{ResourceKey, Role, Scope};
 use skep_store::{Actor, MasterKey, NewToken, Store, StoreOptions};
@@ -127,7 +127,7 @@ pub(crate) struct Server {
     pub(crate) postgres: Postgres,
 }
 
-fn over(store: &Store, control: &Arc<Control>) -> Result<(Router, CancellationToken)> {
+fn over(store: &Store, control: &Arc<Control>, rates: RateLimits) -> Result<(Router, CancellationToken)> {
     let shutdown = CancellationToken::new();
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -136,6 +136,7 @@ fn over(store: &Store, control: &Arc<Control>) -> Result<(Router, CancellationTo
         control: control.clone(),
         registry: Arc::new(registry),
         metrics,
+        rates,
         shutdown: shutdown.clone(),
     })?;
     Ok((router, shutdown))
@@ -143,19 +144,24 @@ fn over(store: &Store, control: &Arc<Control>) -> Result<(Router, CancellationTo
 
 impl Server {
     pub(crate) async fn start() -> Result<Self> {
+        Self::with_rates(RateLimits::USUAL).await
+    }
+
+    /// A server that tenants may ask so often.
+    pub(crate) async fn with_rates(rates: RateLimits) -> Result<Self> {
         let postgres = tokio::task::spawn_blocking(Postgres::shared).await??;
         let database = postgres.create_database("api")?;
         let store = Store::connect(&database, StoreOptions::new(MasterKey::generate()?)).await?;
         store.migrate().await?;
         let token = store.bootstrap_token().await?.context("a new database has no token yet")?;
         let control = Arc::new(Control::default());
-        let (router, shutdown) = over(&store, &control)?;
+        let (router, shutdown) = over(&store, &control, rates)?;
         Ok(Self { router, store, control, token, shutdown, database, postgres })
     }
 
     /// Another server over the same database, and what stops it.
     pub(crate) fn again(&self) -> Result<(Router, CancellationToken)> {
-        over(&self.store, &self.control)
+        over(&self.store, &self.control, RateLimits::USUAL)
     }
 
     /// A server with an organisation.
@@ -231,6 +237,16 @@ impl Server {
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
+        self.open(request).await
+    }
+
+    /// The same with another token.
+    pub(crate) async fn stream_as(&self, token: &SecretString, path: &str) -> Result<Events> {
+        let bearer = format!("Bearer {}", token.expose_secret());
+        self.open(Request::builder().uri(path).header(AUTHORIZATION, bearer)).await
+    }
+
+    async fn open(&self, request: http::request::Builder) -> Result<Events> {
         let response = self.router.clone().oneshot(request.body(Body::empty())?).await?;
         ensure!(response.status() == 200, "{}", response.status());
         ensure!(response.headers()[CONTENT_TYPE] == "text/event-stream");
@@ -298,7 +314,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Events {
     /// The next event; none when the stream has ended.
     pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
-        tokio::time::timeout(PATIENCE, self.read()).await.context("no event came")?
+        self.next_within(PATIENCE).await
+    }
+
+    /// The same with more patience.
+    pub(crate) async fn next_within(&mut self, patience: Duration) -> Result<Option<Event>> {
+        tokio::time::timeout(patience, self.read()).await.context("no event came")?
     }
 
     async fn read(&mut self) -> Result<Option<Event>> {

@@ -1,11 +1,16 @@
 //! Tenants: what lies in another organisation does not exist, whichever route asks for it and whatever role asks.
 
+use std::num::NonZeroU32;
+
 use anyhow::Result;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use skep_api::{Rate, RateLimits};
 use skep_schemas::{Kind, KindScope, Role};
 
 use crate::support::{Answer, Server, manifest};
+
+const PLENTY: Rate = Rate { per_second: NonZeroU32::MAX, burst: NonZeroU32::MAX };
 
 /// What globex has, by kind.
 const THEIRS: [(Kind, &str); 5] = [
@@ -17,8 +22,11 @@ const THEIRS: [(Kind, &str); 5] = [
 ];
 
 async fn two_tenants() -> Result<Server> {
-    let server = Server::with_org("acme").await?;
-    server.put("/v1/organizations/globex", &manifest("Organization", "globex", "{}")).await?;
+    // Hundreds of requests of one organisation, one after the other.
+    let server = Server::with_rates(RateLimits { token: PLENTY, org: PLENTY }).await?;
+    for org in ["acme", "globex"] {
+        server.put(&format!("/v1/organizations/{org}"), &manifest("Organization", org, "{}")).await?;
+    }
     for (kind, spec) in THEIRS {
         let path = format!("/v1/orgs/globex/{}/theirs", kind.plural());
         let answer = server.put(&path, &manifest(kind.as_str(), "theirs", spec)).await?;
