@@ -2,6 +2,9 @@
 //!
 //! A stream that fails says so in an event `problem` with the document that a plain answer would have carried, and ends. It
 //! also ends, without a problem, after its lifetime and when the server stops; clients resume with the last event id.
+//!
+//! A stream is read with a token for as long as that allows it: with every heartbeat the token is looked up again, and the stream
+//! ends with a problem when it was revoked, is over, or allows something else than it did.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,9 +13,12 @@ use std::task::{Context, Poll};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{BoxStream, Stream, StreamExt};
+use secrecy::SecretString;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::access::{self, Principal};
 use crate::app::App;
+use crate::call::Call;
 use crate::error::ApiError;
 use crate::limits::{HEARTBEAT, RESUME_AFTER, STREAM_LIFETIME};
 use crate::metrics::OpenStream;
@@ -37,23 +43,33 @@ impl<S: Stream + Unpin> Stream for Counted<S> {
 
 /// The right to one stream. Taken before anything else is done for it.
 pub(crate) struct Slot {
+    app: App,
+    token: SecretString,
+    principal: Principal,
+    request_id: String,
     permit: OwnedSemaphorePermit,
     open: OpenStream,
 }
 
 impl Slot {
     /// Takes one, if there is one.
-    pub(crate) fn take(app: &App) -> Result<Self, ApiError> {
-        Ok(Self { permit: app.take_stream()?, open: app.metrics.open_stream() })
+    pub(crate) fn take<Q, B>(call: &Call<Q, B>) -> Result<Self, ApiError> {
+        Ok(Self {
+            token: access::bearer(&call.headers)?,
+            principal: call.principal.clone(),
+            request_id: call.request_id.clone(),
+            permit: call.app.take_stream()?,
+            open: call.app.metrics.open_stream(),
+            app: call.app.clone(),
+        })
     }
 
     /// Sends the events. The first failure is told and ends the stream.
     pub(crate) fn send(
         self,
-        app: &App,
-        request_id: String,
         events: impl Stream<Item = Result<Event, ApiError>> + Send + 'static,
     ) -> EventStream {
+        let Self { app, token, principal, request_id, permit, open } = self;
         let stop = app.shutdown.clone();
         let end = async move {
             tokio::select! {
@@ -62,16 +78,32 @@ impl Slot {
             }
         };
         let hello = Event::default().retry(RESUME_AFTER);
-        let events = events
-            .scan(false, |failed, event| {
-                let next = (!*failed).then_some(event);
-                *failed |= matches!(next, Some(Err(_)));
-                std::future::ready(next)
+        let over = futures::stream::once(async move { Some(Err(over(&app, &token, &principal).await)) });
+        let events = events.map(Some).chain(futures::stream::once(std::future::ready(None)));
+        let events = futures::stream::select(events, over.boxed())
+            // Right after a failure, not when the other of the two has something to say.
+            .flat_map(|event| {
+                let end = matches!(event, Some(Err(_))).then_some(None);
+                futures::stream::iter([event].into_iter().chain(end))
             })
+            .take_while(|event| std::future::ready(event.is_some()))
+            .filter_map(std::future::ready)
             .map(move |event| Ok(event.unwrap_or_else(|error| problem(&error, &request_id))))
             .take_until(Box::pin(end));
         let stream = futures::stream::once(std::future::ready(Ok(hello))).chain(events).boxed();
-        EventStream(Counted { inner: stream, _permit: self.permit, _open: self.open }.boxed())
+        EventStream(Counted { inner: stream, _permit: permit, _open: open }.boxed())
+    }
+}
+
+/// Comes to an end when the token does not allow any more what it did. A database that cannot be asked is no reason to end a stream,
+/// which says by itself what it cannot read.
+async fn over(app: &App, token: &SecretString, principal: &Principal) -> ApiError {
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        let known = app.store.authenticate(token).await;
+        if known.is_ok_and(|known| known.map(Principal::from).as_ref() != Some(principal)) {
+            return ApiError::Unauthorized;
+        }
     }
 }
 

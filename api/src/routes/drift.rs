@@ -82,14 +82,14 @@ impl Selection {
 }
 
 async fn watch(call: Call<DriftQuery>, selection: Selection, limit: u32) -> Result<EventStream, ApiError> {
-    let slot = Slot::take(&call.app)?;
+    let slot = Slot::take(&call)?;
     require_org(&call).await?;
     let follow = Follow::begin(call.app.clone(), selection, limit).await?;
     let events = futures::stream::unfold(follow, |mut follow| async move {
         let event = follow.next().await;
         Some((event, follow))
     });
-    Ok(slot.send(&call.app, call.request_id, events))
+    Ok(slot.send(events))
 }
 
 /// A stream and what its client knows.

@@ -12,7 +12,7 @@ use crate::stream::Slot;
 use crate::wire::LogQuery;
 
 pub(super) async fn read(call: Call<LogQuery>) -> Result<Logs, ApiError> {
-    let slot = Slot::take(&call.app)?;
+    let slot = Slot::take(&call)?;
     let key = call.address.key_of(Kind::Environment)?;
     let tail = call.query.tail.unwrap_or(TAIL_DEFAULT);
     if tail > TAIL_MAX {
@@ -29,5 +29,5 @@ pub(super) async fn read(call: Call<LogQuery>) -> Result<Logs, ApiError> {
         Event::default().event("log").json_data(&line).map_err(ApiError::internal)
     });
     let end = futures::stream::once(std::future::ready(Ok(Event::default().event("end").data("{}"))));
-    Ok(Logs(slot.send(&call.app, call.request_id, lines.chain(end))))
+    Ok(Logs(slot.send(lines.chain(end))))
 }

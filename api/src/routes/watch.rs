@@ -36,13 +36,12 @@ pub(super) async fn open(call: Call<ListQuery>, selection: Selection) -> Result<
     if call.query.limit.is_some() || call.query.cursor.is_some() {
         return Err(ApiError::invalid("`limit` and `cursor` belong to lists", "leave them out"));
     }
-    let slot = Slot::take(&call.app)?;
+    let slot = Slot::take(&call)?;
     let phase = match since(&call)? {
         Some(cursor) => Phase::Reading { cursor },
         None => Phase::Listing { first: None, after: None },
     };
     let known = matches!(phase, Phase::Listing { .. }).then(HashSet::new);
-    let app = call.app.clone();
     let mut watch =
         Watch { app: call.app, selection, phase, known, pending: VecDeque::new(), told: Instant::now() };
     // The first read is made before the answer, so that a cursor that is too old is a plain 410.
@@ -51,7 +50,7 @@ pub(super) async fn open(call: Call<ListQuery>, selection: Selection) -> Result<
         let event = watch.next().await;
         Some((event, watch))
     });
-    Ok(slot.send(&app, call.request_id, events))
+    Ok(slot.send(events))
 }
 
 fn since(call: &Call<ListQuery>) -> Result<Option<Cursor>, ApiError> {

@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use skep_api::wire::ResourceList;
+use skep_schemas::{Role, Scope};
+use skep_store::Actor;
 
 use crate::support::{Events, Server, labelled, manifest};
 
@@ -167,5 +169,25 @@ async fn streams_end_when_the_server_stops_and_are_bounded() -> Result<()> {
     told(&mut watch).await?;
     server.shutdown.cancel();
     assert_eq!(watch.next().await?, None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_soon_after_its_token_was_revoked_and_others_go_on() -> Result<()> {
+    let server = Server::with_org("acme").await?;
+    let mut streams = Vec::new();
+    for name in ["revoked", "kept"] {
+        let token = server.token_of(Some("acme"), name, Role::Viewer).await?;
+        let mut stream = server.stream_as(&token, WATCH).await?;
+        told(&mut stream).await?;
+        streams.push(stream);
+    }
+    let reach = Scope::Org("acme".parse()?);
+    assert!(server.store.revoke_token(&reach, "revoked", &Actor::new("tester")).await?);
+    let event = streams[0].next_within(2 * skep_api::limits::HEARTBEAT).await?.expect("it says why it ends");
+    assert_eq!((event.name.as_str(), event.data["code"].as_str()), ("problem", Some("SK0401")), "{event:?}");
+    assert_eq!(streams[0].next().await?, None);
+    put(&server, "a", "{}", "one").await?;
+    assert_eq!(told(&mut streams[1]).await?.0, "added a one");
     Ok(())
 }
