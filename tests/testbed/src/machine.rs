@@ -1,7 +1,7 @@
-//! A machine within the machine: process, mount, host name and (if asked) network namespaces around an init process.
+//! A machine within the machine: process, mount, shared memory, host name and (if asked) network namespaces around an init process.
 //!
 //! Everything started in it ends with it: the kernel kills a process namespace whole when its init ends, and private
-//! mounts go with the last process that sees them. The init (`tini`, which reaps what a crashed engine orphans) waits
+//! mounts and shared memory go with the last process that sees them. The init (`tini`, which reaps what a crashed engine orphans) waits
 //! for `cat`, and `cat` waits for the end of a pipe that this process holds open. So a machine ends when it is dropped,
 //! when it is killed, and when the test process is.
 
@@ -44,7 +44,7 @@ impl Machine {
             args.extend(["nsenter".to_owned(), format!("--net=/run/netns/{namespace}")]);
         }
         let namespaces =
-            ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+            ["unshare", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
         args.extend(namespaces.map(str::to_owned));
         args.extend([*init, "-s", "--", "cat"].map(str::to_owned));
         // In a file and not on our standard error: unshare complains whenever its child is killed.
@@ -74,6 +74,8 @@ impl Machine {
         let machine = Machine { child, init, record, services: Vec::new() };
         // A private /run: containerd keeps its shims' sockets in a fixed place there, for all engines alike.
         command::stdout(machine.command("mount", ["-t", "tmpfs", "skt", "/run"]))?;
+        // A database server that is killed leaves its shared memory there, and a segment in its namespace, of which a kernel has 4,096.
+        command::stdout(machine.command("mount", ["-t", "tmpfs", "skt", "/dev/shm"]))?;
         command::stdout(machine.command("hostname", [name]))?;
         Ok(machine)
     }
@@ -87,7 +89,7 @@ impl Machine {
         let target = self.init.to_string();
         let mut command = command::command(
             "nsenter",
-            ["--target", &target, "--mount", "--uts", "--net", "--pid", "--", program],
+            ["--target", &target, "--mount", "--uts", "--ipc", "--net", "--pid", "--", program],
         );
         command.args(args);
         command

@@ -1,5 +1,7 @@
 //! The private PostgreSQL server.
 
+use std::path::Path;
+
 use anyhow::Result;
 use skep_testbed::Postgres;
 
@@ -36,5 +38,18 @@ fn a_dropped_server_is_gone() -> Result<()> {
     drop(server);
     let other = Postgres::start()?;
     assert!(other.psql(&url, "SELECT 1").is_err() || url == other.url(), "nobody answers at {url}");
+    Ok(())
+}
+
+#[test]
+fn the_shared_memory_of_a_server_is_its_machines_and_goes_with_it() -> Result<()> {
+    let server = Postgres::start()?;
+    let files = server.psql(&server.url(), "SELECT pg_ls_dir('/dev/shm')")?;
+    assert!(files.lines().count() > 0, "a server has shared memory");
+    for file in files.lines() {
+        assert!(!Path::new("/dev/shm").join(file).exists(), "{file} would outlive a server that is killed");
+    }
+    let segments = "SELECT count(*) FROM regexp_split_to_table(pg_read_file('/proc/sysvipc/shm'), '\n') line WHERE line <> ''";
+    assert_eq!(server.psql(&server.url(), segments)?, "2", "a heading, and the server's own");
     Ok(())
 }
