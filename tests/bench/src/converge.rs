@@ -103,9 +103,7 @@ fn converge(ground: &Ground, store: &Store, token: &str, size: usize) -> Result<
     waited.with_context(|| server.logs().lines().rev().take(20).collect::<Vec<_>>().join("\n"))?;
     let after = (server.cpu()?, ground.used()?, server.counter("skep_swarm_call_seconds_count", token, "")?);
     let statements = statements::count(&ground.postgres, &ground.database)?.saturating_sub(applying);
-    if std::env::var_os("SKEP_BENCH_STATEMENTS").is_some() {
-        eprintln!("{}", statements::top(&ground.postgres, &ground.database)?);
-    }
+    statements::tell(&ground.postgres, &ground.database)?;
     let services = floor::crowd(ground)?;
     let created = services.iter().filter_map(|service| service.created_at.parse::<Timestamp>().ok()).max();
     let ready: Timestamp = ground

@@ -10,7 +10,7 @@ use skep_testbed::EngineVersion;
 use crate::ground::Ground;
 use crate::report::{Findings, met, percentile, ratio, time};
 use crate::server::Server;
-use crate::{Options, crowd, simulated};
+use crate::{Options, crowd, simulated, statements};
 
 /// How many changes are timed at each size.
 const CHANGES: usize = 60;
@@ -23,6 +23,9 @@ const KIB_EACH: f64 = 15.0;
 const ENGINE_MOST: usize = 1000;
 /// How long after the last environment is ready memory is looked at.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// How long after a commit, and how often, it is asked what came of it.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Measures every size: up to [`ENGINE_MOST`] on an engine, and all of them on a simulated Swarm.
 pub(crate) fn measure(options: &Options) -> Result<Findings> {
@@ -95,7 +98,9 @@ impl Curve {
             eprintln!("    {size} environments are ready after {}", time(began.elapsed()));
             std::thread::sleep(SETTLE);
             let resident = server.resident()?.saturating_sub(others(ground)?);
+            statements::reset(&ground.postgres, &ground.database)?;
             let mut times = changes(ground, &store, size)?;
+            statements::tell(&ground.postgres, &ground.database)?;
             times.sort_unstable();
             let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
             curve.points.push(Point { size, p50, p99, resident });
@@ -150,6 +155,8 @@ fn changes(ground: &Ground, store: &skep_store::Store, size: usize) -> Result<Ve
         let key = changed.first().context("one was changed")?.key.to_string();
         let began = Instant::now();
         let started = loop {
+            // Not while it happens: a look goes through all plans, and the more there are, the more it takes from what it looks at.
+            std::thread::sleep(LOOK);
             let found = ground.ask(&format!(
                 "SELECT to_char(s.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM plan p JOIN plan_step s ON s.plan = p.id
                  WHERE p.key = '{key}' AND s.started_at > '{asked}' AND p.finished_at IS NOT NULL LIMIT 1"
@@ -158,7 +165,6 @@ fn changes(ground: &Ground, store: &skep_store::Store, size: usize) -> Result<Ve
                 break found.parse::<Timestamp>().context("a time")?;
             }
             anyhow::ensure!(began.elapsed() < Duration::from_secs(30), "{key} was not changed");
-            std::thread::sleep(Duration::from_millis(20));
         };
         times.push(Duration::try_from(started.duration_since(committed)).unwrap_or_default());
     }

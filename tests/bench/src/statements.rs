@@ -4,9 +4,10 @@ use anyhow::{Context, Result};
 use skep_testbed::Postgres;
 
 /// What a server needs for it.
-pub(crate) const SETTINGS: [&str; 3] = [
+pub(crate) const SETTINGS: [&str; 4] = [
     "shared_preload_libraries=pg_stat_statements",
     "pg_stat_statements.track_utility=on",
+    "pg_stat_statements.track_planning=on",
     "pg_stat_statements.max=5000",
 ];
 
@@ -27,11 +28,17 @@ pub(crate) fn reset(postgres: &Postgres, database: &str) -> Result<()> {
     postgres.psql(database, "SELECT pg_stat_statements_reset()").map(drop)
 }
 
-/// The statements that took the most time, for people: calls, milliseconds, text.
-pub(crate) fn top(postgres: &Postgres, database: &str) -> Result<String> {
-    postgres.psql(
+/// Tells people who ask for it which statements took the most time: calls, milliseconds for planning and for carrying out, text.
+pub(crate) fn tell(postgres: &Postgres, database: &str) -> Result<()> {
+    if std::env::var_os("SKEP_BENCH_STATEMENTS").is_none() {
+        return Ok(());
+    }
+    let most = postgres.psql(
         database,
-        "SELECT calls, round(total_exec_time::numeric, 1) AS ms, left(regexp_replace(query, '\\s+', ' ', 'g'), 110)
-         FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 40",
-    )
+        "SELECT calls, round(total_plan_time::numeric, 1), round(total_exec_time::numeric, 1),
+             left(regexp_replace(query, '\\s+', ' ', 'g'), 110)
+         FROM pg_stat_statements ORDER BY total_plan_time + total_exec_time DESC LIMIT 40",
+    )?;
+    eprintln!("{most}");
+    Ok(())
 }
