@@ -113,9 +113,11 @@ impl<K: Key + Display, G: Group, R: Reconciler<K>> Worker<K, G, R> {
         // Asserting unwind safety: after a panic nothing of the run is used again except the reconciler, which is
         // shared between threads and so already has to keep its state sound when one of them dies.
         let run = AssertUnwindSafe(async {
+            // On the heap, so that each of hundreds of idle workers does not keep room for what a run holds.
+            let answer = Box::pin(self.reconciler.reconcile(key, pass));
             tokio::select! {
                 biased;
-                answer = self.reconciler.reconcile(key, pass) => match answer {
+                answer = answer => match answer {
                     Ok(outcome) => Ended::Answered(outcome),
                     Err(error) => Ended::Failed(error),
                 },
