@@ -1,6 +1,8 @@
 //! How a service is doing, from the engine's own words: which tasks run, whether a roll-out is over and how it went, and why the
 //! last task failed, said so that a person can act on it.
 
+mod placement;
+
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
@@ -8,10 +10,10 @@ use jiff::Timestamp;
 use skep_schemas::kind::TaskError;
 use skep_schemas::{Duration, Region};
 
+use self::placement::closed;
+pub use self::placement::{fits_region, is_usable, schedulable};
 use crate::normalize;
-use crate::swarm::{
-    ContainerId, Node, NodeAvailability, NodeState, Service, Task, TaskSpec, TaskState, UpdateState,
-};
+use crate::swarm::{ContainerId, Node, Service, Task, TaskSpec, TaskState, UpdateState};
 
 /// What the engine says about a failed container beyond its exit code; known only for containers of the engine that Skep talks to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -219,10 +221,8 @@ fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expecta
 }
 
 fn unschedulable(why: &str, expected: Expectations<'_>) -> String {
-    match (why, expected.region) {
-        (why, Some(region)) if why.contains("scheduling constraints") => {
-            format!("no node has region={region}")
-        }
+    match (why, expected.region.and_then(|region| closed(expected.nodes, region))) {
+        (why, Some(closed)) if why.contains("scheduling constraints") => closed,
         (why, _) if why.contains("insufficient resources") => {
             format!("no node has enough free resources ({why})")
         }
@@ -232,41 +232,6 @@ fn unschedulable(why: &str, expected: Expectations<'_>) -> String {
 
 fn after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     text.split_once(marker).map(|(_, rest)| rest)
-}
-
-/// Could a task with this region ever run on a node of the cluster? `Err` says why not.
-pub fn schedulable(
-    nodes: &[Node],
-    region: Option<&Region>,
-    memory: i64,
-    cpu_nanos: i64,
-) -> Result<(), String> {
-    let usable: Vec<&Node> = nodes.iter().filter(|node| is_usable(node)).collect();
-    if usable.is_empty() {
-        // Nodes come back; that is an outage, not an impossibility.
-        return Ok(());
-    }
-    let in_region: Vec<&&Node> = usable.iter().filter(|node| fits_region(node, region)).collect();
-    if let (true, Some(region)) = (in_region.is_empty(), region) {
-        return Err(format!("no node has region={region}"));
-    }
-    if in_region.iter().all(|node| node.description.resources.memory_bytes < memory) {
-        return Err("no node has as much memory as one instance may use".to_owned());
-    }
-    if in_region.iter().all(|node| node.description.resources.nano_cpus < cpu_nanos) {
-        return Err("no node has as many CPUs as one instance may use".to_owned());
-    }
-    Ok(())
-}
-
-/// Is the node up and not drained?
-pub fn is_usable(node: &Node) -> bool {
-    node.status.state == Some(NodeState::Ready) && node.spec.availability != Some(NodeAvailability::Drain)
-}
-
-/// May a task of that region run on the node?
-pub fn fits_region(node: &Node, region: Option<&Region>) -> bool {
-    region.is_none_or(|region| node.spec.labels.get("region").is_some_and(|label| label == region.as_str()))
 }
 
 #[cfg(test)]

@@ -91,8 +91,8 @@ impl Stage {
                 self.world.read_clock();
                 Ok(String::new())
             }
-            "engine" | "node" | "no-node" | "edge" | "disconnected" | "image" | "unknown" | "seen"
-            | "foreign" => self.surroundings(verb, words).map(nothing),
+            "engine" | "node" | "no-node" | "lost-node" | "found-node" | "edge" | "disconnected"
+            | "image" | "unknown" | "seen" | "foreign" => self.surroundings(verb, words).map(nothing),
             "pool" | "safety-hold" | "confirm" => self.operator(verb, words).map(nothing),
             _ => bail!("there is no command `{verb}`"),
         }

@@ -109,6 +109,14 @@ impl Stage {
                 engine.swarm.remove_node(name);
                 engine.swarm.advance(std::time::Duration::ZERO);
             }
+            "lost-node" => {
+                engine.swarm.lose_node(name);
+                engine.swarm.advance(std::time::Duration::ZERO);
+            }
+            "found-node" => {
+                engine.swarm.restore_node(name);
+                engine.swarm.advance(std::time::Duration::ZERO);
+            }
             "disconnected" => engine.disconnect(name)?,
             "edge" if name == "none" => engine.set_edge(None),
             "edge" => {

@@ -48,6 +48,7 @@ cases! {
     a_process_that_a_failed_release_dropped_comes_back_as_it_was,
     a_process_that_is_not_in_the_manifest_any_more_is_removed,
     a_region_during_a_roll_out_waits_for_its_end,
+    a_region_whose_node_is_lost_is_not_called_one_without_nodes,
     a_release_behind_a_roll_out_that_never_ends_is_judged_at_the_deadline,
     a_release_is_not_blamed_for_the_time_before_it_was_sent,
     a_replaced_edge_task_is_connected_again,

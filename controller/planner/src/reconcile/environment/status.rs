@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use skep_schemas::kind::{EnvironmentDetail, ProcessStatus, ReleaseStatus, Status, UnroutedDomain};
+use jiff::Timestamp;
+use skep_schemas::kind::{
+    EnvironmentDetail, ProcessStatus, ReleaseStatus, Status, TaskError, UnroutedDomain,
+};
 use skep_schemas::{ProcessName, Reason};
 
 use super::services::wanted_instances;
@@ -122,7 +125,7 @@ fn conclude(
         conditions.degraded(failed.reason(), failed.to_string());
     } else if let (Some(missing), Some(Verdict::Succeeded)) = (&missing, newest.map(|newest| &newest.verdict))
     {
-        conditions.degraded(missing_reason(processes), missing.clone());
+        conditions.degraded(missing_reason(input, processes), missing.clone());
     }
     if let Some(why) = waits_too_long(input, plan) {
         conditions.stalled(Reason::DeadlineExceeded, why);
@@ -156,7 +159,7 @@ fn conclude(
             }
             // The release is judged, so this is scaling, a restart, or a lost node.
             Some(missing) => {
-                conditions.progressing(missing_reason(processes), missing);
+                conditions.progressing(missing_reason(input, processes), missing);
                 Some(RECHECK_DEGRADED)
             }
         },
@@ -195,7 +198,10 @@ fn missing_instances(
     let parts: Vec<String> = short
         .map(|(name, process)| {
             let error = process.last_error.as_ref().map(|error| error.message.clone());
-            let why: Vec<String> = error.into_iter().chain(lost_nodes(input, &process.service)).collect();
+            let lost = lost_nodes(input, &process.service);
+            // Who waits for a node of its region is told already which of them are down.
+            let lost = lost.filter(|lost| !error.as_ref().is_some_and(|error| error.contains(lost.as_str())));
+            let why: Vec<String> = error.into_iter().chain(lost).collect();
             let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
             format!("{name} runs {} of {}{why}", process.running, process.desired)
         })
@@ -221,10 +227,20 @@ fn lost_nodes(input: &EnvironmentInput<'_>, service: &str) -> Option<String> {
     (!names.is_empty()).then(|| format!("{} {are} down", names.join(", ")))
 }
 
-fn missing_reason(processes: &BTreeMap<ProcessName, ProcessStatus>) -> Reason {
-    let crashing =
-        processes.values().any(|process| process.running < process.desired && process.last_error.is_some());
-    if crashing { Reason::CrashLoop } else { Reason::InstancesMissing }
+fn missing_reason(input: &EnvironmentInput<'_>, processes: &BTreeMap<ProcessName, ProcessStatus>) -> Reason {
+    let is_crashing = |process: &ProcessStatus| {
+        process.running < process.desired
+            && process.last_error.as_ref().is_some_and(|error| !waits_for_a_node(input, process, error))
+    };
+    if processes.values().any(is_crashing) { Reason::CrashLoop } else { Reason::InstancesMissing }
+}
+
+/// Is the error that of an instance that no node has taken yet? Then nothing has crashed.
+fn waits_for_a_node(input: &EnvironmentInput<'_>, process: &ProcessStatus, error: &TaskError) -> bool {
+    let service = input.observed.services.get(&process.service).and_then(Observed::present);
+    let tasks = service.and_then(|service| input.observed.tasks.get(&service.id)).into_iter().flatten();
+    let waiting = tasks.filter(|task| task.status.state == Some(TaskState::Pending));
+    waiting.filter_map(|task| task.status.timestamp.parse().ok()).any(|at: Timestamp| at == error.at)
 }
 
 /// Where the environment can be reached: the routes that are on a live service.
