@@ -74,7 +74,17 @@ impl Act {
     }
 }
 
-/// A Swarm of one node, and what a case does with it beside the verbs.
+/// The manager whose engine is asked. The others, if there are any, are workers and called `node-2`, `node-3` and so on.
+pub(crate) const MANAGER: &str = "node-1";
+
+/// How many nodes the Swarm has in which nodes are lost: what is lost runs elsewhere, and there is more than one elsewhere.
+pub(crate) const CLUSTER: u8 = 3;
+
+/// How often nodes of such a Swarm show that they are there. Three times this is how long one is missed before it is called down: long
+/// enough that a node on a busy machine is not, and short beside the five seconds that are usual.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(4);
+
+/// A Swarm, and what a case does with it beside the verbs.
 #[async_trait]
 pub trait Arena: Send + Sync {
     /// The Swarm.
@@ -92,9 +102,21 @@ pub trait Arena: Send + Sync {
     /// The Swarm's clock, in time since some moment.
     fn clock(&self) -> Duration;
 
-    /// Sets a label of the node, or takes it off.
-    async fn label_node(&self, label: &str, value: Option<&str>);
+    /// Sets a label of a node, or takes it off.
+    async fn label_node(&self, node: &str, label: &str, value: Option<&str>);
 
-    /// Says whether the node takes tasks: `active`, `pause` or `drain`.
-    async fn set_availability(&self, availability: &str);
+    /// Says whether a node takes tasks: `active`, `pause` or `drain`.
+    async fn set_availability(&self, node: &str, availability: &str);
+
+    /// Cuts a node's network. What runs on it runs on, and nobody hears of it.
+    async fn cut_off_node(&self, node: &str);
+
+    /// Takes the power from a node, and with it everything that runs there.
+    async fn switch_off_node(&self, node: &str);
+
+    /// Gives a node back what was taken from it. It takes a while to be heard again.
+    async fn bring_back_node(&self, node: &str);
+
+    /// Removes a node from the Swarm for good.
+    async fn remove_node(&self, node: &str);
 }

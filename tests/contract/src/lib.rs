@@ -10,13 +10,14 @@
 mod arena;
 mod cases;
 mod engine;
+mod meeting;
 mod run;
 mod simulated;
 mod trial;
 
 pub use arena::{Act, Arena};
-pub use cases::{Case, alone, together};
+pub use cases::{Case, alone, in_step, together};
 pub use engine::EngineArena;
-pub use run::{Outcome, on_engine, on_simulator};
+pub use run::{Company, Outcome, on_engine, on_simulator};
 pub use simulated::SimArena;
 pub use trial::Trial;

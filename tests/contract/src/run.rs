@@ -8,6 +8,7 @@ use skep_simulator::Behaviour;
 
 use crate::arena::Arena;
 use crate::cases::Case;
+use crate::engine::EngineArena;
 use crate::simulated::SimArena;
 use crate::trial::Trial;
 
@@ -16,6 +17,17 @@ const AT_ONCE: usize = 6;
 
 /// Set to a part of a name, it lets only such cases run on an engine.
 const ONLY: &str = "SKEP_CONTRACT_CASE";
+
+/// How cases run on one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Each by itself.
+    None,
+    /// Several at a time.
+    Some,
+    /// All at once, and what one of them does to a node it does when the others want to do the same.
+    InStep,
+}
 
 /// How a case went.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,18 +53,27 @@ async fn run(case: &Case, number: u8, arena: &dyn Arena) -> Outcome {
 
 /// Runs a case on a fresh simulated Swarm.
 pub async fn on_simulator(case: &Case, number: u8, behaviour: Behaviour) -> Outcome {
-    run(case, number, &SimArena::new(behaviour)).await
+    run(case, number, &SimArena::new(behaviour, case.nodes)).await
 }
 
-/// Runs cases on an engine, several at a time if they may, and says of each how it differs from the simulator.
-pub async fn on_engine(cases: &[Case], first: u8, arena: &dyn Arena, may_share: bool) -> Vec<String> {
-    let at_once = if may_share { AT_ONCE } else { 1 };
+/// Runs cases on engines, and says of each how it differs from the simulator.
+pub async fn on_engine(cases: &[Case], first: u8, arena: &EngineArena, company: Company) -> Vec<String> {
     let only = std::env::var(ONLY).unwrap_or_default();
     let only = only.as_str();
     let numbered = cases.iter().zip(first..).filter(|(case, _)| case.name.contains(only));
+    let numbered: Vec<(&Case, u8)> = numbered.collect();
+    let (at_once, meeting) = match company {
+        Company::None => (1, 1),
+        Company::Some => (AT_ONCE, 1),
+        Company::InStep => (numbered.len().max(1), numbered.len()),
+    };
+    arena.meeting().expect(meeting);
     let differences = iter(numbered)
         .map(|(case, number)| async move {
             let real = run(case, number, arena).await;
+            if company == Company::InStep {
+                arena.meeting().leave();
+            }
             let simulated = on_simulator(case, number, arena.behaviour()).await;
             let difference = difference(case, &real, &simulated);
             // Told at once: who waits for a real engine wants to see how far it is.

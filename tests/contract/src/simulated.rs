@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_planner::swarm::NodeAvailability;
-use skep_simulator::{Behaviour, Program, SimSwarm, Swarm};
+use skep_simulator::{Behaviour, Pace, Program, SimSwarm, Swarm};
 use skep_swarm::SwarmApi;
 
-use crate::arena::{Act, Arena};
-
-/// The node of the Swarm.
-const NODE: &str = "node-1";
+use crate::arena::{Act, Arena, HEARTBEAT, MANAGER};
 
 /// How far the clock goes on when nothing is due.
 const IDLE: Duration = Duration::from_millis(100);
@@ -19,9 +16,15 @@ const IDLE: Duration = Duration::from_millis(100);
 pub struct SimArena(SimSwarm);
 
 impl SimArena {
-    /// One that behaves like this release.
-    pub fn new(behaviour: Behaviour) -> Self {
+    /// One that behaves like this release, with so many nodes.
+    pub fn new(behaviour: Behaviour, nodes: u8) -> Self {
         let mut swarm = Swarm::new(behaviour);
+        for number in 2..=nodes {
+            swarm.set_node(&format!("node-{number}"), |_| {});
+        }
+        if nodes > 1 {
+            swarm.set_pace(Pace { heartbeat: HEARTBEAT, ..*swarm.pace() });
+        }
         for act in Act::ALL {
             swarm.set_program(act.image(), program(act));
         }
@@ -79,9 +82,9 @@ impl Arena for SimArena {
         Duration::from_millis(u64::try_from(now.as_millisecond()).unwrap_or(0))
     }
 
-    async fn label_node(&self, label: &str, value: Option<&str>) {
+    async fn label_node(&self, node: &str, label: &str, value: Option<&str>) {
         self.0.with(|swarm| {
-            swarm.set_node(NODE, |node| {
+            swarm.set_node(node, |node| {
                 match value {
                     Some(value) => node.spec.labels.insert(label.to_owned(), value.to_owned()),
                     None => node.spec.labels.remove(label),
@@ -90,7 +93,25 @@ impl Arena for SimArena {
         });
     }
 
-    async fn set_availability(&self, availability: &str) {
-        self.0.with(|swarm| swarm.set_availability(NODE, NodeAvailability::from(availability)));
+    async fn set_availability(&self, node: &str, availability: &str) {
+        self.0.with(|swarm| swarm.set_availability(node, NodeAvailability::from(availability)));
+    }
+
+    async fn cut_off_node(&self, node: &str) {
+        assert_ne!(node, MANAGER, "nobody would answer");
+        self.0.with(|swarm| swarm.lose_node(node));
+    }
+
+    async fn switch_off_node(&self, node: &str) {
+        assert_ne!(node, MANAGER, "nobody would answer");
+        self.0.with(|swarm| swarm.switch_off_node(node));
+    }
+
+    async fn bring_back_node(&self, node: &str) {
+        self.0.with(|swarm| swarm.restore_node(node));
+    }
+
+    async fn remove_node(&self, node: &str) {
+        self.0.with(|swarm| swarm.remove_node(node));
     }
 }

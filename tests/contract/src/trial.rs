@@ -9,8 +9,8 @@ use secrecy::SecretSlice;
 use serde_json::Value;
 use skep_planner::swarm::{
     ContainerSpec, FileTarget, Ipam, IpamConfig, Nanos, NetworkAttachmentConfig, NetworkCreate, NetworkId,
-    RestartPolicy, SecretId, SecretReference, SecretSpec, Service, ServiceId, ServiceMode, ServiceSpec, Task,
-    TaskSpec, TaskState, UpdateState, Version,
+    Node, NodeState, RestartPolicy, SecretId, SecretReference, SecretSpec, Service, ServiceId, ServiceMode,
+    ServiceSpec, Task, TaskSpec, TaskState, UpdateState, Version,
 };
 use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError, TaskFilter};
 
@@ -193,6 +193,55 @@ impl<'a> Trial<'a> {
             (found == Some(state.clone())).then_some(service)
         })
         .await
+    }
+
+    /// The node of this name.
+    pub(crate) async fn node(&self, name: &str) -> Node {
+        let nodes = self.swarm().list_nodes().await.expect("nodes");
+        let found = nodes.into_iter().find(|node| node.description.hostname == name);
+        found.unwrap_or_else(|| panic!("{name} is not there"))
+    }
+
+    /// Waits for a node to be called so.
+    pub(crate) async fn node_is(&self, name: &str, state: NodeState) -> Node {
+        self.until(&format!("{name} to be {state}"), || async {
+            let node = self.node(name).await;
+            (node.status.state == Some(state.clone())).then_some(node)
+        })
+        .await
+    }
+
+    /// Waits for so many tasks that run and are wanted, none of which is on this node.
+    pub(crate) async fn running_off(&self, id: &ServiceId, node: &str, count: usize) -> Vec<Task> {
+        let nodes = self.swarm().list_nodes().await.expect("nodes");
+        let off = nodes.into_iter().find(|found| found.description.hostname == node).map(|node| node.id);
+        self.until(&format!("{count} running tasks elsewhere"), || async {
+            let running = self.running(id, count).await;
+            running.iter().all(|task| task.node_id != off).then_some(running)
+        })
+        .await
+    }
+
+    /// Waits for the end of a task.
+    pub(crate) async fn ended(&self, id: &ServiceId, task: &Task) -> Task {
+        self.until("the end of a task", || async {
+            let found = self.tasks(id).await.into_iter().find(|found| found.id == task.id).expect("the task");
+            found.status.state.as_ref().is_some_and(TaskState::is_terminal).then_some(found)
+        })
+        .await
+    }
+
+    /// Waits for a task that waits, and for the reason.
+    pub(crate) async fn waiting(&self, id: &ServiceId) -> Task {
+        self.until("a task that waits", || async {
+            let pending = self.tasks_in(id, TaskState::Pending).await;
+            pending.into_iter().find(|task| !task.status.err.is_empty())
+        })
+        .await
+    }
+
+    pub(crate) async fn remove(&self, id: &ServiceId) {
+        self.swarm().remove_service(id).await.expect("removed");
     }
 
     /// The beginning of this case's own subnets.

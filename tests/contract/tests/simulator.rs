@@ -1,10 +1,14 @@
 //! The suite on the simulator, in no time.
 
-use skep_contract::{Case, Outcome, alone, on_simulator, together};
+use skep_contract::{Case, Outcome, alone, in_step, on_simulator, together};
 use skep_simulator::Behaviour;
 
+fn all() -> Vec<Case> {
+    [together(), alone(), in_step().concat()].concat()
+}
+
 async fn passes(behaviour: Behaviour) {
-    let cases: Vec<Case> = together().into_iter().chain(alone()).collect();
+    let cases = all();
     assert!(cases.len() >= 60, "{} cases", cases.len());
     let mut failed = Vec::new();
     for (case, number) in cases.iter().zip(0..) {
@@ -27,7 +31,7 @@ async fn the_simulated_engine_26_1_keeps_the_contract() {
 
 #[tokio::test]
 async fn equal_runs_give_equal_accounts() {
-    for (case, number) in together().iter().zip(0..) {
+    for (case, number) in all().iter().zip(0..) {
         let first = on_simulator(case, number, Behaviour::V26_1).await;
         let second = on_simulator(case, number, Behaviour::V26_1).await;
         if first != second {

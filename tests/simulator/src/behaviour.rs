@@ -34,6 +34,9 @@ impl Behaviour {
     }
 }
 
+/// How many heartbeats of a node may fail to come before it is called down (`defaultGracePeriodMultiplier` in `manager/dispatcher`).
+pub const GRACE: u32 = 3;
+
 /// How long the parts of a Swarm take. The defaults are of the order that was measured on one machine; no test may depend on
 /// more than their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +57,9 @@ pub struct Pace {
     pub stopping: Duration,
     /// From the end of the last task on a network until its node has let go of it.
     pub letting_go: Duration,
-    /// From a node's silence until the managers call it down.
-    pub noticing: Duration,
+    /// Between two signs that a node gives of itself (`swarm update --dispatcher-heartbeat`). One that is silent for [`GRACE`] of these is
+    /// called down.
+    pub heartbeat: Duration,
 }
 
 impl Pace {
@@ -69,7 +73,7 @@ impl Pace {
         checking: Some(Duration::ZERO),
         stopping: Duration::ZERO,
         letting_go: Duration::ZERO,
-        noticing: Duration::ZERO,
+        heartbeat: Duration::ZERO,
     };
 }
 
@@ -84,7 +88,7 @@ impl Default for Pace {
             checking: None,
             stopping: Duration::from_millis(200),
             letting_go: Duration::from_secs(3),
-            noticing: Duration::from_secs(15),
+            heartbeat: Duration::from_secs(5),
         }
     }
 }

@@ -16,7 +16,7 @@ mod refusal;
 mod swarm;
 
 pub use api::SimSwarm;
-pub use behaviour::{Behaviour, Pace};
+pub use behaviour::{Behaviour, GRACE, Pace};
 pub use program::Program;
 pub use refusal::Refusal;
 pub use swarm::{ImageAnswer, Mutation, Swarm};

@@ -8,7 +8,7 @@ use skep_planner::swarm::{
     ContainerSpec, FailureAction, ServiceMode, ServiceSpec, TaskSpec, TaskState, UpdateConfig, UpdateOrder,
     UpdateState,
 };
-use skep_simulator::{Behaviour, Program, Swarm};
+use skep_simulator::{Behaviour, GRACE, Program, Swarm};
 use skep_swarm::By;
 
 fn service(name: &str, image: &str, replicas: u64) -> ServiceSpec {
@@ -93,4 +93,27 @@ fn a_removed_service_leaves_no_task_behind() {
     assert_eq!(swarm.tasks_of("web").len(), 2);
     assert!(swarm.settle());
     assert!(swarm.tasks_of("web").is_empty());
+}
+
+#[test]
+fn tasks_of_a_node_that_stays_away_are_given_up_after_a_day_and_keep_their_words() {
+    let mut swarm = Swarm::new(Behaviour::V26_1);
+    swarm.set_node("node-2", |_| {});
+    swarm.create_service(&service("web", "web:1", 2)).expect("made");
+    swarm.settle();
+    swarm.lose_node("node-2");
+    let minute = Duration::from_secs(60);
+    let lost = |swarm: &Swarm| {
+        let tasks = swarm.tasks_of("web").into_iter();
+        let mut lost =
+            tasks.filter(|task| task.node_id.as_ref().is_some_and(|node| node.as_str() == "node-2"));
+        let task = lost.next().expect("the task on the lost node");
+        (task.status.state, task.desired_state, task.status.message)
+    };
+    swarm.advance(GRACE * swarm.pace().heartbeat + minute);
+    let wanted = Some(TaskState::Shutdown);
+    assert_eq!(lost(&swarm), (Some(TaskState::Running), wanted.clone(), "started".to_owned()));
+    swarm.advance(24 * 60 * minute);
+    assert_eq!(lost(&swarm), (Some(TaskState::Orphaned), wanted, "started".to_owned()));
+    assert_eq!(swarm.running_tasks("web").len(), 2);
 }

@@ -155,6 +155,11 @@ impl Node {
         Ok(())
     }
 
+    /// Whether the node is switched on.
+    pub fn is_on(&self) -> bool {
+        self.machine.is_some()
+    }
+
     /// Switches the node on (again).
     pub fn power_on(&mut self) -> Result<()> {
         ensure!(self.machine.is_none(), "the node is switched on already");

@@ -1,15 +1,21 @@
 //! The cases.
 
+mod cluster;
 mod creating;
+mod draining;
 mod edge;
 mod ending;
 mod events;
+mod failing;
 mod finding;
 mod forms;
 mod interrupting;
 mod jobs;
+mod losing;
 mod nodes;
+mod pausing;
 mod placing;
+mod removing;
 mod rolling;
 mod running;
 mod updating;
@@ -24,15 +30,21 @@ use crate::trial::Trial;
 pub struct Case {
     /// The property.
     pub name: &'static str,
+    /// How many nodes its Swarm has.
+    pub nodes: u8,
     pub(crate) run: for<'a> fn(&'a Trial<'a>) -> BoxFuture<'a, ()>,
 }
 
 /// Lists the cases of a module.
 macro_rules! cases {
     ($($case:ident),* $(,)?) => {
+        $crate::cases::cases!(1 => $($case),*);
+    };
+    ($nodes:expr => $($case:ident),* $(,)?) => {
         pub(super) fn cases() -> Vec<$crate::cases::Case> {
             vec![$($crate::cases::Case {
                 name: stringify!($case),
+                nodes: $nodes,
                 run: |trial| Box::pin($case(trial)),
             }),*]
         }
@@ -63,4 +75,9 @@ pub fn together() -> Vec<Case> {
 /// Cases that change the node under all others.
 pub fn alone() -> Vec<Case> {
     nodes::cases()
+}
+
+/// Cases of several nodes, in groups that go through what becomes of a node together.
+pub fn in_step() -> Vec<Vec<Case>> {
+    vec![draining::cases(), pausing::cases(), losing::cases(), failing::cases(), removing::cases()]
 }

@@ -32,12 +32,7 @@ fn constrained(spec: ServiceSpec, constraint: &str) -> ServiceSpec {
 /// Waits until it is said why a task waits, and notes that.
 async fn note_why_it_waits(trial: &Trial<'_>, spec: &ServiceSpec) {
     let id = trial.create(spec).await;
-    let task = trial
-        .until("a reason", || async {
-            let pending = trial.tasks_in(&id, TaskState::Pending).await;
-            pending.into_iter().find(|task| !task.status.err.is_empty())
-        })
-        .await;
+    let task = trial.waiting(&id).await;
     trial.note(format!("{:?} {:?}, node {}", task.status.message, task.status.err, task.node_id.is_some()));
 }
 

@@ -8,6 +8,7 @@ use skep_swarm::HintKind;
 
 use super::agenda::Due;
 use super::{ASKED_NODE, Change, Swarm};
+use crate::behaviour::GRACE;
 
 impl Swarm {
     /// All nodes.
@@ -55,11 +56,17 @@ impl Swarm {
         self.set_node(name, |node| node.spec.availability = Some(availability));
     }
 
-    /// A node falls silent: the managers notice after a while.
+    /// A node falls silent: the managers notice after a while. What runs on it runs on.
     pub fn lose_node(&mut self, name: &str) {
         let id = NodeId::from(name);
         let silence = self.orchestrator.fall_silent(&id);
-        self.due_in(self.pace.noticing, Due::NodeDown(id, silence));
+        self.due_in(self.pace.heartbeat * GRACE, Due::NodeDown(id, silence));
+    }
+
+    /// A node loses its power: it falls silent, and when it is back nothing runs on it any more.
+    pub fn switch_off_node(&mut self, name: &str) {
+        self.lose_node(name);
+        self.orchestrator.lose_power(&NodeId::from(name));
     }
 
     /// A node is back.
@@ -70,13 +77,19 @@ impl Swarm {
             node.status.state = Some(NodeState::Ready);
             node.status.message.clear();
         });
+        if self.orchestrator.has_power_again(&id) {
+            self.containers_are_gone(&id);
+        }
         self.agents_resume(&id);
     }
 
-    /// A node leaves for good.
+    /// A node is removed for good, and nobody will ever know what becomes of its tasks.
     pub fn remove_node(&mut self, name: &str) {
         let id = NodeId::from(name);
         if self.nodes.remove(&id).is_some() {
+            self.orchestrator.speak_again(&id);
+            self.orchestrator.has_power_again(&id);
+            self.orphan_removed(&id);
             self.next_version();
             self.announce(HintKind::Node, name, name, "remove", &[]);
             self.changed(Change::NodeGone(id));

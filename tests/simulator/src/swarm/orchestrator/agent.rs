@@ -205,7 +205,17 @@ impl Swarm {
             TaskState::Shutdown => self.stop_container(id, 0, false, None),
             _ => {}
         }
+        self.tell_of_container(id, &state);
         self.set_task_state(id, state, message, "");
+    }
+
+    /// A node tells of the container of each task that has come so far, and where there is none, it tells of that as one that is empty.
+    fn tell_of_container(&mut self, id: &TaskId, state: &TaskState) {
+        if *state >= TaskState::Starting
+            && let Some(record) = self.tasks.get_mut(id)
+        {
+            record.task.status.container_status.get_or_insert_default();
+        }
     }
 
     fn end_task(&mut self, id: &TaskId, state: TaskState, ending: &Ending) {
@@ -214,12 +224,7 @@ impl Swarm {
             _ => None,
         });
         self.stop_container(id, ending.code, ending.out_of_memory, health.as_deref());
-        if state == TaskState::Rejected {
-            // There is no container; its status is there all the same, and empty.
-            if let Some(record) = self.tasks.get_mut(id) {
-                record.task.status.container_status.get_or_insert_default();
-            }
-        }
+        self.tell_of_container(id, &state);
         self.set_task_state(id, state, ending.message, &ending.err);
     }
 
@@ -341,20 +346,6 @@ impl Swarm {
             let gone = self.containers.remove(container);
             for network in gone.into_iter().flat_map(|gone| gone.networks.into_keys()) {
                 self.let_go_later(&network);
-            }
-        }
-    }
-
-    /// Nobody knows any more what became of the tasks of a node that is down for long.
-    pub(super) fn orphan_tasks(&mut self, node: &NodeId, silence: u64) {
-        if self.orchestrator.is_silent(node) != Some(silence) {
-            return;
-        }
-        for task in self.tasks_on(node) {
-            let Some(record) = self.tasks.get(&task) else { continue };
-            let state = record.state();
-            if *state >= TaskState::Assigned && *state <= TaskState::Running {
-                self.set_task_state(&task, TaskState::Orphaned, "", "");
             }
         }
     }

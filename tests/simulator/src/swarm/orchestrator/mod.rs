@@ -9,6 +9,7 @@ mod agent;
 mod constraint;
 mod global;
 mod jobs;
+mod lost;
 mod reaper;
 mod replicated;
 mod restart;
@@ -36,6 +37,8 @@ pub(super) struct Orchestrator {
     /// Nodes that have fallen silent, and which silence it is.
     silent: BTreeMap<NodeId, u64>,
     silences: u64,
+    /// Those of them that have lost their power.
+    powerless: BTreeSet<NodeId>,
     updaters: BTreeMap<ServiceId, Updater>,
     updater_count: u64,
     delays: BTreeMap<TaskId, Delay>,
@@ -52,6 +55,15 @@ impl Orchestrator {
         self.silences += 1;
         self.silent.insert(node.clone(), self.silences);
         self.silences
+    }
+
+    pub(super) fn lose_power(&mut self, node: &NodeId) {
+        self.powerless.insert(node.clone());
+    }
+
+    /// Says whether a node had lost its power, and has it again from now on.
+    pub(super) fn has_power_again(&mut self, node: &NodeId) -> bool {
+        self.powerless.remove(node)
     }
 
     pub(super) fn speak_again(&mut self, node: &NodeId) {
