@@ -1,14 +1,20 @@
 //! What the server is made of, shared by all requests.
+//!
+//! The store as a whole stays here. A handler is given it as far as whoever asks reaches ([`App::store_of`]), over connections that the
+//! database holds to that, and cannot take another.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use prometheus_client::registry::Registry;
-use skep_store::Store;
+use secrecy::SecretString;
+use skep_schemas::Scope;
+use skep_store::{ScopedStore, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Principal;
 use crate::denials::Denials;
 use crate::drift_feed::DriftFeed;
 use crate::error::ApiError;
@@ -36,7 +42,7 @@ pub struct Api {
 
 /// The same with the bounds.
 pub(crate) struct Shared {
-    pub(crate) store: Store,
+    store: Store,
     pub(crate) control: Arc<dyn ControlPlane>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) metrics: Metrics,
@@ -84,6 +90,29 @@ impl App {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             openapi,
         }))
+    }
+
+    /// Who a token stands for; `None` for one that is not valid.
+    pub(crate) async fn authenticate(&self, token: &SecretString) -> Result<Option<Principal>, StoreError> {
+        Ok(self.store.authenticate(token).await?.map(Principal::from))
+    }
+
+    /// The store as far as a principal reaches; nobody reaches anything.
+    pub(crate) fn store_of(&self, principal: &Principal) -> ScopedStore {
+        self.store.within(principal.grant.as_ref().map(|grant| &grant.reach))
+    }
+
+    /// All of the store, for a principal of the platform.
+    pub(crate) fn platform_store(&self, principal: &Principal) -> Result<&Store, ApiError> {
+        let of_platform = principal.grant.as_ref().is_some_and(|grant| grant.reach == Scope::Platform);
+        of_platform
+            .then_some(&self.store)
+            .ok_or_else(|| ApiError::internal("what is the platform's was asked for in another's name"))
+    }
+
+    /// Does the database answer?
+    pub(crate) async fn reach_database(&self) -> Result<(), StoreError> {
+        self.store.ping().await
     }
 
     /// Waits for a place among the requests that are worked on.

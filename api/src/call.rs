@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use skep_schemas::{Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope};
-use skep_store::Actor;
+use skep_store::{Actor, ScopedStore, Store};
 
 use crate::access::{Principal, Target};
 use crate::app::App;
@@ -25,6 +25,8 @@ pub(crate) struct Call<Q = NoQuery, B = NoBody> {
     pub(crate) principal: Principal,
     /// The same as the audit tells of it.
     pub(crate) actor: Actor,
+    /// The store, as far as whoever asks reaches.
+    pub(crate) store: ScopedStore,
     /// What the path names.
     pub(crate) address: Address,
     /// The query's parameters.
@@ -35,6 +37,13 @@ pub(crate) struct Call<Q = NoQuery, B = NoBody> {
     pub(crate) headers: HeaderMap,
     /// The request's id, for problems that are told in a stream.
     pub(crate) request_id: String,
+}
+
+impl<Q, B> Call<Q, B> {
+    /// All of the store, for what only the platform may ask.
+    pub(crate) fn platform_store(&self) -> Result<&Store, ApiError> {
+        self.app.platform_store(&self.principal)
+    }
 }
 
 /// A request without parameters.

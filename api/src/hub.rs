@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use skep_schemas::{ResourceKey, Revision, Uid};
-use skep_store::{Change, ChangeOp, Cursor, Page, Store, StoreError, WatchEvent, Watcher};
+use skep_store::{Change, ChangeOp, Cursor, Page, ScopedStore, Store, StoreError, WatchEvent, Watcher};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -108,7 +108,7 @@ async fn read(store: &Store, page: &Page) -> Result<Feed, StoreError> {
 /// What is there after some changes, for the resources that are of interest: one look for each, in the order of their last
 /// changes.
 pub(crate) async fn look(
-    store: &Store,
+    store: &ScopedStore,
     changes: &[Change],
     wanted: impl Fn(&ResourceKey) -> bool,
 ) -> Result<Vec<Seen>, StoreError> {

@@ -1,7 +1,7 @@
 //! What the API needs from the controller: previews, logs, health and a nudge.
 //!
 //! The API never talks to the Swarm. What only the controller can answer goes through [`ControlPlane`]; everything else is
-//! in the store.
+//! in the store; what is asked in a tenant's name comes with the store as far as that tenant reaches.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, ResourceKey};
-use skep_store::Actor;
+use skep_store::{Actor, ScopedStore};
 
 use crate::wire::{AdoptView, Binding, ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
 
@@ -29,13 +29,18 @@ pub type LogLines = BoxStream<'static, Result<LogLine, PortError>>;
 #[async_trait]
 pub trait ControlPlane: Send + Sync + 'static {
     /// What would happen, by the planner that the reconcile loop uses. Writes nothing.
-    async fn preview(&self, request: PreviewRequest) -> Result<PreviewView, PortError>;
+    async fn preview(&self, store: &ScopedStore, request: PreviewRequest) -> Result<PreviewView, PortError>;
 
     /// What has moved since a plan was made, one sentence each.
-    async fn moved(&self, binding: &Binding) -> Result<Vec<String>, PortError>;
+    async fn moved(&self, store: &ScopedStore, binding: &Binding) -> Result<Vec<String>, PortError>;
 
     /// The output of an environment's processes. `tail` is always set in the query, and within its limit.
-    async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError>;
+    async fn logs(
+        &self,
+        store: &ScopedStore,
+        environment: &ResourceKey,
+        query: LogQuery,
+    ) -> Result<LogLines, PortError>;
 
     /// The components that must work for the server to be of use, apart from the database. Must not block: it is asked by
     /// anyone, without a token.

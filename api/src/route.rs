@@ -17,7 +17,7 @@ use axum::{RequestPartsExt, body};
 use futures::future::{BoxFuture, Future, FutureExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use skep_store::{Actor, Origin};
+use skep_store::{Actor, Origin, ScopedStore};
 
 use crate::access::{self, Access, Principal, Target};
 use crate::answer::{Answer, AnswerDoc};
@@ -84,6 +84,7 @@ struct Admitted {
     app: App,
     principal: Principal,
     actor: Actor,
+    store: ScopedStore,
     address: Address,
     request: Request,
     request_id: String,
@@ -107,7 +108,7 @@ impl Route {
     {
         let handler: Handler = Arc::new(move |admitted| {
             async move {
-                let Admitted { app, principal, actor, address, request, request_id } = admitted;
+                let Admitted { app, principal, actor, store, address, request, request_id } = admitted;
                 let (parts, bytes) = request.into_parts();
                 let query = call::query(&parts.uri)?;
                 // Held until the handler is done: the parsed body is as large as the bytes.
@@ -115,7 +116,7 @@ impl Route {
                 let bytes = if B::EXPECTED { read(bytes).await? } else { body::Bytes::new() };
                 let body = B::read(&parts.headers, bytes)?;
                 let headers = parts.headers;
-                handler(Call { app, principal, actor, address, query, body, headers, request_id })
+                handler(Call { app, principal, actor, store, address, query, body, headers, request_id })
                     .await?
                     .respond()
             }
@@ -192,7 +193,8 @@ async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) ->
     // Those with a body have places of their own; waiting for one must not keep others from reading.
     let _place = place.filter(|_| !route.has_body);
     let request = Request::from_parts(parts, body);
-    (route.handler)(Admitted { app: app.clone(), principal, actor, address, request, request_id }).await
+    let (app, store) = (app.clone(), app.store_of(&principal));
+    (route.handler)(Admitted { app, principal, actor, store, address, request, request_id }).await
 }
 
 impl Route {
@@ -204,8 +206,7 @@ impl Route {
 
 async fn authenticate(app: &App, headers: &http::HeaderMap) -> Result<Principal, ApiError> {
     let token = access::bearer(headers)?;
-    let known = app.store.authenticate(&token).await?.ok_or(ApiError::Unauthorized)?;
-    Ok(Principal::from(known))
+    app.authenticate(&token).await?.ok_or(ApiError::Unauthorized)
 }
 
 async fn read(body: body::Body) -> Result<body::Bytes, ApiError> {
@@ -215,3 +216,6 @@ async fn read(body: body::Body) -> Result<body::Bytes, ApiError> {
         ApiError::BodyTooLarge
     })
 }
+
+#[cfg(test)]
+mod beneath;

@@ -100,8 +100,8 @@ impl Slot {
 async fn over(app: &App, token: &SecretString, principal: &Principal) -> ApiError {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        let known = app.store.authenticate(token).await;
-        if known.is_ok_and(|known| known.map(Principal::from).as_ref() != Some(principal)) {
+        let known = app.authenticate(token).await;
+        if known.is_ok_and(|known| known.as_ref() != Some(principal)) {
             return ApiError::Unauthorized;
         }
     }

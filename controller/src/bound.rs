@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use skep_planner::ObjectKind;
 use skep_planner::binding::{Binding, BoundObject, BoundResource};
 use skep_schemas::ResourceKey;
-use skep_store::{Store, StoreError};
+use skep_store::{ScopedStore, StoreError};
 use skep_swarm::{By, SwarmApi, SwarmError};
 
 /// The stored resources of these keys, as they are now.
 pub(crate) async fn resources(
-    store: &Store,
+    store: &ScopedStore,
     keys: &BTreeSet<ResourceKey>,
 ) -> Result<Vec<BoundResource>, StoreError> {
     let mut snapshot = store.snapshot().await?;
@@ -35,7 +35,7 @@ pub(crate) enum BoundError {
 
 /// The same things as a binding names, as they are now.
 pub(crate) async fn now(
-    store: &Store,
+    store: &ScopedStore,
     swarm: &dyn SwarmApi,
     binding: &Binding,
 ) -> Result<Binding, BoundError> {

@@ -9,7 +9,7 @@ use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
 use skep_planner::Settings;
 use skep_runtime::Priority;
 use skep_schemas::ResourceKey;
-use skep_store::{Actor, Store};
+use skep_store::{Actor, ScopedStore, Store};
 
 use crate::bound::{self, BoundError};
 use crate::error::chain;
@@ -77,26 +77,29 @@ impl Control {
 
 #[async_trait]
 impl ControlPlane for Control {
-    async fn preview(&self, request: PreviewRequest) -> Result<PreviewView, PortError> {
+    async fn preview(&self, store: &ScopedStore, request: PreviewRequest) -> Result<PreviewView, PortError> {
         let PreviewRequest { manifests, deletions } = request;
-        preview::preview(&self.store, &self.observer, &self.settings, &self.guard, manifests, &deletions)
+        preview::preview(store, &self.observer, &self.settings, &self.guard, manifests, &deletions)
             .await
             .map_err(|source| PortError::Store { source })
     }
 
-    async fn moved(&self, binding: &Binding) -> Result<Vec<String>, PortError> {
+    async fn moved(&self, store: &ScopedStore, binding: &Binding) -> Result<Vec<String>, PortError> {
         let now =
-            bound::now(&self.store, &**self.observer.swarm(), binding).await.map_err(
-                |error| match error {
-                    BoundError::Store(source) => PortError::Store { source },
-                    BoundError::Swarm(source) => PortError::EngineUnavailable { source: Box::new(source) },
-                },
-            )?;
+            bound::now(store, &**self.observer.swarm(), binding).await.map_err(|error| match error {
+                BoundError::Store(source) => PortError::Store { source },
+                BoundError::Swarm(source) => PortError::EngineUnavailable { source: Box::new(source) },
+            })?;
         Ok(binding.moved(&now))
     }
 
-    async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError> {
-        let found = self.store.get(environment).await.map_err(|source| PortError::Store { source })?;
+    async fn logs(
+        &self,
+        store: &ScopedStore,
+        environment: &ResourceKey,
+        query: LogQuery,
+    ) -> Result<LogLines, PortError> {
+        let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
         let resource = found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
         logs::lines(Arc::clone(self.observer.swarm()), resource.meta.uid, query).await
     }

@@ -13,7 +13,7 @@ use skep_planner::safety::restrain;
 use skep_planner::view::{PlanView, PreviewView, ResourceAction, ResourceChange};
 use skep_planner::{FieldChange, OrgSubnet, Settings};
 use skep_schemas::{Kind, Manifest, Owner, Resource, ResourceKey};
-use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, Snapshot, Store, StoreError};
+use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, ScopedStore, Snapshot, StoreError};
 
 use crate::bound;
 use crate::consider::Seen;
@@ -24,9 +24,9 @@ use crate::safety::Guard;
 /// How many resources one preview plans at most; each costs a look at the Swarm.
 const PLANNED_MAX: usize = 1000;
 
-/// What would happen if the manifests were applied and the others deleted. Nothing is written.
+/// What would happen if the manifests were applied and the others deleted, as far as the store of whoever asks reaches. Nothing is written.
 pub(crate) async fn preview(
-    store: &Store,
+    store: &ScopedStore,
     observer: &Observer,
     settings: &Settings,
     guard: &Guard,
@@ -61,8 +61,9 @@ pub(crate) async fn preview(
             loaded.push(desired);
         }
     }
-    let hold = guard.foresee(&mut snapshot).await?;
+    let removals = guard.removals_of(&mut snapshot).await?;
     snapshot.discard().await?;
+    let hold = guard.foresee(&removals).await?;
     let resources = bound::resources(store, &read).await?;
     let mut objects = Vec::new();
     for desired in loaded {
@@ -103,7 +104,7 @@ async fn read(
 }
 
 /// The resources of the manifests as they are now.
-async fn current(store: &Store, manifests: &[Manifest]) -> Result<Vec<Option<Resource>>, StoreError> {
+async fn current(store: &ScopedStore, manifests: &[Manifest]) -> Result<Vec<Option<Resource>>, StoreError> {
     let mut snapshot = store.snapshot().await?;
     let mut found = Vec::with_capacity(manifests.len());
     for manifest in manifests {

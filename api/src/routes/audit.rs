@@ -19,13 +19,13 @@ pub(super) async fn search(call: Call<AuditSearch>) -> Result<Document<AuditList
     let limit = call::limit(limit, AUDIT_DEFAULT, AUDIT_PAGE_MAX)?;
     let query =
         AuditQuery { reach: call.address.scope(), actor, verb, kind, name, outcome, since, before, limit };
-    let found = call.app.store.audit(&query).await?;
+    let found = call.store.audit(&query).await?;
     Ok(Document(AuditList { items: found.entries.into_iter().map(view).collect(), next: found.next }))
 }
 
 pub(super) async fn chain(call: Call<AuditChainQuery>) -> Result<Document<AuditChainView>, ApiError> {
     let limit = call::limit(call.query.limit, AUDIT_PAGE_MAX, AUDIT_PAGE_MAX)?;
-    let store = &call.app.store;
+    let store = call.platform_store()?;
     let instance = store.instance_id().await?.to_string();
     let chain = store.audit_chain(call.query.after, limit).await?;
     Ok(Document(AuditChainView {

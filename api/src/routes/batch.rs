@@ -29,7 +29,7 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
             let target = Target::at(bound.org.as_ref(), Some(bound.kind), Some(&bound.name));
             call.principal.require(Permission::Read, &target)?;
         }
-        let moved = call.app.control.moved(binding).await?;
+        let moved = call.app.control.moved(&call.store, binding).await?;
         if !moved.is_empty() {
             return Err(ApiError::moved(&moved));
         }
@@ -44,7 +44,7 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
         })
         .collect();
     let actor = &call.actor;
-    let store = &call.app.store;
+    let store = &call.store;
     let outcome = if dry_run { store.dry_run(&items, actor).await } else { store.apply(&items, actor).await };
     let applied = outcome.map_err(|error| match error {
         // It moved between the look and the write.
@@ -85,6 +85,6 @@ pub(super) async fn plan(call: Call<BatchQuery, ManyManifests>) -> Result<Docume
         manifests: manifests.iter().map(|sourced| sourced.manifest.clone()).collect(),
         deletions,
     };
-    let preview = call.app.control.preview(request).await;
+    let preview = call.app.control.preview(&call.store, request).await;
     Ok(Document(preview.map_err(|error| ApiError::from(error).at(&manifests))?))
 }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use axum::response::sse::Event;
 use skep_schemas::ResourceKey;
-use skep_store::{DriftFilter, DriftOutcome as Outcome, DriftRecord, Noticed};
+use skep_store::{DriftFilter, DriftOutcome as Outcome, DriftRecord, Noticed, ScopedStore};
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 
@@ -35,7 +35,7 @@ pub(super) async fn list(call: Call<DriftQuery>) -> Result<DriftOrWatch, ApiErro
     if call.query.watch {
         return watch(call, selection, limit).await.map(DriftOrWatch::Watch);
     }
-    let records = call.app.store.list_drift(&selection.filter(selection.open, limit)).await?;
+    let records = call.store.list_drift(&selection.filter(selection.open, limit)).await?;
     if records.is_empty() {
         require_org(&call).await?;
     }
@@ -46,7 +46,7 @@ pub(super) async fn list(call: Call<DriftQuery>) -> Result<DriftOrWatch, ApiErro
 async fn require_org(call: &Call<DriftQuery>) -> Result<(), ApiError> {
     let Some(org) = call.address.org() else { return Ok(()) };
     let key = ResourceKey::organization(org);
-    let found = call.app.store.get(&key).await?;
+    let found = call.store.get(&key).await?;
     found.map(drop).ok_or(ApiError::NotFound { key })
 }
 
@@ -84,7 +84,7 @@ impl Selection {
 async fn watch(call: Call<DriftQuery>, selection: Selection, limit: u32) -> Result<EventStream, ApiError> {
     let slot = Slot::take(&call)?;
     require_org(&call).await?;
-    let follow = Follow::begin(call.app.clone(), selection, limit).await?;
+    let follow = Follow::begin(&call.app, call.store.clone(), selection, limit).await?;
     let events = futures::stream::unfold(follow, |mut follow| async move {
         let event = follow.next().await;
         Some((event, follow))
@@ -94,7 +94,7 @@ async fn watch(call: Call<DriftQuery>, selection: Selection, limit: u32) -> Resu
 
 /// A stream and what its client knows.
 struct Follow {
-    app: App,
+    store: ScopedStore,
     selection: Selection,
     rings: Receiver<()>,
     /// The highest serial that was read.
@@ -109,12 +109,17 @@ struct Follow {
 }
 
 impl Follow {
-    async fn begin(app: App, selection: Selection, limit: u32) -> Result<Self, ApiError> {
+    async fn begin(
+        app: &App,
+        store: ScopedStore,
+        selection: Selection,
+        limit: u32,
+    ) -> Result<Self, ApiError> {
         // Before reading: what is committed after the read must be told of.
         let mut rings = app.drift.subscribe();
         rings.mark_unchanged();
         let mut follow = Self {
-            app,
+            store,
             selection,
             rings,
             last: 0,
@@ -125,14 +130,14 @@ impl Follow {
         };
         // What is there already, and not selected or beyond the limit, is no change.
         let newest = DriftFilter { limit: OVERLAP, ..follow.selection.place.clone() };
-        for record in follow.app.store.list_drift(&newest).await? {
+        for record in follow.store.list_drift(&newest).await? {
             follow.note(&record);
         }
         let both =
             [true, false].into_iter().filter(|open| follow.selection.open.is_none_or(|one| one == *open));
         for open in both.collect::<Vec<_>>() {
             let filter = follow.selection.filter(Some(open), limit);
-            for record in follow.app.store.list_drift(&filter).await?.into_iter().rev() {
+            for record in follow.store.list_drift(&filter).await?.into_iter().rev() {
                 follow.seen.insert(record.id, record.serial);
                 follow.tell(record)?;
             }
@@ -159,7 +164,7 @@ impl Follow {
         let before = self.last;
         let after = before.saturating_sub(i64::from(OVERLAP));
         let filter = DriftFilter { after: Some(after), limit: READ_MAX, ..self.selection.place.clone() };
-        let records = self.app.store.list_drift(&filter).await?;
+        let records = self.store.list_drift(&filter).await?;
         let full = usize::try_from(READ_MAX).is_ok_and(|max| records.len() >= max);
         if full && records.last().is_some_and(|oldest| oldest.serial > before) {
             return Err(ApiError::CursorExpired);

@@ -11,7 +11,7 @@ use crate::wire::{EventList, EventQuery, EventSeverity, EventView, ResourceRef};
 
 pub(super) async fn of_resource(call: Call<NoQuery>) -> Result<Document<EventList>, ApiError> {
     let key = call.address.key()?;
-    let store = &call.app.store;
+    let store = &call.store;
     let resource = store.get(&key).await?.ok_or_else(|| ApiError::NotFound { key: key.clone() })?;
     let events = store.events(resource.meta.uid).await?;
     Ok(Document(EventList { items: events.into_iter().map(|event| view(&key, event)).collect() }))
@@ -21,10 +21,10 @@ pub(super) async fn of_org(call: Call<EventQuery>) -> Result<Document<EventList>
     let org = call.address.org().ok_or_else(|| ApiError::internal("the route has no organisation"))?;
     let limit = call::limit(call.query.limit, EVENTS_DEFAULT, PAGE_MAX)?;
     let key = ResourceKey::organization(org);
-    if call.app.store.get(&key).await?.is_none() {
+    if call.store.get(&key).await?.is_none() {
         return Err(ApiError::NotFound { key });
     }
-    let events = call.app.store.org_events(org, limit).await?;
+    let events = call.store.org_events(org, limit).await?;
     Ok(Document(EventList { items: events.into_iter().map(|(key, event)| view(&key, event)).collect() }))
 }
 

@@ -41,7 +41,7 @@ async fn intervene<B>(
     key: ResourceKey,
     intervention: &Intervention,
 ) -> Result<Found, ApiError> {
-    let store = &call.app.store;
+    let store = &call.store;
     store.intervene(&key, intervention, &call.actor).await?;
     call.app.control.wake(std::slice::from_ref(&key));
     let resource = store.get(&key).await?.ok_or(ApiError::NotFound { key })?;

@@ -12,7 +12,7 @@ use crate::wire::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 pub(super) async fn list(call: Call<PlanQuery>) -> Result<Document<PlanList>, ApiError> {
     let key = call.address.key()?;
     let limit = call::limit(call.query.limit, PLANS_DEFAULT, PLANS_MAX)?;
-    let store = &call.app.store;
+    let store = &call.store;
     let resource = store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
     let plans = store.plans(resource.meta.uid, limit).await?;
     Ok(Document(PlanList { items: plans.into_iter().map(item).collect() }))

@@ -20,10 +20,10 @@ pub(super) async fn read(call: Call<LogQuery>) -> Result<Logs, ApiError> {
         return Err(ApiError::invalid(problem, format!("ask for at most {TAIL_MAX} with `tail`, or follow")));
     }
     let query = LogQuery { tail: Some(tail), ..call.query };
-    if call.app.store.get(&key).await?.is_none() {
+    if call.store.get(&key).await?.is_none() {
         return Err(ApiError::NotFound { key });
     }
-    let lines = call.app.control.logs(&key, query).await?;
+    let lines = call.app.control.logs(&call.store, &key, query).await?;
     let lines = lines.map(|line| {
         let line = line.map_err(ApiError::from)?;
         Event::default().event("log").json_data(&line).map_err(ApiError::internal)

@@ -11,7 +11,7 @@ use crate::wire::{ReleaseItem, ReleaseList, ReleaseVerdict};
 
 pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<ReleaseList>, ApiError> {
     let key = call.address.key_of(Kind::Environment)?;
-    let mut snapshot = call.app.store.snapshot().await?;
+    let mut snapshot = call.store.snapshot().await?;
     let environment = snapshot.get(&key).await?.ok_or(ApiError::NotFound { key })?;
     let releases = snapshot.releases(environment.meta.uid, RELEASES_MAX).await?;
     Ok(Document(ReleaseList { items: releases.iter().map(item).collect() }))

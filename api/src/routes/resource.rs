@@ -16,7 +16,7 @@ use crate::wire::{ApplyAction, ApplyResult, DeleteQuery, ListQuery, ResourceList
 
 pub(super) async fn get(call: Call<NoQuery>) -> Result<Found, ApiError> {
     let key = call.address.key()?;
-    let resource = call.app.store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
+    let resource = call.store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
     Ok(Found(ResourceView::of(&resource).map_err(ApiError::internal)?))
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn list(call: Call<ListQuery>) -> Result<PageOrWatch, ApiError>
     }
     let limit = call::limit(call.query.limit, PAGE_MAX, PAGE_MAX)?;
     let after = call.query.cursor.as_deref().map(|cursor| selection.position(cursor)).transpose()?;
-    let page = call.app.store.list(&selection.query(limit, after)).await?;
+    let page = call.store.list(&selection.query(limit, after)).await?;
     let items =
         page.items.iter().map(ResourceView::of).collect::<Result<_, _>>().map_err(ApiError::internal)?;
     let next = page.next.map(|position| position.key().to_string());
@@ -40,7 +40,7 @@ pub(super) async fn list(call: Call<ListQuery>) -> Result<PageOrWatch, ApiError>
 pub(super) async fn put(call: Call<WriteQuery, OneManifest>) -> Result<Written, ApiError> {
     let key = call.address.key()?;
     let sourced = call.body.of(key.clone()).await?;
-    let store = &call.app.store;
+    let store = &call.store;
     let precondition = match condition(&call.headers, &key)? {
         Condition::None => Precondition::None,
         Condition::MustNotExist => Precondition::MustNotExist,
@@ -74,7 +74,7 @@ pub(super) async fn delete(call: Call<DeleteQuery>) -> Result<Deleted, ApiError>
     };
     let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
     let item = DeleteItem { key: key.clone(), precondition, confirmation };
-    let mut deletions = call.app.store.delete_all(&[item], &call.actor).await?;
+    let mut deletions = call.store.delete_all(&[item], &call.actor).await?;
     let deletion = deletions.pop().unwrap_or(Deletion::Absent);
     call.app.control.weigh_removals().await?;
     call.app.control.wake(std::slice::from_ref(&key));

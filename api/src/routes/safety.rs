@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 pub(super) async fn holds(call: Call<HoldQuery>) -> Result<Document<HoldList>, ApiError> {
-    let store = &call.app.store;
+    let store = call.platform_store()?;
     let holds = if call.query.all { store.hold_history().await? } else { store.holds().await? };
     Ok(Document(HoldList { items: holds.into_iter().map(hold_view).collect() }))
 }
@@ -22,7 +22,7 @@ pub(super) async fn holds(call: Call<HoldQuery>) -> Result<Document<HoldList>, A
 pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, ApiError> {
     call.principal.require(Permission::Confirm, &Target::Platform(None))?;
     let id = HoldId::new(call.address.number()?);
-    let confirmed = call.app.store.confirm_hold(id, &call.actor).await?;
+    let confirmed = call.platform_store()?.confirm_hold(id, &call.actor).await?;
     let hold = confirmed.ok_or_else(|| {
         ApiError::invalid(format!("no hold {id} is in force"), "GET /v1/holds lists those that are")
     })?;
@@ -41,7 +41,7 @@ pub(super) async fn adopt(call: Call<WriteQuery>) -> Result<Document<AdoptView>,
 
 pub(super) async fn orphans(call: Call<NoQuery>) -> Result<Document<OrphanList>, ApiError> {
     let grace = call.app.control.orphan_grace();
-    let orphans = call.app.store.orphans().await?;
+    let orphans = call.platform_store()?.orphans().await?;
     Ok(Document(OrphanList { items: orphans.into_iter().map(|orphan| orphan_view(orphan, grace)).collect() }))
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn delete(
         call.principal.require(Permission::Delete, &Target::of(&key))?;
         items.push(DeleteItem { key, precondition: Precondition::None, confirmation });
     }
-    let deletions = call.app.store.delete_all(&items, &call.actor).await?;
+    let deletions = call.store.delete_all(&items, &call.actor).await?;
     call.app.control.weigh_removals().await?;
     let keys: Vec<_> = items.into_iter().map(|item| item.key).collect();
     call.app.control.wake(&keys);

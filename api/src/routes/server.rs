@@ -17,7 +17,8 @@ pub(super) async fn healthz(_: Call) -> Result<Document<Health>, ApiError> {
 }
 
 pub(super) async fn readyz(call: Call) -> Result<Ready, ApiError> {
-    let reached = matches!(tokio::time::timeout(DATABASE_PATIENCE, call.app.store.ping()).await, Ok(Ok(())));
+    let reached =
+        matches!(tokio::time::timeout(DATABASE_PATIENCE, call.app.reach_database()).await, Ok(Ok(())));
     let database = ComponentHealth {
         name: "database".to_owned(),
         ready: reached,

@@ -27,12 +27,12 @@ pub(super) async fn create(call: Call<NoQuery, Json<TokenRequest>>) -> Result<Do
     }
     let expires_at = expires_in.map(|length| end(length.to_std())).transpose()?;
     let new = NewToken { name: name.clone(), reach: call.address.scope(), role, expires_at };
-    let token = call.app.store.create_token(&new, &call.actor).await?;
+    let token = call.store.create_token(&new, &call.actor).await?;
     Ok(Document(MadeToken { token: token.expose_secret().to_owned(), name, expires_at }))
 }
 
 pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<TokenList>, ApiError> {
-    let tokens = call.app.store.tokens(&call.address.scope()).await?;
+    let tokens = call.store.tokens(&call.address.scope()).await?;
     let view = |token: skep_store::TokenInfo| TokenView {
         name: token.name,
         role: token.role,
@@ -46,7 +46,7 @@ pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<TokenList>, Api
 
 pub(super) async fn revoke(call: Call<NoQuery>) -> Result<Document<RevokedToken>, ApiError> {
     let name = call.address.name()?.clone();
-    if !call.app.store.revoke_token(&call.address.scope(), name.as_str(), &call.actor).await? {
+    if !call.store.revoke_token(&call.address.scope(), name.as_str(), &call.actor).await? {
         return Err(ApiError::NoSuchToken { name });
     }
     Ok(Document(RevokedToken { name }))

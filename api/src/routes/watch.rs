@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use axum::response::sse::Event;
 use http::HeaderMap;
 use skep_schemas::{Revision, Uid};
-use skep_store::{CHANGES_MAX, Cursor, ListPosition};
+use skep_store::{CHANGES_MAX, Cursor, ListPosition, ScopedStore};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -42,8 +42,15 @@ pub(super) async fn open(call: Call<ListQuery>, selection: Selection) -> Result<
         None => Phase::Listing { first: None, after: None },
     };
     let known = matches!(phase, Phase::Listing { .. }).then(HashSet::new);
-    let mut watch =
-        Watch { app: call.app, selection, phase, known, pending: VecDeque::new(), told: Instant::now() };
+    let mut watch = Watch {
+        app: call.app,
+        store: call.store,
+        selection,
+        phase,
+        known,
+        pending: VecDeque::new(),
+        told: Instant::now(),
+    };
     // The first read is made before the answer, so that a cursor that is too old is a plain 410.
     watch.advance().await?;
     let events = futures::stream::unfold(watch, |mut watch| async move {
@@ -80,6 +87,7 @@ enum Phase {
 
 struct Watch {
     app: App,
+    store: ScopedStore,
     selection: Selection,
     phase: Phase,
     /// What the client has; not known when it resumed.
@@ -115,7 +123,7 @@ impl Watch {
     }
 
     async fn list(&mut self, first: Option<Cursor>, after: Option<ListPosition>) -> Result<(), ApiError> {
-        let page = self.app.store.list(&self.selection.query(PAGE_MAX, after)).await?;
+        let page = self.store.list(&self.selection.query(PAGE_MAX, after)).await?;
         let first = first.unwrap_or(page.cursor);
         for resource in &page.items {
             if let Some(known) = &mut self.known {
@@ -141,8 +149,8 @@ impl Watch {
     async fn read(&mut self, cursor: Cursor) -> Result<(), ApiError> {
         // Before reading: what is committed after the read must come from the hub.
         let feed = self.app.hub.subscribe();
-        let page = self.app.store.changes(cursor, CHANGES_MAX).await?;
-        let seen = hub::look(&self.app.store, &page.changes, |key| self.selection.covers(key)).await?;
+        let page = self.store.changes(cursor, CHANGES_MAX).await?;
+        let seen = hub::look(&self.store, &page.changes, |key| self.selection.covers(key)).await?;
         self.tell(&seen, page.cursor)?;
         self.phase = if page.more {
             Phase::Reading { cursor: page.cursor }
@@ -164,7 +172,12 @@ impl Watch {
             Ok(Feed::Page { cursor: end, .. }) if end.revision() <= joined => Ok(()),
             Ok(Feed::Page { seen, cursor: end }) => {
                 *cursor = *end;
-                let covered = |seen: &&Seen| seen.revision > joined && self.selection.covers(&seen.key);
+                // The hub reads for all: what is told here was not asked of the database in this watch's name.
+                let covered = |seen: &&Seen| {
+                    seen.revision > joined
+                        && self.selection.covers(&seen.key)
+                        && self.store.reaches(&seen.key)
+                };
                 let seen: Vec<Seen> = seen.iter().filter(covered).cloned().collect();
                 self.tell(&seen, *end)
             }

@@ -21,7 +21,7 @@ use skep_api::wire::{
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::{ResourceKey, Role, Scope};
-use skep_store::{Actor, MasterKey, NewToken, Store, StoreOptions};
+use skep_store::{Actor, MasterKey, NewToken, ScopedStore, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -42,7 +42,7 @@ pub(crate) const INTERNAL: &str = "dial unix /var/run/docker.sock: connection re
 
 #[async_trait]
 impl ControlPlane for Control {
-    async fn preview(&self, request: PreviewRequest) -> Result<PreviewView, PortError> {
+    async fn preview(&self, _: &ScopedStore, request: PreviewRequest) -> Result<PreviewView, PortError> {
         assert!(!self.panics.load(Ordering::SeqCst), "{INTERNAL}");
         let applied = request.manifests.iter().map(|manifest| (&manifest.key, ResourceAction::Create));
         let deleted = request.deletions.iter().map(|key| (key, ResourceAction::Delete));
@@ -53,11 +53,16 @@ impl ControlPlane for Control {
         Ok(PreviewView { resources, ..PreviewView::default() })
     }
 
-    async fn moved(&self, binding: &Binding) -> Result<Vec<String>, PortError> {
+    async fn moved(&self, _: &ScopedStore, binding: &Binding) -> Result<Vec<String>, PortError> {
         Ok(binding.objects.iter().map(|object| format!("{} was changed", object.name)).collect())
     }
 
-    async fn logs(&self, environment: &ResourceKey, query: LogQuery) -> Result<LogLines, PortError> {
+    async fn logs(
+        &self,
+        _: &ScopedStore,
+        environment: &ResourceKey,
+        query: LogQuery,
+    ) -> Result<LogLines, PortError> {
         if self.engine_is_down.load(Ordering::SeqCst) {
             return Err(PortError::EngineUnavailable { source: INTERNAL.into() });
         }

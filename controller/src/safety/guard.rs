@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skep_planner::safety::{self, Brake, Claim, FoundObject, HoldReason, HoldScope, InForce};
+use skep_planner::safety::{self, Brake, Claim, FoundObject, HoldReason, HoldScope, InForce, Removals};
 use skep_planner::{Blocked, InstanceId, Plan};
 use skep_runtime::{Activator, Clock, First, Gather, GatherBounds, Instant, Unanswered};
 use skep_store::{Hold, Snapshot, Store, StoreError};
@@ -123,13 +123,18 @@ impl Guard {
         Ok(())
     }
 
-    /// The holds that are in force, and that would be if this snapshot came true: for previews.
-    pub(crate) async fn foresee(&self, snapshot: &mut Snapshot) -> Result<Option<InForce>, StoreError> {
-        if let Some(hold) = snapshot.holds().await?.first() {
+    /// What would be to be removed if this snapshot came true: for previews.
+    pub(crate) async fn removals_of(&self, snapshot: &mut Snapshot) -> Result<Removals, StoreError> {
+        snapshot.removals(self.settings.limits, self.settings.orphan_grace).await
+    }
+
+    /// The hold that is in force, or that would be with so much to be removed.
+    pub(crate) async fn foresee(&self, removals: &Removals) -> Result<Option<InForce>, StoreError> {
+        // Over the connections of Skep itself: who asks for a preview may be a tenant, and holds are the platform's.
+        if let Some(hold) = self.store.holds().await?.first() {
             return Ok(Some(hold.in_force()));
         }
-        let removals = snapshot.removals(self.settings.limits, self.settings.orphan_grace).await?;
-        Ok(match safety::brake(self.settings.limits, &removals) {
+        Ok(match safety::brake(self.settings.limits, removals) {
             Brake::Clear => None,
             Brake::Pull(finding) => {
                 Some(InForce { id: None, scope: finding.reason.scope(), why: finding.why })

@@ -12,7 +12,7 @@ use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, org_column, resource_query};
 use crate::safety::{Confirmation, confirm_all_of};
-use crate::store::Store;
+use crate::scoped::ScopedStore;
 
 /// One resource that is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Deletion {
     Marked(Box<Resource>),
 }
 
-impl Store {
+impl ScopedStore {
     /// Asks for the deletion of a resource. Asking again changes nothing.
     pub async fn delete(
         &self,
@@ -58,7 +58,7 @@ impl Store {
     }
 
     async fn try_delete_all(&self, items: &[DeleteItem], actor: &Actor) -> Result<Vec<Deletion>, Fault> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         lock_all(&mut tx, items).await?;
         let mut marks = Vec::with_capacity(items.len());
         for item in items {
@@ -74,7 +74,7 @@ impl Store {
                 Mark::New(uid) => {
                     // Its revision is known only now. Gone already: the controller was quick.
                     let row = resource_query!("WHERE r.uid = $1", uid.uuid());
-                    match row.fetch_optional(self.pool()).await? {
+                    match row.fetch_optional(&mut *self.reader().await?).await? {
                         None => Deletion::Removed,
                         Some(row) => Deletion::Marked(Box::new(row.into_resource()?)),
                     }

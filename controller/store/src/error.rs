@@ -239,6 +239,14 @@ pub enum StoreError {
         /// The instance.
         instance: InstanceId,
     },
+    /// The role that organisations' requests run as is missing, and this login may not make it.
+    #[error(
+        "organisations' requests need a role of the database that this login may not make; an administrator has to run once: {statement}"
+    )]
+    TenantRoleMissing {
+        /// What makes it.
+        statement: String,
+    },
     /// An operation that was to happen together with others ended without an answer: it may have happened or not.
     #[error("database: cannot tell whether it came to this: {operation}")]
     Lost {

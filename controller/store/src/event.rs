@@ -9,7 +9,7 @@ use sqlx::types::Uuid;
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::key_of_columns;
-use crate::store::Store;
+use crate::scoped::ScopedStore;
 use crate::time::Time;
 
 /// The most events that a resource keeps: enough to see what led to its state, not a log.
@@ -116,7 +116,7 @@ pub(crate) async fn record_all(
     Ok(())
 }
 
-impl Store {
+impl ScopedStore {
     /// The events of a resource, the last one last.
     pub async fn events(&self, uid: Uid) -> Result<Vec<Event>, StoreError> {
         let rows = sqlx::query_as!(
@@ -127,8 +127,8 @@ impl Store {
             uid.uuid(),
             EVENTS_MAX
         );
-        let rows = rows.fetch_all(self.pool()).await;
-        let rows = rows.map_err(|source| Fault::from(source).during(Operation::Read))?;
+        let found = async { rows.fetch_all(&mut *self.reader().await?).await }.await;
+        let rows = found.map_err(|source| Fault::from(source).during(Operation::Read))?;
         Ok(rows.into_iter().map(EventRow::into_event).collect())
     }
 
@@ -148,8 +148,8 @@ impl Store {
             org.as_str(),
             i64::from(limit.min(ORG_EVENTS_MAX))
         );
-        let rows = rows.fetch_all(self.pool()).await;
-        let rows = rows.map_err(|source| Fault::from(source).during(Operation::Read))?;
+        let found = async { rows.fetch_all(&mut *self.reader().await?).await }.await;
+        let rows = found.map_err(|source| Fault::from(source).during(Operation::Read))?;
         let keyed = |row: EventRow| Ok((key_of_columns(&row.org, &row.kind, &row.name)?, row.into_event()));
         rows.into_iter().rev().map(keyed).collect()
     }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::org_column;
-use crate::store::Store;
+use crate::scoped::ScopedStore;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Intervention {
     Retry,
 }
 
-impl Store {
+impl ScopedStore {
     /// Records an intervention; whoever follows the changes is woken.
     pub async fn intervene(
         &self,
@@ -42,7 +42,7 @@ impl Store {
         intervention: &Intervention,
         actor: &Actor,
     ) -> Result<(), Fault> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query!(
             "SELECT uid, generation FROM resource WHERE org = $1 AND kind = $2 AND name = $3 FOR NO KEY UPDATE",
             org_column(key.scope()),

@@ -10,9 +10,10 @@
 //! Guarantees:
 //! - A batch of manifests is one transaction: all of it or nothing. A batch that changes nothing writes nothing.
 //! - Every transaction that changes resources has one revision, dense and in commit order (invariant I8). A reader that
-//!   follows [`Store::changes`] or a [`Watcher`] misses nothing and sees nothing out of order, or is told to list again.
+//!   follows [`ScopedStore::changes`] or a [`Watcher`] misses nothing and sees nothing out of order, or is told to list again.
 //! - Rows go only when their finalizers are gone, and finalizers only when the inventory is empty (invariants I3, I12).
 //! - Writes of the controller carry a [`Fence`] and fail once the lease has another holder (invariant I9).
+//! - What is asked in an organisation's name goes through a [`ScopedStore`], whose connections the database itself holds to that organisation.
 //! - Secret values are sealed before they reach the database and leave it only through [`Store::open_secret`] (invariant I13).
 //!
 //! Only this crate knows SQL. The schema and the reasons for it are in `migrations/`.
@@ -39,6 +40,7 @@ mod release;
 mod report;
 mod row;
 mod safety;
+mod scoped;
 mod seal;
 mod secret;
 mod snapshot;
@@ -72,6 +74,7 @@ pub use member::{Beat, Member};
 pub use options::StoreOptions;
 pub use print::Print;
 pub use safety::{Census, Confirmation, Hold, HoldId, Orphan, RECOVERED_MAX};
+pub use scoped::ScopedStore;
 pub use seal::{MasterKey, MasterKeyError};
 pub use secret::SecretCurrent;
 pub use snapshot::{DomainClaim, KeyEntry, Snapshot};

@@ -5,8 +5,8 @@ use skep_schemas::{Kind, OrgName, Resource, ResourceKey};
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, org_column, resource_query};
+use crate::scoped::ScopedStore;
 use crate::snapshot::Snapshot;
-use crate::store::Store;
 use crate::watch::Cursor;
 
 /// The largest page: with specs of the usual size a few megabytes.
@@ -76,7 +76,7 @@ pub struct ListPage {
     pub cursor: Cursor,
 }
 
-impl Store {
+impl ScopedStore {
     /// One resource.
     pub async fn get(&self, key: &ResourceKey) -> Result<Option<Resource>, StoreError> {
         let row = resource_query!(
@@ -85,8 +85,8 @@ impl Store {
             key.kind().as_str(),
             key.name().as_str()
         );
-        let row = row.fetch_optional(self.pool()).await;
-        let row = row.map_err(|source| Fault::from(source).during(Operation::Read))?;
+        let found = async { row.fetch_optional(&mut *self.reader().await?).await }.await;
+        let row = found.map_err(|source| Fault::from(source).during(Operation::Read))?;
         row.map(ResourceRow::into_resource).transpose()
     }
 

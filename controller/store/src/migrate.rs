@@ -12,7 +12,7 @@ impl Store {
     /// Runs the migrations that are missing, at most once however many processes start, and checks that the database fits:
     /// it must not be newer than this version, and its master key must be ours. A database that was restored (into another
     /// database or over its own tables) or moved gets a new epoch, so that readers which followed the old one list again,
-    /// and so that the claim on the Swarm is looked into.
+    /// and so that the claim on the Swarm is looked into. The role that tenants' requests run as is made if it is missing.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATOR.run(self.pool()).await.map_err(|error| match error {
             MigrateError::VersionMissing(found) => StoreError::NewerDatabase { found, known: newest_known() },
@@ -43,8 +43,13 @@ impl Store {
         if instance.master_key_id != ours {
             return Err(StoreError::WrongMasterKey { instance: InstanceId::new(instance.id) }.into());
         }
+        // What belongs to the server and not to the database: a restored one may have come without it.
+        let asked = sqlx::query_scalar!("SELECT establish_tenants()").fetch_one(&mut *tx).await?;
         tx.commit().await?;
-        Ok(())
+        match asked {
+            None => Ok(()),
+            Some(statement) => Err(StoreError::TenantRoleMissing { statement }.into()),
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use crate::seal::MasterKey;
 
 /// The most connections of one process: API requests and reconcile workers share them, and each holds one for milliseconds.
 const POOL_SIZE: u32 = 10;
+/// The most connections that all organisations' requests share, beside those. So few that they leave the controller the database, and enough
+/// for more requests than such a number of connections answers in the time that rates allow.
+const TENANT_POOL_SIZE: u32 = 6;
 /// A statement that takes longer is a defect; it must not hold its locks.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Waiting longer for a lock means that its holder hangs.
@@ -18,8 +21,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How a process connects to its database. Start from [`StoreOptions::new`].
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The most connections.
+    /// The most connections of the controller and of the platform.
     pub pool_size: u32,
+    /// The most connections of organisations' requests.
+    pub tenant_pool_size: u32,
     /// The longest statement.
     pub statement_timeout: Duration,
     /// The longest wait for a lock.
@@ -40,6 +45,7 @@ impl StoreOptions {
     pub const fn new(master_key: MasterKey) -> Self {
         Self {
             pool_size: POOL_SIZE,
+            tenant_pool_size: TENANT_POOL_SIZE,
             statement_timeout: STATEMENT_TIMEOUT,
             lock_timeout: LOCK_TIMEOUT,
             idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,

@@ -2,7 +2,7 @@
 //!
 //! A snapshot is a read-only transaction at REPEATABLE READ: whatever is read from it belongs to one moment, and to one
 //! [`Cursor`]. Hold it for one plan; it ends when it is dropped. It locks nothing and delays nobody, unless it is a rehearsal
-//! ([`Store::rehearse`]): then it shows what the store would be, and holds what was rehearsed until it ends.
+//! ([`ScopedStore::rehearse`]): then it shows what the store would be, and holds what was rehearsed until it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ use crate::ahead::Ahead;
 use crate::drift::{self, DriftHistory};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
+use crate::scoped::ScopedStore;
 use crate::secret::{self, SecretCurrent};
 use crate::store::Store;
 use crate::watch::Cursor;
@@ -58,12 +59,19 @@ pub struct KeyEntry {
     pub uid: Uid,
 }
 
-impl Store {
+impl ScopedStore {
     /// Opens a view of this moment.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.open_snapshot().await.map_err(|fault| fault.during(Operation::Read))
     }
 
+    async fn open_snapshot(&self) -> Result<Snapshot, Fault> {
+        let tx = self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Snapshot::of(tx).await
+    }
+}
+
+impl Store {
     /// The keys of all resources whose spec refers to one of these, at most a hundred thousand: whom to wake after changes.
     pub async fn referring(&self, to: &[ResourceKey]) -> Result<Vec<ResourceKey>, StoreError> {
         let to: Vec<String> = to.iter().map(ToString::to_string).collect();
@@ -74,11 +82,6 @@ impl Store {
         );
         let rows = rows.fetch_all(self.pool()).await.map_err(read)?;
         rows.iter().map(|row| key_of_columns(&row.org, &row.kind, &row.name)).collect()
-    }
-
-    async fn open_snapshot(&self) -> Result<Snapshot, Fault> {
-        let tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        Snapshot::of(tx).await
     }
 }
 

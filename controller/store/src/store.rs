@@ -1,17 +1,19 @@
 //! The handle to the database.
 
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use skep_planner::InstanceId;
+use skep_schemas::{OrgName, Scope};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::gathered::Gathered;
 use crate::options::StoreOptions;
-use crate::seal::MasterKey;
+use crate::scoped::{self, ScopedStore};
 
 /// How long a connection that answered is trusted to be there still.
 const TRUSTED_FOR: Duration = Duration::from_millis(20);
@@ -27,19 +29,30 @@ pub struct Connections {
     pub max: u32,
 }
 
-/// The store. Cheap to clone; all clones share one pool of connections.
+/// The store, with everything in it: for the controller, and what the platform may ask ([`ScopedStore`], as which it can be used). Cheap to
+/// clone; all clones share their connections.
 #[derive(Clone)]
 pub struct Store {
     pool: PgPool,
+    all: ScopedStore,
+    // Connections of the tenants' role. None is opened before a tenant asks.
+    tenants: PgPool,
     // Connections for LISTEN: without the limits of the others, outside the pool, because one is held for ever.
     listen: PgConnectOptions,
-    master_key: MasterKey,
     gathered: Arc<Gathered>,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("connections", &self.pool.size()).finish_non_exhaustive()
+    }
+}
+
+impl Deref for Store {
+    type Target = ScopedStore;
+
+    fn deref(&self) -> &ScopedStore {
+        &self.all
     }
 }
 
@@ -53,17 +66,36 @@ impl Store {
             ("idle_in_transaction_session_timeout", milliseconds(options.idle_in_transaction_timeout)),
         ]);
         let trusted_for = if options.ask_before_use { TRUSTED_FOR } else { Duration::MAX };
-        let pool = PgPoolOptions::new()
-            .max_connections(options.pool_size)
-            .acquire_timeout(options.acquire_timeout)
-            .test_before_acquire(false)
-            .before_acquire(move |connection, meta| Box::pin(answers(connection, meta.idle_for, trusted_for)))
-            .connect_with(limited)
-            .await
-            .map_err(StoreError::Connect)?;
+        let connections = |most| {
+            PgPoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(options.acquire_timeout)
+                .test_before_acquire(false)
+                .before_acquire(move |connection, meta| {
+                    Box::pin(answers(connection, meta.idle_for, trusted_for))
+                })
+        };
+        let tenants = connections(options.tenant_pool_size)
+            .after_connect(|connection, _| Box::pin(scoped::as_tenant(connection)))
+            .connect_lazy_with(limited.clone().application_name("skep-tenants"));
+        let pool = connections(options.pool_size).connect_with(limited).await.map_err(StoreError::Connect)?;
         let gathered = Arc::new(Gathered::new(&pool));
         let listen = base.application_name("skep-watch");
-        Ok(Self { pool, listen, master_key: options.master_key, gathered })
+        let all = ScopedStore::all(pool.clone(), options.master_key);
+        Ok(Self { pool, all, tenants, listen, gathered })
+    }
+
+    /// The store as far as that reaches; nothing is reached without a scope.
+    pub fn within(&self, reach: Option<&Scope>) -> ScopedStore {
+        match reach {
+            Some(Scope::Platform) => self.all.clone(),
+            Some(Scope::Org(org)) => self.tenant(Some(org.clone())),
+            None => self.tenant(None),
+        }
+    }
+
+    fn tenant(&self, org: Option<OrgName>) -> ScopedStore {
+        ScopedStore::tenant(self.tenants.clone(), org, self.all.master_key().clone())
     }
 
     /// Is the database there?
@@ -80,13 +112,19 @@ impl Store {
 
     /// How many connections are open, and how many are in use.
     pub fn connections(&self) -> Connections {
-        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
-        let used = self.pool.size().saturating_sub(idle);
-        Connections { used, idle, max: self.pool.options().get_max_connections() }
+        let mut all = Connections { used: 0, idle: 0, max: 0 };
+        for pool in [&self.pool, &self.tenants] {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            all.used += pool.size().saturating_sub(idle);
+            all.idle += idle;
+            all.max += pool.options().get_max_connections();
+        }
+        all
     }
 
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
+        self.tenants.close().await;
         self.pool.close().await;
     }
 
@@ -101,10 +139,6 @@ impl Store {
 
     pub(crate) const fn listen_options(&self) -> &PgConnectOptions {
         &self.listen
-    }
-
-    pub(crate) const fn master_key(&self) -> &MasterKey {
-        &self.master_key
     }
 }
 

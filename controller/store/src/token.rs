@@ -14,6 +14,7 @@ use sqlx::types::Uuid;
 
 use crate::audit::{self, Actor, Thing, Verb};
 use crate::error::{Fault, Operation, StoreError, violated};
+use crate::scoped::ScopedStore;
 use crate::store::Store;
 use crate::time::Time;
 
@@ -87,13 +88,47 @@ impl Store {
         Ok(Some(token))
     }
 
+    /// Who a token stands for; `None` for one that is not valid.
+    pub async fn authenticate(&self, token: &SecretString) -> Result<Option<Principal>, StoreError> {
+        let text = token.expose_secret();
+        if !text.starts_with(PREFIX) || text.len() > TOKEN_MAX {
+            return Ok(None);
+        }
+        self.try_authenticate(text).await.map_err(|fault| fault.during(Operation::Token))
+    }
+
+    async fn try_authenticate(&self, text: &str) -> Result<Option<Principal>, Fault> {
+        let row = sqlx::query!(
+            r#"SELECT t.id, t.name, t.role, r.name AS "org?",
+                      (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute') AS "unnoted!"
+               FROM api_token t LEFT JOIN resource r ON r.uid = t.org_uid
+               WHERE t.hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())"#,
+            hash(text)
+        );
+        let Some(row) = row.fetch_optional(self.pool()).await? else { return Ok(None) };
+        if row.unnoted {
+            sqlx::query!("UPDATE api_token SET last_used_at = now() WHERE id = $1", row.id)
+                .execute(self.pool())
+                .await?;
+        }
+        let reach = match row.org {
+            None => Scope::Platform,
+            Some(org) => Scope::Org(
+                org.parse().map_err(|why| StoreError::corrupt(format!("the token {}", row.name), why))?,
+            ),
+        };
+        Ok(Some(Principal { role: role(&row.role)?, name: row.name, reach }))
+    }
+}
+
+impl ScopedStore {
     /// Makes a token. Its text is told here and never again.
     pub async fn create_token(&self, new: &NewToken, by: &Actor) -> Result<SecretString, StoreError> {
         self.try_create(new, by).await.map_err(|fault| fault.during(Operation::Token))
     }
 
     async fn try_create(&self, new: &NewToken, by: &Actor) -> Result<SecretString, Fault> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let org = match &new.reach {
             Scope::Platform => None,
             // Held: tokens are counted, and the organisation must not go meanwhile.
@@ -127,7 +162,7 @@ impl Store {
     }
 
     async fn try_revoke(&self, reach: &Scope, name: &str, by: &Actor) -> Result<bool, Fault> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let revoked = sqlx::query!(
             "UPDATE api_token SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL
              AND CASE WHEN $2::text IS NULL THEN org_uid IS NULL
@@ -158,7 +193,7 @@ impl Store {
                ORDER BY name"#,
             reach.org().map(OrgName::as_str)
         )
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let mut tokens = Vec::with_capacity(rows.len());
         for row in rows {
@@ -172,38 +207,6 @@ impl Store {
             });
         }
         Ok(tokens)
-    }
-
-    /// Who a token stands for; `None` for one that is not valid.
-    pub async fn authenticate(&self, token: &SecretString) -> Result<Option<Principal>, StoreError> {
-        let text = token.expose_secret();
-        if !text.starts_with(PREFIX) || text.len() > TOKEN_MAX {
-            return Ok(None);
-        }
-        self.try_authenticate(text).await.map_err(|fault| fault.during(Operation::Token))
-    }
-
-    async fn try_authenticate(&self, text: &str) -> Result<Option<Principal>, Fault> {
-        let row = sqlx::query!(
-            r#"SELECT t.id, t.name, t.role, r.name AS "org?",
-                      (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute') AS "unnoted!"
-               FROM api_token t LEFT JOIN resource r ON r.uid = t.org_uid
-               WHERE t.hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())"#,
-            hash(text)
-        );
-        let Some(row) = row.fetch_optional(self.pool()).await? else { return Ok(None) };
-        if row.unnoted {
-            sqlx::query!("UPDATE api_token SET last_used_at = now() WHERE id = $1", row.id)
-                .execute(self.pool())
-                .await?;
-        }
-        let reach = match row.org {
-            None => Scope::Platform,
-            Some(org) => Scope::Org(
-                org.parse().map_err(|why| StoreError::corrupt(format!("the token {}", row.name), why))?,
-            ),
-        };
-        Ok(Some(Principal { role: role(&row.role)?, name: row.name, reach }))
     }
 }
 

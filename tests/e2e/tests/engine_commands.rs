@@ -65,9 +65,20 @@ fn what_happens_can_be_watched_and_a_bad_document_stops_its_whole_batch() -> Res
     let overall = at.cli.run(&["events", "--org", "acme"])?.ok()?.out;
     assert!(overall.contains("production") && overall.contains("acme"), "{overall}");
 
-    let made = at.cli.run(&["token", "create", "ci", "--org", "acme", "--role", "viewer"])?.ok()?;
+    let made = at.cli.run(&["token", "create", "ci", "--org", "acme", "--role", "deployer"])?.ok()?;
     let tenant = at.cli.with_token(made.out.trim());
-    assert_eq!(tenant.run(&["whoami"])?.ok()?.out, "acme/ci, viewer of acme\n");
+    assert_eq!(tenant.run(&["whoami"])?.ok()?.out, "acme/ci, deployer of acme\n");
+    // What a preview reads and rehearses is the organisation's own, so it comes out as it does for the platform.
+    let more = json!({ "app": "talker", "env": { "LANGUAGE": "en" } });
+    let file =
+        at.cli.file("more.yaml", &documents(&[resource("acme", "Environment", "production", more)]))?;
+    let [own, platform] = [&tenant, &at.cli].map(|cli| cli.run(&["diff", "-f", &file]));
+    let (own, platform) = (own?, platform?);
+    assert!(own.out.contains("LANGUAGE"), "{}{}", own.out, own.err);
+    assert_eq!((own.code, own.out), (platform.code, platform.out));
+    let logs = tenant.run(&["logs", "production", "--org", "acme", "--process", "worker"])?.ok()?;
+    assert!(logs.out.contains("one line to out"), "{}", logs.out);
+    tenant.run(&["apply", "-f", &file])?.ok()?;
     assert!(tenant.run(&["get", "apps", "--org", "acme"])?.ok()?.out.contains("talker"));
     let elsewhere = tenant.run(&["get", "apps", "--org", "globex"])?;
     assert_eq!(elsewhere.code, 2, "{}{}", elsewhere.out, elsewhere.err);

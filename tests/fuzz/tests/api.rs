@@ -24,7 +24,7 @@ use skep_api::wire::{
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
 use skep_fuzz::{Campaign, Random, manifests, scalars, writing};
 use skep_schemas::ResourceKey;
-use skep_store::{Actor, MasterKey, Store, StoreOptions};
+use skep_store::{Actor, MasterKey, ScopedStore, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -42,15 +42,15 @@ struct Idle;
 
 #[async_trait]
 impl ControlPlane for Idle {
-    async fn preview(&self, _: PreviewRequest) -> Result<PreviewView, PortError> {
+    async fn preview(&self, _: &ScopedStore, _: PreviewRequest) -> Result<PreviewView, PortError> {
         Ok(PreviewView::default())
     }
 
-    async fn moved(&self, _: &Binding) -> Result<Vec<String>, PortError> {
+    async fn moved(&self, _: &ScopedStore, _: &Binding) -> Result<Vec<String>, PortError> {
         Ok(Vec::new())
     }
 
-    async fn logs(&self, _: &ResourceKey, _: LogQuery) -> Result<LogLines, PortError> {
+    async fn logs(&self, _: &ScopedStore, _: &ResourceKey, _: LogQuery) -> Result<LogLines, PortError> {
         Ok(futures::stream::empty().boxed())
     }
 

@@ -6,11 +6,11 @@
 //!
 //! | action | in the product |
 //! |---|---|
-//! | [`Action::Write`] | a statement of `Store::apply`: the trigger `resource_log` inserts into `change_log`, which draws a `seq` |
+//! | [`Action::Write`] | a statement of `ScopedStore::apply`: the trigger `resource_log` inserts into `change_log`, which draws a `seq` |
 //! | [`Action::Number`] | the deferred trigger `assign_revision`: takes the row of `cluster_rev` and numbers what was logged |
 //! | [`Action::Commit`], [`Action::Abort`] | the end of the transaction; the row of `cluster_rev` is held until then |
 //! | [`Action::List`] | `Store::list`, a page of it; the first page's cursor is kept (`api/src/routes/watch.rs`) |
-//! | [`Action::Read`] | `Store::changes` and [`Cursor`]; a cursor that is not good any more is `CursorExpired`, 410, and the reader lists again |
+//! | [`Action::Read`] | `ScopedStore::changes` and [`Cursor`]; a cursor that is not good any more is `CursorExpired`, 410, and the reader lists again |
 //! | [`Action::Look`] | `hub::look`, a pass: what is there *now*, which may be newer than the change |
 //! | [`Action::RaiseFloor`], [`Action::Cut`] | `Store::compact`: the floor first, then the rows |
 //! | [`Action::Backup`], [`Action::Restore`] | somebody restores a dump; `cluster_rev.epoch` changes at the start |

@@ -21,8 +21,8 @@ use crate::delete::{self, DeleteItem};
 use crate::error::{Fault, Operation, StoreError, must_run_again};
 use crate::row::{ResourceRow, resource_query};
 use crate::safety::Confirmation;
+use crate::scoped::ScopedStore;
 use crate::snapshot::Snapshot;
-use crate::store::Store;
 use lock::Locked;
 
 /// The most items of one batch: all of them are locked at once.
@@ -89,7 +89,7 @@ pub struct Applied {
     pub outcome: Outcome,
 }
 
-impl Store {
+impl ScopedStore {
     /// Applies a batch. The answers are in the order of the items.
     pub async fn apply(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
         let order = in_key_order(items)?;
@@ -108,7 +108,7 @@ impl Store {
         order: &[usize],
         actor: &Actor,
     ) -> Result<Vec<Applied>, Failure> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let mut applied = self.write_batch(&mut tx, items, order, actor).await?;
         let stamped = unstamped(&mut tx).await?;
         tx.commit().await?;
@@ -121,7 +121,7 @@ impl Store {
         Ok(applied)
     }
 
-    /// Tells what [`Store::apply`] would answer now, errors included, and changes nothing. New resources have revision 0.
+    /// Tells what [`ScopedStore::apply`] would answer now, errors included, and changes nothing. New resources have revision 0.
     pub async fn dry_run(&self, items: &[ApplyItem], actor: &Actor) -> Result<Vec<Applied>, StoreError> {
         let order = in_key_order(items)?;
         for _ in 0..ATTEMPTS {
@@ -139,7 +139,7 @@ impl Store {
         order: &[usize],
         actor: &Actor,
     ) -> Result<Vec<Applied>, Failure> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let applied = self.write_batch(&mut tx, items, order, actor).await?;
         tx.rollback().await?;
         Ok(applied)
@@ -174,7 +174,7 @@ impl Store {
         deletions: &[ResourceKey],
         actor: &Actor,
     ) -> Result<(Vec<Applied>, Snapshot), Failure> {
-        let mut tx = self.pool().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+        let mut tx = self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         let applied = self.write_batch(&mut tx, items, order, actor).await?;
         for key in deletions {
             let item = DeleteItem {
@@ -210,7 +210,7 @@ impl Store {
     async fn stamp(&self, seq: i64) -> Result<Revision, Fault> {
         let revision =
             sqlx::query_scalar!(r#"SELECT revision AS "revision!" FROM change_log WHERE seq = $1"#, seq);
-        Ok(Revision::new(revision.fetch_one(self.pool()).await?))
+        Ok(Revision::new(revision.fetch_one(&mut *self.reader().await?).await?))
     }
 }
 

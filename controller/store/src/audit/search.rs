@@ -6,7 +6,7 @@ use sqlx::types::Uuid;
 
 use super::AUDIT_PAGE_MAX;
 use crate::error::{Fault, Operation, StoreError};
-use crate::store::Store;
+use crate::scoped::ScopedStore;
 use crate::time::Time;
 
 /// Was it given?
@@ -116,7 +116,7 @@ pub struct AuditPage {
     pub next: Option<i64>,
 }
 
-impl Store {
+impl ScopedStore {
     /// Entries that answer to a query, the newest first.
     pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         self.try_audit(query).await.map_err(|fault| fault.during(Operation::Audit))
@@ -139,7 +139,7 @@ impl Store {
             query.before,
             i64::from(limit)
         );
-        let rows = rows.fetch_all(self.pool()).await?;
+        let rows = rows.fetch_all(&mut *self.reader().await?).await?;
         let entries: Vec<AuditEntry> = rows.into_iter().map(EntryRow::into_entry).collect();
         let is_full = u32::try_from(entries.len()).is_ok_and(|found| found == limit);
         let next = entries.last().filter(|_| is_full).map(|entry| entry.id);

@@ -8,7 +8,7 @@ use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 use super::{Noticed, object_ref};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::key_of_columns;
-use crate::store::Store;
+use crate::scoped::ScopedStore;
 use crate::time::Time;
 
 /// The most rows that are told at once.
@@ -103,7 +103,7 @@ pub struct DriftFilter {
     pub limit: u32,
 }
 
-impl Store {
+impl ScopedStore {
     /// Differences, those that changed last first.
     pub async fn list_drift(&self, filter: &DriftFilter) -> Result<Vec<DriftRecord>, StoreError> {
         self.try_list(filter).await.map_err(|fault| fault.during(Operation::Read))
@@ -130,7 +130,7 @@ impl Store {
             filter.after,
             i64::from(filter.limit.min(ROWS_MAX))
         );
-        let rows = rows.fetch_all(self.pool()).await?;
+        let rows = rows.fetch_all(&mut *self.reader().await?).await?;
         rows.into_iter().map(|row| Ok(row.into_record()?)).collect()
     }
 }

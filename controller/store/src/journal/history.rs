@@ -6,7 +6,7 @@ use skep_schemas::{Generation, Uid};
 
 use super::{PlanId, StepState};
 use crate::error::{Fault, Operation, StoreError};
-use crate::store::Store;
+use crate::scoped::ScopedStore;
 use crate::time::Time;
 
 /// The most plans that are told at once.
@@ -79,7 +79,7 @@ pub struct StepHistory {
     pub finished_at: Option<Timestamp>,
 }
 
-impl Store {
+impl ScopedStore {
     /// The latest plans for a resource, newest first.
     pub async fn plans(&self, uid: Uid, limit: u32) -> Result<Vec<PlanHistory>, StoreError> {
         self.try_plans(uid, limit.min(PLANS_MAX)).await.map_err(|fault| fault.during(Operation::Read))
@@ -96,7 +96,7 @@ impl Store {
             uid.uuid(),
             i64::from(limit)
         )
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let mut plans: Vec<PlanHistory> = Vec::new();
         for row in rows {

@@ -9,7 +9,6 @@ use super::removal;
 use crate::audit::{self, Actor, Thing, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::lease::Fence;
-use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::time::Time;
 
@@ -204,13 +203,6 @@ impl Store {
         let row = hold_query!("WHERE id = $1", id.0).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         Ok(Some(row.into_hold()?))
-    }
-}
-
-impl Snapshot {
-    /// The holds that are in force, those on everything first.
-    pub async fn holds(&mut self) -> Result<Vec<Hold>, StoreError> {
-        in_force(self.connection()).await.map_err(fault)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::snapshot::Snapshot;
 use crate::store::Store;
 
 /// How many owners of what is due are named.
-const EXAMPLES: i64 = 20;
+const EXAMPLES: i32 = 20;
 
 /// Has whoever asks for a deletion said that it is meant, however much goes with it?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,30 +53,8 @@ async fn count(
     orphan_grace: Duration,
 ) -> Result<Removals, Fault> {
     let row = sqlx::query!(
-        r#"WITH due AS (
-               SELECT d.* FROM due_removal d WHERE NOT EXISTS (
-                   SELECT FROM confirmed_removal c
-                   WHERE c.owner = d.owner AND (c.kind, c.name) IN (('', ''), (d.kind, d.name)))
-           ), recent AS (
-               -- An engine lets go of a network some seconds after it was told to, and may be told several times.
-               SELECT DISTINCT p.uid, s.object_kind, s.object_name FROM plan_step s JOIN plan p ON p.id = s.plan
-               WHERE s.state = 'done' AND s.step->'op'->>'op' IN ('removeNetwork', 'removeSecret', 'removeService')
-                 AND s.finished_at > now() - make_interval(secs => $1)
-                 -- A former value of a secret that lives on has been replaced, not lost.
-                 AND NOT (s.object_kind = 'secret' AND EXISTS (
-                     SELECT FROM resource r WHERE r.uid = p.uid AND r.deletion_requested_at IS NULL))
-                 AND NOT EXISTS (
-                     SELECT FROM confirmed_removal c
-                     WHERE c.owner = p.uid AND (c.kind, c.name) IN (('', ''), (s.object_kind, s.object_name)))
-           )
-           SELECT (SELECT count(*) FROM inventory WHERE kind <> 'edge-attachment')
-                      + (SELECT count(*) FROM orphan) AS "managed!",
-                  (SELECT count(*) FROM due)
-                      + (SELECT count(*) FROM orphan
-                         WHERE NOT confirmed AND first_seen_at < now() - make_interval(secs => $2)) AS "due!",
-                  (SELECT count(*) FROM recent) AS "recent!",
-                  ARRAY(SELECT DISTINCT concat_ws('/', nullif(org, ''), owner_kind, owner_name) FROM due
-                        ORDER BY 1 LIMIT $3) AS "examples!""#,
+        // A function, because a tenant's preview asks as well, and all that is to be removed is not the tenant's to see.
+        r#"SELECT managed AS "managed!", due AS "due!", recent AS "recent!", examples AS "examples!" FROM removals($1, $2, $3)"#,
         limits.window.as_secs_f64(),
         orphan_grace.as_secs_f64(),
         EXAMPLES

@@ -17,6 +17,7 @@ use sqlx::types::Uuid;
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{key_of_columns, key_of_text};
+use crate::scoped::ScopedStore;
 use crate::store::Store;
 
 pub use cursor::{Cursor, CursorError};
@@ -114,7 +115,9 @@ impl Store {
         let now = async { Cursor::now(&mut *self.pool().acquire().await?).await };
         now.await.map_err(|fault| fault.during(Operation::Watch))
     }
+}
 
+impl ScopedStore {
     /// The changes after a cursor, at most [`CHANGES_MAX`].
     pub async fn changes(&self, after: Cursor, limit: u32) -> Result<Page, StoreError> {
         self.try_changes(after, limit.clamp(1, CHANGES_MAX))
@@ -137,7 +140,7 @@ impl Store {
             after.seq(),
             i64::from(limit)
         )
-        .fetch_all(self.pool())
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let log = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         let (epoch, head, floor) = (log.epoch, Revision::new(log.head), Revision::new(log.floor));

@@ -18,5 +18,7 @@ mod records;
 mod safety;
 mod secret;
 mod support;
+mod tenant_role;
+mod tenants;
 mod token;
 mod watch;

@@ -6,7 +6,7 @@
 //!
 //! | action | in the product |
 //! |---|---|
-//! | [`Action::Apply`] | `Store::apply` raises the generation |
+//! | [`Action::Apply`] | `ScopedStore::apply` raises the generation |
 //! | [`Action::Take`] | `Member::take`: the lease is free, its epoch rises |
 //! | [`Action::Lapse`] | `lease.expires_at` passes by the database's clock; the holder's `Term` was over 1.5 s before, if its clock ran |
 //! | [`Action::GiveUp`] | `Membership::give_up` and `Membership::renewed`: a term that is over, a lease that has moved on |

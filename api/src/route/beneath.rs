@@ -1,0 +1,314 @@
+//! What is left when the code's own check is gone.
+//!
+//! Each handler is called beneath the runner, for somebody whom every check of the program lets do everything, and with the store of an
+//! organisation that what is asked for does not belong to. What refuses then is the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use axum::body::{Body, Bytes};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http_body_util::BodyExt;
+use prometheus_client::registry::Registry;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use skep_schemas::{Kind, KindScope, ResourceKey, Role, Scope};
+use skep_store::{Actor, MasterKey, NewToken, ScopedStore, Store, StoreOptions};
+use skep_testbed::Postgres;
+use tokio_util::sync::CancellationToken;
+
+use super::{Admitted, Route, Verb};
+use crate::access::{Grant, Principal};
+use crate::app::App;
+use crate::call::Address;
+use crate::port::{LogLines, PortError, PreviewRequest};
+use crate::routes;
+use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
+use crate::{Api, ControlPlane, Metrics, RateLimits};
+
+/// What is the platform's, or nobody's: these ask for all of the store by themselves, or for nothing of it.
+const OTHERS: [&str; 12] = [
+    "/v1/holds",
+    "/v1/orphans",
+    "/v1/audit/chain",
+    "/v1/whoami",
+    "/v1/version",
+    "/openapi.json",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/debug/",
+    "/ui/",
+    "/adopt",
+];
+
+/// What globex has, by kind.
+const THEIRS: [(Kind, &str); 5] = [
+    (Kind::App, r#"{"source": {"image": "shop:1"}, "processes": {"web": {}}}"#),
+    (Kind::Environment, r#"{"app": "theirs"}"#),
+    (Kind::Domain, r#"{"host": "www.globex.test", "environment": "theirs"}"#),
+    (Kind::Secret, r#"{"value": "a-value-of-globex"}"#),
+    (Kind::DriftPolicy, r#"{"mode": "report"}"#),
+];
+
+fn document(org: Option<&str>, kind: Kind, name: &str, spec: &str) -> Value {
+    let spec: Value = serde_json::from_str(spec).unwrap();
+    let mut metadata = json!({ "name": name });
+    if let Some(org) = org {
+        metadata["org"] = org.into();
+    }
+    json!({ "apiVersion": "skep.dev/v1", "kind": kind.as_str(), "metadata": metadata, "spec": spec })
+}
+
+struct Bed {
+    app: App,
+    store: Store,
+    /// With a token, so that streams open.
+    bearer: String,
+    database: String,
+    postgres: Postgres,
+}
+
+impl Bed {
+    async fn new() -> Result<Self> {
+        let postgres = tokio::task::spawn_blocking(Postgres::shared).await??;
+        let database = postgres.create_database("beneath")?;
+        let store = Store::connect(&database, StoreOptions::new(MasterKey::generate()?)).await?;
+        store.migrate().await?;
+        let token = store.bootstrap_token().await?.context("a new database has no token yet")?;
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let api = Api {
+            store: store.clone(),
+            control: Arc::new(Looks),
+            registry: Arc::new(registry),
+            metrics,
+            rates: RateLimits::USUAL,
+            shutdown: CancellationToken::new(),
+        };
+        let bearer = format!("Bearer {}", token.expose_secret());
+        let bed = Self { app: App::new(api, Bytes::new()), store, bearer, database, postgres };
+        let everything = bed.store.within(Some(&Scope::Platform));
+        for org in ["acme", "globex"] {
+            let document = document(None, Kind::Organization, org, "{}");
+            bed.ask(&everything, "putResource", Named::of(None, Kind::Organization, org), &document).await?;
+        }
+        for (kind, spec) in THEIRS {
+            let document = document(Some("globex"), kind, "theirs", spec);
+            let named = Named::of(Some("globex"), kind, "theirs");
+            let (status, said) = bed.ask(&everything, "putOrgResource", named, &document).await?;
+            assert_eq!(status, 201, "{kind}: {said}");
+        }
+        let reach = Scope::Org("globex".parse()?);
+        let new = NewToken { name: "theirs".parse()?, reach, role: Role::Owner, expires_at: None };
+        bed.store.create_token(&new, &Actor::new("globex")).await?;
+        bed.postgres.psql(
+            &bed.database,
+            "INSERT INTO event (uid, severity, reason, message) SELECT uid, 'normal', 'X', 'globex' FROM resource;
+             INSERT INTO drift (owner, org, kind, name, object_kind, object_name, pointer, class, response, noticed)
+                 SELECT uid, org, kind, name, 'service', 'globex', '', 'modified', 'give-up', 'event' FROM resource
+                 WHERE org = 'globex'",
+        )?;
+        Ok(bed)
+    }
+
+    /// Calls the handler of an operation.
+    async fn ask(
+        &self,
+        store: &ScopedStore,
+        id: &str,
+        named: Named<'_>,
+        body: &Value,
+    ) -> Result<(u16, String)> {
+        let route = routes::table().into_iter().find(|route| route.id == id).context("no such operation")?;
+        self.call(store, &route, named, body).await
+    }
+
+    /// Calls a route's handler for somebody of the platform who may do everything.
+    async fn call(
+        &self,
+        store: &ScopedStore,
+        route: &Route,
+        named: Named<'_>,
+        body: &Value,
+    ) -> Result<(u16, String)> {
+        let (path, variables) = named.fill(route.path);
+        let address =
+            Address::read(&path, variables.into_iter()).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let request = http::Request::builder()
+            .uri(&path)
+            .header(AUTHORIZATION, &self.bearer)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))?;
+        let grant = Some(Grant { reach: Scope::Platform, role: Role::Owner });
+        let admitted = Admitted {
+            app: self.app.clone(),
+            principal: Principal { name: "everybody".to_owned(), grant },
+            actor: Actor::new("everybody"),
+            store: store.clone(),
+            address,
+            request,
+            request_id: String::new(),
+        };
+        let response = match (route.handler)(admitted).await {
+            Ok(response) => response,
+            Err(error) => return Ok((error.status().as_u16(), String::new())),
+        };
+        let status = response.status().as_u16();
+        if response.headers().get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream") {
+            return Ok((status, "a stream".to_owned()));
+        }
+        let bytes = response.into_body().collect().await?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+/// What a path names.
+#[derive(Debug, Clone, Copy)]
+struct Named<'a> {
+    org: &'a str,
+    kind: Kind,
+    name: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn of(org: Option<&'a str>, kind: Kind, name: &'a str) -> Self {
+        Self { org: org.unwrap_or_default(), kind, name }
+    }
+
+    fn fill(self, path: &str) -> (String, Vec<(&'static str, &'a str)>) {
+        let all = [("org", self.org), ("kind", self.kind.plural()), ("name", self.name), ("id", "1")];
+        let used = all.into_iter().filter(|(name, _)| path.contains(&format!("{{{name}}}")));
+        let filled = all
+            .iter()
+            .fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
+        (filled, used.collect())
+    }
+}
+
+/// Everything of globex that a route can be asked for, each with a body that it would take.
+fn requests(route: &Route) -> Vec<(Named<'static>, Value)> {
+    let kinds: Vec<Kind> = match (route.path.contains("{kind}"), route.path.contains("{org}")) {
+        (false, _) => vec![Kind::App],
+        (true, true) => THEIRS.iter().map(|(kind, _)| *kind).collect(),
+        (true, false) if route.path.contains("{name}") => vec![Kind::Organization],
+        (true, false) => Kind::ALL.to_vec(),
+    };
+    let named = kinds.into_iter().map(|kind| match kind.scope() {
+        KindScope::Org => Named { org: "globex", kind, name: "theirs" },
+        KindScope::Platform => Named { org: "globex", kind, name: "globex" },
+    });
+    named.map(|named| (named, body(route, named.kind))).collect()
+}
+
+fn body(route: &Route, kind: Kind) -> Value {
+    let spec = THEIRS.iter().find(|(of, _)| *of == kind).map_or("{}", |(_, spec)| spec);
+    let changed = spec.replace("shop:1", "evil:1");
+    match (route.verb, route.id) {
+        (_, "createOrgToken" | "createToken") => json!({ "name": "evil", "role": "owner" }),
+        (_, "deleteBatch") => json!({ "delete": [{ "org": "globex", "kind": "App", "name": "theirs" }] }),
+        (_, "apply") => document(Some("globex"), Kind::App, "theirs", &changed),
+        (Verb::Post, id) if id.starts_with("pause") => json!({ "reason": "evil" }),
+        (Verb::Put, _) if kind == Kind::Organization => {
+            document(None, kind, "globex", "{\"displayName\": \"evil\"}")
+        }
+        (Verb::Put, _) => document(Some("globex"), kind, "theirs", &changed),
+        _ => Value::Null,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_codes_own_check_the_database_refuses_whatever_is_another_organisations() -> Result<()> {
+    let bed = Bed::new().await?;
+    let of = |org: &str| Ok::<_, anyhow::Error>(bed.store.within(Some(&Scope::Org(org.parse()?))));
+    let (acme, globex) = (of("acme")?, of("globex")?);
+    let before = written(&bed)?;
+    let (mut asked, mut shown) = (0, 0);
+    for route in routes::table() {
+        // A preview is the controller's.
+        if OTHERS.iter().any(|other| route.path.contains(other)) || route.id == "plan" {
+            continue;
+        }
+        for (named, body) in requests(&route) {
+            let (status, said) = bed.call(&acme, &route, named, &body).await?;
+            let what = format!("{} {} of {named:?}: {status} {said}", route.verb.as_str(), route.path);
+            let nothing = said.contains("\"items\":[]") || said.contains("\"outcome\":\"absent\"");
+            let own = route.verb == Verb::Get && !route.path.contains("{org}") && !said.contains("globex");
+            assert!(status >= 400 || nothing || own, "{what}");
+            asked += 1;
+            // The same is there for those whose it is.
+            if route.verb == Verb::Get && route.path.contains("{org}") && named.kind != Kind::Organization {
+                let (status, said) = bed.call(&globex, &route, named, &Value::Null).await?;
+                assert!(status == 200, "{what}, and for globex {status}");
+                shown += usize::from(said.contains("theirs") || said == "a stream");
+            }
+        }
+    }
+    assert!(asked > 40 && shown > 15, "{asked} requests, {shown} answers");
+    assert_eq!(before, written(&bed)?, "something was written");
+    Ok(())
+}
+
+/// Everything in the database but where sequences stand, which no rollback takes back.
+fn written(bed: &Bed) -> Result<Vec<String>> {
+    let dump = bed.postgres.dump(&bed.database)?;
+    let lines = dump.lines().filter(|line| !line.contains("setval(") && !line.contains("restrict "));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// A controller that looks where it is told to, and does nothing by itself.
+struct Looks;
+
+#[async_trait]
+impl ControlPlane for Looks {
+    async fn preview(&self, _: &ScopedStore, _: PreviewRequest) -> Result<PreviewView, PortError> {
+        Ok(PreviewView::default())
+    }
+
+    async fn moved(&self, _: &ScopedStore, _: &Binding) -> Result<Vec<String>, PortError> {
+        Ok(Vec::new())
+    }
+
+    async fn logs(
+        &self,
+        store: &ScopedStore,
+        environment: &ResourceKey,
+        _: LogQuery,
+    ) -> Result<LogLines, PortError> {
+        let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
+        found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
+        Ok(Box::pin(futures::stream::empty()))
+    }
+
+    fn readiness(&self) -> Vec<ComponentHealth> {
+        Vec::new()
+    }
+
+    fn tasks(&self) -> TasksView {
+        TasksView::default()
+    }
+
+    async fn adopt(&self, _: &ResourceKey, _: &Actor, _: bool) -> Result<AdoptView, PortError> {
+        Ok(AdoptView { objects: Vec::new(), preview: PreviewView::default(), adopted: false })
+    }
+
+    fn on_hold(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn weigh_removals(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn orphan_grace(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn hold_confirmed(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn wake(&self, _: &[ResourceKey]) {}
+}
