@@ -84,6 +84,11 @@ impl ScopedStore {
         Self { reach: Reach::Tenant(tenants, org), master_key }
     }
 
+    /// Does it reach everything?
+    pub const fn is_of_platform(&self) -> bool {
+        matches!(self.reach, Reach::All(_))
+    }
+
     /// Could this be within reach at all? For what was read by others and is handed on: the database was not asked then.
     pub fn reaches(&self, key: &ResourceKey) -> bool {
         match (&self.reach, key.scope()) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use skep_e2e::Installation;
 use skep_e2e::manifests::{documents, image, organization, resource};
 use skep_testbed::{EngineVersion, Recipe};
@@ -78,7 +78,16 @@ fn what_happens_can_be_watched_and_a_bad_document_stops_its_whole_batch() -> Res
     assert_eq!((own.code, own.out), (platform.code, platform.out));
     let logs = tenant.run(&["logs", "production", "--org", "acme", "--process", "worker"])?.ok()?;
     assert!(logs.out.contains("one line to out"), "{}", logs.out);
-    tenant.run(&["apply", "-f", &file])?.ok()?;
+    let plan = at.cli.file("plan.json", "")?;
+    tenant.run(&["plan", "-f", &file, "-o", &plan])?.ok()?;
+    // A binding says what its sender wants to know. Of what is not his nothing is told, not even that it is there.
+    let mut bound: Value = serde_json::from_str(&std::fs::read_to_string(&plan)?)?;
+    let objects = bound["binding"]["objects"].as_array_mut().context("it is bound to objects")?;
+    objects.push(json!({ "kind": "network", "name": "ingress" }));
+    let prying = at.cli.file("prying.json", &bound.to_string())?;
+    let refused = at.cli.run(&["apply", "--plan", &prying])?;
+    assert!(refused.code != 0 && refused.err.contains("SK0306"), "{}{}", refused.out, refused.err);
+    tenant.run(&["apply", "--plan", &prying])?.ok()?;
     assert!(tenant.run(&["get", "apps", "--org", "acme"])?.ok()?.out.contains("talker"));
     let elsewhere = tenant.run(&["get", "apps", "--org", "globex"])?;
     assert_eq!(elsewhere.code, 2, "{}{}", elsewhere.out, elsewhere.err);
