@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use skep_planner::swarm::{Placement, ServiceId, ServiceMode, ServiceSpec, Task};
+use skep_planner::swarm::{Node, NodeState, Placement, ServiceId, ServiceMode, ServiceSpec, Task};
 
 use crate::arena::Act;
 use crate::trial::Trial;
@@ -15,6 +15,18 @@ pub(super) async fn spread(trial: &Trial<'_>, spec: &ServiceSpec, node: &str) ->
     assert_eq!(nodes.len(), 3, "one on each node");
     let task = on(trial, tasks, node).await.remove(0);
     (id, task)
+}
+
+/// Cuts a node off, and waits until its Swarm has noticed.
+pub(super) async fn lose(trial: &Trial<'_>, node: &str) -> Node {
+    trial.arena().cut_off_node(node).await;
+    trial.node_is(node, NodeState::Down).await
+}
+
+/// Lets a node come back, and waits until its Swarm has noticed.
+pub(super) async fn bring_back(trial: &Trial<'_>, node: &str) -> Node {
+    trial.arena().bring_back_node(node).await;
+    trial.node_is(node, NodeState::Ready).await
 }
 
 /// Those of the tasks that are on this node.

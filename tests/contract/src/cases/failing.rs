@@ -5,7 +5,7 @@ use std::time::Duration;
 use skep_planner::swarm::{NodeState, ServiceId, Task, TaskState};
 
 use super::cases;
-use super::cluster::{global, ids, note_tasks, on, pinned, spread};
+use super::cluster::{bring_back, global, ids, note_tasks, on, pinned, spread};
 use crate::arena::{Act, CLUSTER};
 use crate::trial::Trial;
 
@@ -26,11 +26,6 @@ async fn switch_off(trial: &Trial<'_>) {
     trial.node_is(OFF, NodeState::Down).await;
 }
 
-async fn switch_on(trial: &Trial<'_>) {
-    trial.arena().bring_back_node(OFF).await;
-    trial.node_is(OFF, NodeState::Ready).await;
-}
-
 /// Waits for the end of a task whose container ended with the power. The engine finds that out by itself, but it may be told first that
 /// the task is not wanted any more: which of the two it is, is chance.
 async fn has_ended(trial: &Trial<'_>, id: &ServiceId, old: &Task) {
@@ -46,7 +41,7 @@ async fn what_ran_without_power_has_failed_when_its_node_is_back(trial: &Trial<'
     switch_off(trial).await;
     let replaced = trial.running_off(&id, OFF, 3).await;
     note_tasks(trial, &id, OFF).await;
-    switch_on(trial).await;
+    bring_back(trial, OFF).await;
     has_ended(trial, &id, &old).await;
     trial.arena().rest(QUIET).await;
     assert_eq!(ids(&trial.running_off(&id, OFF, 3).await), ids(&replaced));
@@ -59,7 +54,7 @@ async fn a_global_service_is_made_again_where_the_power_is_back(trial: &Trial<'_
     switch_off(trial).await;
     trial.running_off(&id, OFF, 2).await;
     note_tasks(trial, &id, OFF).await;
-    switch_on(trial).await;
+    bring_back(trial, OFF).await;
     has_ended(trial, &id, &old).await;
     let tasks = trial.running(&id, 3).await;
     assert_ne!(on(trial, tasks, OFF).await.remove(0).id, old.id);
@@ -72,7 +67,7 @@ async fn a_task_that_waits_for_power_runs_when_it_is_back(trial: &Trial<'_>) {
     switch_off(trial).await;
     let waiting = trial.waiting(&id).await;
     trial.note(waiting.status.err);
-    switch_on(trial).await;
+    bring_back(trial, OFF).await;
     assert_eq!(trial.running(&id, 1).await.remove(0).id, waiting.id);
     has_ended(trial, &id, &old).await;
     trial.remove(&id).await;

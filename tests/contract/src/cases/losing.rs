@@ -6,7 +6,7 @@ use skep_planner::swarm::{Nanos, NodeState, ServiceId, ServiceMode, Task, Update
 use skep_swarm::{HintKind, TaskFilter};
 
 use super::cases;
-use super::cluster::{global, ids, note_tasks, on, pinned, spread, told};
+use super::cluster::{bring_back, global, ids, lose, note_tasks, on, pinned, spread, told};
 use super::rolling::{config, images, rolled, running_act, status};
 use crate::arena::{Act, CLUSTER};
 use crate::trial::Trial;
@@ -32,25 +32,13 @@ const WATCHED: Nanos = Nanos::from_secs(20);
 /// Nothing more comes after so long.
 const QUIET: Duration = Duration::from_secs(3);
 
-async fn lose(trial: &Trial<'_>) {
-    trial.arena().cut_off_node(LOST).await;
-    trial.node_is(LOST, NodeState::Down).await;
-}
-
-async fn bring_back(trial: &Trial<'_>) {
-    trial.arena().bring_back_node(LOST).await;
-    trial.node_is(LOST, NodeState::Ready).await;
-}
-
 async fn what_a_lost_node_had_runs_elsewhere_and_stays_there(trial: &Trial<'_>) {
     let (id, old) = spread(trial, &trial.service("web", Act::Runs, 3), LOST).await;
-    trial.arena().cut_off_node(LOST).await;
-    let node = trial.node_is(LOST, NodeState::Down).await;
+    let node = lose(trial, LOST).await;
     trial.note(format!("{:?} {:?}", node.spec.availability, node.status.message));
     let replaced = trial.running_off(&id, LOST, 3).await;
     note_tasks(trial, &id, LOST).await;
-    trial.arena().bring_back_node(LOST).await;
-    let node = trial.node_is(LOST, NodeState::Ready).await;
+    let node = bring_back(trial, LOST).await;
     trial.note(format!("{:?} {:?}", node.spec.availability, node.status.message));
     trial.ended(&id, &old).await;
     trial.arena().rest(QUIET).await;
@@ -61,11 +49,11 @@ async fn what_a_lost_node_had_runs_elsewhere_and_stays_there(trial: &Trial<'_>) 
 
 async fn a_lost_node_has_its_task_of_a_global_service_again_when_it_is_back(trial: &Trial<'_>) {
     let (id, old) = spread(trial, &global(trial), LOST).await;
-    lose(trial).await;
+    lose(trial, LOST).await;
     trial.running_off(&id, LOST, 2).await;
     trial.arena().rest(QUIET).await;
     note_tasks(trial, &id, LOST).await;
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     trial.ended(&id, &old).await;
     let tasks = trial.running(&id, 3).await;
     assert_ne!(on(trial, tasks, LOST).await.remove(0).id, old.id);
@@ -76,10 +64,10 @@ async fn a_lost_node_has_its_task_of_a_global_service_again_when_it_is_back(tria
 async fn a_task_that_may_be_nowhere_else_waits_for_the_lost_node(trial: &Trial<'_>) {
     let id = trial.create(&pinned(trial, LOST)).await;
     let old = trial.running(&id, 1).await.remove(0);
-    lose(trial).await;
+    lose(trial, LOST).await;
     let waiting = trial.waiting(&id).await;
     trial.note(format!("{:?} {:?}", waiting.status.message, waiting.status.err));
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     let again = trial.running(&id, 1).await.remove(0);
     assert_eq!(again.id, waiting.id);
     trial.ended(&id, &old).await;
@@ -91,11 +79,11 @@ async fn what_nobody_makes_again_is_lost_with_its_node(trial: &Trial<'_>) {
     let mut spec = trial.once("web", Act::Runs);
     spec.mode = Some(ServiceMode::replicated(3));
     let (id, old) = spread(trial, &spec, LOST).await;
-    lose(trial).await;
+    lose(trial, LOST).await;
     trial.running_off(&id, LOST, 2).await;
     trial.arena().rest(QUIET).await;
     note_tasks(trial, &id, LOST).await;
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     trial.ended(&id, &old).await;
     trial.arena().rest(QUIET).await;
     note_tasks(trial, &id, LOST).await;
@@ -105,14 +93,14 @@ async fn what_nobody_makes_again_is_lost_with_its_node(trial: &Trial<'_>) {
 async fn a_roll_out_passes_a_lost_node_by(trial: &Trial<'_>) {
     let spec = rolled(trial.service("web", Act::Runs, 3), config("stop-first", "pause"));
     let (id, old) = spread(trial, &spec, LOST).await;
-    lose(trial).await;
+    lose(trial, LOST).await;
     trial.running_off(&id, LOST, 3).await;
     trial.update(&id, &running_act(spec, Act::RunsToo)).await;
     trial.update_state(&id, UpdateState::Completed).await;
     trial.note(status(trial, &id).await);
     trial.note(images(trial, &id).await.join(" "));
     note_tasks(trial, &id, LOST).await;
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     trial.ended(&id, &old).await;
     trial.arena().rest(QUIET).await;
     note_tasks(trial, &id, LOST).await;
@@ -155,7 +143,7 @@ async fn a_roll_out_that_gave_a_lost_node_a_task_waits_and_fails_when_it_is_back
     note_tasks(trial, &id, LOST).await;
     trial.note(images(trial, &id).await.join(" "));
     trial.note(status(trial, &id).await);
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     trial.ended(&id, &given).await;
     trial.ended(&id, &old).await;
     rolls_no_more(trial, &id).await;
@@ -171,7 +159,7 @@ async fn a_start_first_roll_out_that_gave_a_lost_node_a_task_leaves_one_too_many
     trial.arena().rest(QUIET).await;
     trial.running_off(&id, LOST, 4).await;
     trial.note(status(trial, &id).await);
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     trial.note(told(&trial.ended(&id, &given).await));
     rolls_no_more(trial, &id).await;
     trial.arena().rest(QUIET).await;
@@ -181,7 +169,7 @@ async fn a_start_first_roll_out_that_gave_a_lost_node_a_task_leaves_one_too_many
 
 async fn a_removed_service_leaves_a_task_behind_until_its_node_is_back(trial: &Trial<'_>) {
     let (id, old) = spread(trial, &trial.service("web", Act::Runs, 3), LOST).await;
-    lose(trial).await;
+    lose(trial, LOST).await;
     let replaced = trial.running_off(&id, LOST, 3).await;
     trial.remove(&id).await;
     let all = || async { trial.swarm().list_tasks(&TaskFilter::default()).await.expect("tasks") };
@@ -193,7 +181,7 @@ async fn a_removed_service_leaves_a_task_behind_until_its_node_is_back(trial: &T
     trial.arena().rest(QUIET).await;
     let left = all().await.into_iter().find(|task| task.id == old.id).expect("the task on the lost node");
     trial.note(told(&left));
-    bring_back(trial).await;
+    bring_back(trial, LOST).await;
     trial
         .until("the last task to be gone", || async {
             all().await.iter().all(|task| task.id != old.id).then_some(())
@@ -203,8 +191,8 @@ async fn a_removed_service_leaves_a_task_behind_until_its_node_is_back(trial: &T
 
 async fn a_node_that_goes_and_comes_is_told_of(trial: &Trial<'_>) {
     let mut stream = trial.swarm().events().await.expect("events");
-    lose(trial).await;
-    bring_back(trial).await;
+    lose(trial, LOST).await;
+    bring_back(trial, LOST).await;
     let mut heard = Vec::new();
     while heard.len() < 2 {
         let hint = trial

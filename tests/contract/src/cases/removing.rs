@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use skep_planner::swarm::NodeState;
 use skep_swarm::TaskFilter;
 
 use super::cases;
-use super::cluster::{global, note_tasks, pinned, spread};
+use super::cluster::{global, lose, note_tasks, pinned, spread};
 use crate::arena::{Act, CLUSTER};
 use crate::trial::Trial;
 
@@ -23,14 +22,9 @@ const REMOVED: &str = "node-3";
 /// Nothing more comes after so long.
 const QUIET: Duration = Duration::from_secs(2);
 
-async fn lose(trial: &Trial<'_>) {
-    trial.arena().cut_off_node(REMOVED).await;
-    trial.node_is(REMOVED, NodeState::Down).await;
-}
-
 async fn what_a_removed_node_had_is_orphaned(trial: &Trial<'_>) {
     let (id, old) = spread(trial, &trial.service("web", Act::Runs, 3), REMOVED).await;
-    lose(trial).await;
+    lose(trial, REMOVED).await;
     trial.running_off(&id, REMOVED, 3).await;
     trial.arena().remove_node(REMOVED).await;
     trial.ended(&id, &old).await;
@@ -40,7 +34,7 @@ async fn what_a_removed_node_had_is_orphaned(trial: &Trial<'_>) {
 
 async fn a_removed_node_takes_its_task_of_a_global_service_along(trial: &Trial<'_>) {
     let (id, _) = spread(trial, &global(trial), REMOVED).await;
-    lose(trial).await;
+    lose(trial, REMOVED).await;
     trial.running_off(&id, REMOVED, 2).await;
     trial.arena().remove_node(REMOVED).await;
     trial.arena().rest(QUIET).await;
@@ -50,7 +44,7 @@ async fn a_removed_node_takes_its_task_of_a_global_service_along(trial: &Trial<'
 async fn a_task_that_may_be_nowhere_else_waits_for_another_node(trial: &Trial<'_>) {
     let id = trial.create(&pinned(trial, REMOVED)).await;
     let old = trial.running(&id, 1).await.remove(0);
-    lose(trial).await;
+    lose(trial, REMOVED).await;
     let waiting = trial.waiting(&id).await;
     trial.arena().remove_node(REMOVED).await;
     trial.ended(&id, &old).await;
@@ -66,7 +60,7 @@ async fn a_task_that_may_be_nowhere_else_waits_for_another_node(trial: &Trial<'_
 
 async fn what_a_removed_service_left_on_a_lost_node_goes_with_the_node(trial: &Trial<'_>) {
     let (id, old) = spread(trial, &trial.service("web", Act::Runs, 3), REMOVED).await;
-    lose(trial).await;
+    lose(trial, REMOVED).await;
     trial.remove(&id).await;
     let is_there = || async {
         let all = trial.swarm().list_tasks(&TaskFilter::default()).await.expect("tasks");
