@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretSlice;
 use serde_json::Value;
 use skep_planner::swarm::{
@@ -30,6 +31,13 @@ pub struct Trial<'a> {
     arena: &'a dyn Arena,
     number: u8,
     account: Mutex<Vec<String>>,
+}
+
+/// How much later the second is, both as Swarm wrote them down. What an engine says of its own times holds however late a busy
+/// machine asks it.
+pub(crate) fn between(earlier: &str, later: &str) -> Duration {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    Duration::try_from(time(later) - time(earlier)).expect("the later is later")
 }
 
 impl<'a> Trial<'a> {

@@ -6,7 +6,7 @@ use skep_planner::swarm::{Nanos, RestartPolicy, ServiceSpec, Task, TaskState};
 
 use super::cases;
 use crate::arena::Act;
-use crate::trial::{Trial, container};
+use crate::trial::{Trial, between, container};
 
 cases!(
     a_task_that_fails_says_how_it_ended,
@@ -99,19 +99,17 @@ async fn a_delay_holds_the_next_attempt_back(trial: &Trial<'_>) {
     spec.task_template.restart_policy =
         Some(RestartPolicy { delay: Some(Nanos::from_secs(4)), ..RestartPolicy::default() });
     let id = trial.create(&spec).await;
-    trial.task_in(&id, TaskState::Failed).await;
-    let since = trial.arena().clock();
+    let failed = trial.task_in(&id, TaskState::Failed).await;
     let ready = trial.task_in(&id, TaskState::Ready).await;
     trial.note(format!("{:?} wanted {:?}", ready.status.message, ready.desired_state));
-    trial
+    let next = trial
         .until("the next attempt", || async {
-            let tasks = trial.tasks(&id).await.into_iter().find(|task| task.id == ready.id);
-            let state = tasks.and_then(|task| task.status.state)?;
-            (state > TaskState::Ready).then_some(())
+            let task = trial.tasks(&id).await.into_iter().find(|task| task.id == ready.id)?;
+            (task.status.state > Some(TaskState::Ready)).then_some(task)
         })
         .await;
-    let waited = trial.arena().clock() - since;
-    assert!(waited > Duration::from_secs(3), "it waited {waited:?}");
+    let waited = between(&failed.status.timestamp, &next.status.timestamp);
+    assert!(waited >= Duration::from_secs(4), "it waited {waited:?}");
 }
 
 async fn five_tasks_of_a_slot_are_remembered(trial: &Trial<'_>) {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use skep_planner::swarm::{
-    Nanos, Placement, Ratio, RestartPolicy, ServiceId, ServiceSpec, Task, TaskState, UpdateConfig,
+    Nanos, Placement, Ratio, RestartPolicy, Service, ServiceId, ServiceSpec, Task, TaskState, UpdateConfig,
     UpdateState,
 };
 
 use super::cases;
 use crate::arena::Act;
-use crate::trial::{Trial, container};
+use crate::trial::{Trial, between, container};
 
 cases!(
     labels_replace_no_task,
@@ -45,6 +45,11 @@ pub(super) fn config(order: &str, action: &str) -> UpdateConfig {
     }
 }
 
+/// The same where a task is expected to fail: watched for so long that a busy machine is not too late to tell of its end.
+fn watchful(order: &str, action: &str) -> UpdateConfig {
+    UpdateConfig { monitor: Nanos::from_secs(30), ..config(order, action) }
+}
+
 pub(super) fn rolled(mut spec: ServiceSpec, config: UpdateConfig) -> ServiceSpec {
     spec.rollback_config = Some(UpdateConfig { monitor: Nanos::from_secs(1), ..UpdateConfig::default() });
     spec.update_config = Some(config);
@@ -73,11 +78,20 @@ pub(super) async fn status(trial: &Trial<'_>, id: &ServiceId) -> String {
     }
 }
 
+/// When Swarm says that a roll-out ended.
+fn completed_at(service: &Service) -> String {
+    service.update_status.as_ref().map(|status| status.completed_at.clone()).unwrap_or_default()
+}
+
+fn image(task: &Task) -> String {
+    task.spec.container_spec.as_ref().map(|container| container.image.clone()).unwrap_or_default()
+}
+
 /// What runs, by image.
 pub(super) async fn images(trial: &Trial<'_>, id: &ServiceId) -> Vec<String> {
     let running = trial.tasks_in(id, TaskState::Running).await;
     let wanted = running.into_iter().filter(|task| task.desired_state == Some(TaskState::Running));
-    let mut images: Vec<String> = wanted.filter_map(|task| Some(task.spec.container_spec?.image)).collect();
+    let mut images: Vec<String> = wanted.map(|task| image(&task)).collect();
     images.sort();
     images
 }
@@ -224,17 +238,18 @@ async fn a_delay_lies_between_two_slots(trial: &Trial<'_>) {
     let id = trial.create(&spec).await;
     trial.running(&id, 2).await;
     trial.update(&id, &running_act(spec, Act::RunsToo)).await;
-    let of_new = || async {
-        let new = images(trial, &id).await;
-        new.iter().filter(|image| *image == Act::RunsToo.image()).count()
-    };
-    trial.until("the first", || async { (of_new().await == 1).then_some(()) }).await;
-    let since = trial.arena().clock();
-    trial.until("the second", || async { (of_new().await == 2).then_some(()) }).await;
-    let waited = trial.arena().clock() - since;
-    assert!(waited >= Duration::from_millis(2800), "it waited {waited:?}");
-    trial.update_state(&id, UpdateState::Completed).await;
-    let waited = trial.arena().clock() - since;
+    let new = trial
+        .until("the second", || async {
+            let mut new = trial.tasks(&id).await;
+            new.retain(|task| image(task) == Act::RunsToo.image());
+            new.sort_by_key(|task| task.created_at.clone());
+            (new.len() == 2).then_some(new)
+        })
+        .await;
+    let waited = between(&new[0].created_at, &new[1].created_at);
+    assert!(waited >= Duration::from_secs(3), "it waited {waited:?}");
+    let service = trial.update_state(&id, UpdateState::Completed).await;
+    let waited = between(&new[0].created_at, &completed_at(&service));
     assert!(waited >= Duration::from_secs(8), "a delay is watched for longer: {waited:?}");
 }
 
@@ -245,15 +260,11 @@ async fn a_roll_out_is_done_when_it_was_watched(trial: &Trial<'_>) {
     trial.update(&id, &running_act(spec, Act::RunsToo)).await;
     trial.update_state(&id, UpdateState::Updating).await;
     trial.note(status(trial, &id).await);
-    trial
-        .until("the new one", || async {
-            images(trial, &id).await.contains(&Act::RunsToo.image().to_owned()).then_some(())
-        })
-        .await;
-    let since = trial.arena().clock();
-    trial.update_state(&id, UpdateState::Completed).await;
-    let waited = trial.arena().clock() - since;
-    assert!(waited >= Duration::from_millis(1500), "it was watched for {waited:?}");
+    let service = trial.update_state(&id, UpdateState::Completed).await;
+    let new = trial.running(&id, 1).await.remove(0);
+    assert_eq!(image(&new), Act::RunsToo.image());
+    let watched = between(&new.status.timestamp, &completed_at(&service));
+    assert!(watched >= Duration::from_secs(2), "it was watched for {watched:?}");
     trial.note(status(trial, &id).await);
 }
 
@@ -273,12 +284,12 @@ async fn failing(trial: &Trial<'_>, config: UpdateConfig, act: Act, end: UpdateS
 }
 
 async fn a_failure_pauses(trial: &Trial<'_>) {
-    let id = failing(trial, config("start-first", "pause"), Act::Exits, UpdateState::Paused).await;
+    let id = failing(trial, watchful("start-first", "pause"), Act::Exits, UpdateState::Paused).await;
     trial.swarm().remove_service(&id).await.expect("removed");
 }
 
 async fn a_paused_roll_out_goes_on_with_the_next_spec(trial: &Trial<'_>) {
-    let id = failing(trial, config("stop-first", "pause"), Act::Exits, UpdateState::Paused).await;
+    let id = failing(trial, watchful("stop-first", "pause"), Act::Exits, UpdateState::Paused).await;
     let spec = rolled(trial.service("web", Act::RunsToo, 2), config("stop-first", "pause"));
     trial.update(&id, &spec).await;
     trial.update_state(&id, UpdateState::Completed).await;
@@ -287,14 +298,14 @@ async fn a_paused_roll_out_goes_on_with_the_next_spec(trial: &Trial<'_>) {
 }
 
 async fn a_failure_goes_back(trial: &Trial<'_>) {
-    let rollback = config("start-first", "rollback");
+    let rollback = watchful("start-first", "rollback");
     let id = failing(trial, rollback, Act::Exits, UpdateState::RollbackCompleted).await;
     trial.running(&id, 2).await;
     trial.note(format!("{:?}", images(trial, &id).await));
 }
 
 async fn a_failure_after_the_start_goes_back(trial: &Trial<'_>) {
-    let rollback = UpdateConfig { monitor: Nanos::from_secs(5), ..config("stop-first", "rollback") };
+    let rollback = watchful("stop-first", "rollback");
     let id = failing(trial, rollback, Act::Stumbles, UpdateState::RollbackCompleted).await;
     trial.running(&id, 2).await;
     trial.note(format!("{:?}", images(trial, &id).await));
@@ -320,12 +331,11 @@ async fn some_failures_are_tolerated(trial: &Trial<'_>) {
 /// Both specs fail, and what failed is not made again for an hour: what is rolled back fails too, and is watched while it does.
 async fn both_failing(trial: &Trial<'_>, action: &str) {
     // The delay keeps the failure unheard until the next attempt is made: which of the two comes first is chance otherwise.
-    let late = UpdateConfig { delay: Nanos::from_secs(3), ..config("stop-first", "rollback") };
+    let late = UpdateConfig { delay: Nanos::from_secs(3), ..watchful("stop-first", "rollback") };
     let mut spec = rolled(trial.service("web", Act::Exits, 1), late);
     spec.task_template.restart_policy =
         Some(RestartPolicy { delay: Some(Nanos::from_secs(3600)), ..RestartPolicy::default() });
-    spec.rollback_config =
-        Some(UpdateConfig { monitor: Nanos::from_secs(3), ..config("stop-first", action) });
+    spec.rollback_config = Some(watchful("stop-first", action));
     let id = trial.create(&spec).await;
     trial.task_in(&id, TaskState::Ready).await;
     trial.update(&id, &running_act(spec, Act::Stumbles)).await;
@@ -349,7 +359,7 @@ async fn a_rollback_that_fails_and_would_go_back_calls_itself_complete(trial: &T
 }
 
 async fn an_unhealthy_version_goes_back_and_the_old_one_runs_on(trial: &Trial<'_>) {
-    let spec = rolled(trial.service("web", Act::Runs, 2), config("start-first", "rollback"));
+    let spec = rolled(trial.service("web", Act::Runs, 2), watchful("start-first", "rollback"));
     let id = trial.create(&spec).await;
     trial.running(&id, 2).await;
     let before = images(trial, &id).await;
@@ -364,8 +374,8 @@ async fn an_unhealthy_version_goes_back_and_the_old_one_runs_on(trial: &Trial<'_
 }
 
 async fn a_missing_image_goes_back(trial: &Trial<'_>) {
-    let id =
-        failing(trial, config("start-first", "rollback"), Act::Missing, UpdateState::RollbackCompleted).await;
+    let rollback = watchful("start-first", "rollback");
+    let id = failing(trial, rollback, Act::Missing, UpdateState::RollbackCompleted).await;
     let rejected = trial.task_in(&id, TaskState::Rejected).await;
     trial.note(rejected.status.err);
 }

@@ -7,7 +7,7 @@ use skep_planner::swarm::{Healthcheck, Nanos, ServiceMode, Task, TaskState};
 
 use super::cases;
 use crate::arena::Act;
-use crate::trial::{Trial, container};
+use crate::trial::{Trial, between, container};
 
 cases!(
     tasks_run_in_slots_from_one_on,
@@ -125,10 +125,9 @@ async fn a_task_with_a_health_check_runs_when_it_is_healthy(trial: &Trial<'_>) {
     let id = trial.create(&trial.service("web", Act::HealthyLate, 1)).await;
     let task = trial.task_in(&id, TaskState::Starting).await;
     trial.note(format!("{:?} {:?}", task.status.message, task.status.err));
-    let since = trial.arena().clock();
     let running = trial.running(&id, 1).await.remove(0);
     assert_eq!(running.id, task.id);
-    let waited = trial.arena().clock() - since;
+    let waited = between(&task.status.timestamp, &running.status.timestamp);
     assert!(waited > Duration::from_millis(1500), "it ran after {waited:?}");
 }
 
