@@ -104,6 +104,8 @@ pub(crate) enum ApiError {
     EngineUnavailable { cause: Cause },
     #[error("the database does not answer")]
     Unavailable { cause: Cause },
+    #[error("the organisation's secrets cannot be opened")]
+    SecretsClosed { cause: Cause },
     #[error("an internal error")]
     Internal { cause: Cause },
 }
@@ -165,7 +167,7 @@ impl ApiError {
             Self::Refused { code, .. } => *code,
             Self::CursorExpired => Code::CursorExpired,
             Self::TooOften { .. } | Self::TooManyStreams => Code::TooManyRequests,
-            Self::TimedOut | Self::Unavailable { .. } => Code::Unavailable,
+            Self::TimedOut | Self::SecretsClosed { .. } | Self::Unavailable { .. } => Code::Unavailable,
             Self::EngineUnavailable { .. } => Code::EngineUnavailable,
             Self::Internal { .. } => Code::Internal,
         }
@@ -203,6 +205,10 @@ impl ApiError {
             Self::EngineUnavailable { .. } | Self::Unavailable { .. } => {
                 "try again later; GET /readyz says what is not ready".to_owned()
             }
+            Self::SecretsClosed { .. } => {
+                "the server lacks a master key: whoever runs it finds with `skep master-key status` which"
+                    .to_owned()
+            }
             Self::Internal { .. } => "report it with the request id".to_owned(),
         })
     }
@@ -220,9 +226,10 @@ impl ApiError {
     /// What is only logged.
     pub(crate) fn cause(&self) -> Option<&Cause> {
         match self {
-            Self::EngineUnavailable { cause } | Self::Unavailable { cause } | Self::Internal { cause } => {
-                Some(cause)
-            }
+            Self::EngineUnavailable { cause }
+            | Self::Unavailable { cause }
+            | Self::SecretsClosed { cause }
+            | Self::Internal { cause } => Some(cause),
             _ => None,
         }
     }
@@ -340,6 +347,17 @@ impl From<StoreError> for ApiError {
                 "revoke that one, or take another name",
                 About::Nothing,
             ),
+            StoreError::QuotaExceeded { .. } => Self::refused(
+                Code::QuotaExceeded,
+                &error,
+                "ask for less, delete what is not needed, or have the organisation given a larger plan",
+                About::Nothing,
+            ),
+            StoreError::PolicyDenied { ref key, .. } => {
+                let about = About::Key(key.clone());
+                let help = "name an image that all policies allow, or have the policy changed";
+                Self::refused(Code::PolicyDenied, &error, help, about)
+            }
             StoreError::TooManyTokens { .. } => {
                 Self::refused(Code::QuotaExceeded, &error, "revoke those that nobody uses", About::Nothing)
             }
@@ -350,6 +368,17 @@ impl From<StoreError> for ApiError {
                 Self::refused(Code::RevisionConflict, &error, "send it again", About::Nothing)
             }
             StoreError::CursorExpired => Self::CursorExpired,
+            StoreError::KeyClosed { .. } => Self::SecretsClosed { cause: error.into() },
+            StoreError::MasterKeyMissing { .. } => Self::invalid(
+                error.to_string(),
+                "start the servers with it; GET /v1/master-key lists those that they have",
+            ),
+            StoreError::MasterKeyReplaced { .. } => {
+                Self::invalid(error.to_string(), "make a new key with `openssl rand -hex 32`")
+            }
+            StoreError::MasterKeyNotEverywhere { .. } => {
+                Self::invalid(error.to_string(), "give every server the key first, with --further-key-file")
+            }
             _ if error.is_transient() => Self::Unavailable { cause: error.into() },
             _ => Self::Internal { cause: error.into() },
         }

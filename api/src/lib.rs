@@ -20,6 +20,7 @@ mod answer;
 mod app;
 mod call;
 mod denials;
+mod doctor;
 mod drift_feed;
 mod error;
 mod hub;

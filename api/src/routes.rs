@@ -4,11 +4,14 @@
 
 mod audit;
 mod batch;
+mod doctor;
 mod drift;
 mod event;
 mod intervention;
 mod journal;
 mod log;
+mod master_key;
+mod quota;
 mod release;
 mod resource;
 mod safety;
@@ -35,6 +38,8 @@ pub(crate) fn table() -> Vec<Route> {
     const DESCRIBE: Access = Access::Needs(Permission::Describe);
     const AUDIT: Access = Access::Needs(Permission::ReadAudit);
     const TOKENS: Access = Access::Needs(Permission::ManageTokens);
+    const MASTER_KEY: Access = Access::Needs(Permission::ManageMasterKey);
+    const DIAGNOSE: Access = Access::Needs(Permission::Diagnose);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
     const ALL: &str = "/v1/{kind}";
@@ -273,6 +278,14 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         Route::new(
             Get,
+            "/v1/orgs/{org}/quota",
+            READ,
+            "getOrgQuota",
+            "What an organisation has, and what its plan lets it have.",
+            quota::get,
+        ),
+        Route::new(
+            Get,
             "/v1/orgs/{org}/tokens",
             TOKENS,
             "listOrgTokens",
@@ -328,6 +341,30 @@ pub(crate) fn table() -> Vec<Route> {
             "getAuditChain",
             "The audit in order, with what shows whether it was changed.",
             audit::chain,
+        ),
+        Route::new(
+            Get,
+            "/v1/doctor",
+            DIAGNOSE,
+            "getDoctor",
+            "Whether the installation is as it has to be; one step of the examination.",
+            doctor::get,
+        ),
+        Route::new(
+            Get,
+            "/v1/master-key",
+            MASTER_KEY,
+            "getMasterKey",
+            "Which master key is in force, and what others are needed for.",
+            master_key::get,
+        ),
+        Route::new(
+            Post,
+            "/v1/master-key/rotate",
+            MASTER_KEY,
+            "rotateMasterKey",
+            "Put a master key in force, and wrap a batch of data keys anew.",
+            master_key::rotate,
         ),
         Route::new(Get, "/v1/whoami", DESCRIBE, "whoAmI", "Who asks, and what that allows.", token::whoami),
         Route::new(Get, "/v1/version", DESCRIBE, "getVersion", "Which server this is.", server::version),

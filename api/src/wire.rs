@@ -12,25 +12,32 @@ use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 
 mod audit;
 mod debug;
+mod doctor;
 mod drift;
 mod journal;
+mod master_key;
 mod operation;
+mod quota;
 mod safety;
 mod token;
 
 pub use audit::{
-    AuditChainQuery, AuditChainView, AuditList, AuditOutcome, AuditSealView, AuditSearch, AuditView,
+    AuditChainQuery, AuditChainView, AuditKeyView, AuditList, AuditOutcome, AuditSealView, AuditSearch,
+    AuditView,
 };
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
+pub use doctor::{CheckOutcome, CheckView, DoctorQuery, DoctorReport};
 pub(crate) use drift::ending as drift_ending;
 pub use drift::{
     DriftEvent, DriftList, DriftNoticed, DriftObject, DriftOutcome, DriftQuery, DriftView, PauseRequest,
 };
 pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
+pub use master_key::{ClosedOrganization, MasterKeyRotation, MasterKeyUse, MasterKeyView, RotateMasterKey};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
     Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,
 };
+pub use quota::{QuotaItem, QuotaView};
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,

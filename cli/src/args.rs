@@ -12,8 +12,9 @@ use skep_schemas::{OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, drift, events, explain,
-    get, holds, intervention, logs, migrate, orphans, plan, serve, token, version, wait,
+    adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
+    explain, get, holds, intervention, logs, master_key, migrate, orphans, plan, quota, serve, token,
+    version, wait,
 };
 use crate::context::Flags;
 
@@ -103,10 +104,16 @@ pub(crate) enum Command {
     Retry(intervention::RetryArgs),
     /// Show what the processes of an environment print.
     Logs(logs::LogsArgs),
+    /// Show what an organisation has, and what its plan lets it have.
+    Quota(quota::QuotaArgs),
     /// Make, list and revoke tokens.
     Token(token::TokenArgs),
     /// See who did what, and check that it is still told as it was.
     Audit(audit::AuditArgs),
+    /// Examine the installation: what is not as it has to be, why that matters, and what helps.
+    Doctor(doctor::DoctorArgs),
+    /// See which master key is in force, and put another in its place while everything runs.
+    MasterKey(master_key::MasterKeyArgs),
     /// Show who the token stands for, and what it allows.
     Whoami(token::WhoAmIArgs),
     /// Explain a kind, a field or an error code.

@@ -2,10 +2,11 @@
 //!
 //! Fed with the chain page by page, a [`Check`] computes every link again, compares seals with the entries they are on, and compares
 //! the place where the last check ended with what is there now. It trusts nothing of what the server says about itself: a link is
-//! right if it follows from the one before, a seal if its signature is that of the key that is remembered from the first check.
+//! right if it follows from the one before, a seal if its signature is that of the key that is remembered from the first check, or of one
+//! that this key, or one that follows from it, has signed as its successor. There is no way back to a former key.
 
 use serde::{Deserialize, Serialize};
-use skep_api::wire::AuditChainView;
+use skep_api::wire::{AuditChainView, AuditSealView};
 
 /// What one check leaves to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,12 +157,11 @@ impl Check {
                 ));
             }
             match &self.public_key {
-                None => self.public_key = Some(seal.public_key.clone()),
-                Some(known) if *known != seal.public_key => self.findings.push(format!(
-                    "the seal on number {} is of another key than those before",
+                Some(known) if !follows(page, known, seal) => self.findings.push(format!(
+                    "the seal on number {} is of another key than those before, which did not name it as the next",
                     seal.position
                 )),
-                Some(_) => {}
+                _ => self.public_key = Some(seal.public_key.clone()),
             }
         }
     }
@@ -187,10 +187,29 @@ impl Check {
     }
 }
 
+/// Is the key of a seal the known one, or does it follow from that?
+fn follows(page: &AuditChainView, known: &str, seal: &AuditSealView) -> bool {
+    let mut key = seal.public_key.as_str();
+    // No longer than there are keys, or what is sent could lead in a circle.
+    for _ in 0..=page.keys.len() {
+        if key == known {
+            return true;
+        }
+        let listed = page.keys.iter().find(|listed| listed.public_key == key);
+        // A key that counts only from a later place on has sealed nothing before.
+        let listed = listed.filter(|listed| listed.after_position <= seal.position);
+        let Some(before) = listed.and_then(|listed| listed.predecessor(&page.instance)) else { return false };
+        key = before;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use jiff::Timestamp;
-    use skep_api::wire::{AuditOutcome, AuditView};
+    use skep_api::wire::{AuditKeyView, AuditOutcome, AuditView};
+    use skep_store::{AuditKey, AuditSeal};
 
     use super::*;
 
@@ -231,6 +250,7 @@ mod tests {
             floor_link: FLOOR.to_owned(),
             items,
             seals: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -255,6 +275,76 @@ mod tests {
         assert_eq!((found.entries, found.position, found.findings.len()), (3, 3, 0));
         let more = checked(found.remember, &chain(&["a", "b", "c", "d"]));
         assert_eq!((more.entries, more.position, more.findings.len()), (1, 4, 0));
+    }
+
+    fn signer(seed: u8) -> Ed25519KeyPair {
+        Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
+    }
+
+    fn public(key: &Ed25519KeyPair) -> String {
+        hex::encode(key.public_key().as_ref())
+    }
+
+    fn seal(key: &Ed25519KeyPair, chain: &AuditChainView, position: usize) -> AuditSealView {
+        let link = chain.items[position - 1].link.clone().unwrap();
+        let place = i64::try_from(position).unwrap();
+        let message = AuditSeal::message(&chain.instance, place, &hex::decode(&link).unwrap());
+        AuditSealView {
+            position: place,
+            link,
+            sealed_at: Timestamp::UNIX_EPOCH,
+            public_key: public(key),
+            signature: hex::encode(key.sign(message.as_bytes()).as_ref()),
+        }
+    }
+
+    fn named(by: &Ed25519KeyPair, key: &Ed25519KeyPair, after_position: i64) -> AuditKeyView {
+        let message = AuditKey::message("i", after_position, key.public_key().as_ref());
+        AuditKeyView {
+            public_key: public(key),
+            after_position,
+            endorsed_by: Some(public(by)),
+            endorsement: Some(hex::encode(by.sign(message.as_bytes()).as_ref())),
+        }
+    }
+
+    #[test]
+    fn a_key_of_seals_counts_only_if_the_one_before_named_it() {
+        let (first, second, third, stranger) = (signer(1), signer(2), signer(3), signer(4));
+        let mut good = chain(&["a", "b", "c", "d"]);
+        good.seals = vec![seal(&first, &good, 1), seal(&second, &good, 2), seal(&third, &good, 4)];
+        good.keys = vec![named(&first, &second, 1), named(&second, &third, 3)];
+        let found = checked(None, &good);
+        assert!(found.findings.is_empty(), "{:?}", found.findings);
+        assert_eq!((found.seals, found.remember.unwrap().public_key), (3, Some(public(&third))));
+        // One that was away meanwhile gets from the first to the third at once.
+        let mut later = good.clone();
+        later.seals.remove(1);
+        assert!(checked(None, &later).findings.is_empty());
+
+        let wrong = |change: &dyn Fn(&mut AuditChainView)| {
+            let mut chain = good.clone();
+            change(&mut chain);
+            checked(None, &chain).findings
+        };
+        // The former key after the next, a stranger, one who names himself, another's signature, too early a place, a circle.
+        let cases: [Vec<String>; 6] = [
+            wrong(&|chain| chain.seals.push(seal(&first, chain, 3))),
+            wrong(&|chain| chain.seals[1] = seal(&stranger, chain, 2)),
+            wrong(&|chain| {
+                chain.seals[1] = seal(&stranger, chain, 2);
+                chain.keys.push(named(&stranger, &stranger, 1));
+            }),
+            wrong(&|chain| chain.keys[0].endorsement = named(&stranger, &second, 1).endorsement),
+            wrong(&|chain| chain.keys[0] = named(&first, &second, 3)),
+            wrong(&|chain| chain.keys = vec![named(&second, &third, 1), named(&third, &second, 1)]),
+        ];
+        for (case, findings) in cases.iter().enumerate() {
+            assert!(
+                findings.iter().any(|finding| finding.contains("of another key")),
+                "{case}: {findings:?}"
+            );
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use skep_planner::InstanceId;
 use skep_planner::settings::{EdgeSettings, NetworkPool, Settings};
 use skep_schemas::kind::Resources;
 use skep_schemas::{Bytes, Cpu};
-use skep_store::MasterKey;
+use skep_store::MasterKeys;
 use skep_swarm::{CertificateFiles, EngineAddress, PlainTcp, SwarmError};
 
 use crate::safety::SafetySettings;
@@ -27,7 +27,7 @@ pub struct ServeConfig {
     /// Where the database is, credentials included.
     pub database_url: SecretString,
     /// What secrets are sealed with.
-    pub key: MasterKey,
+    pub keys: MasterKeys,
     /// The engine, in the form of `DOCKER_HOST`.
     pub docker_host: String,
     /// The directory of `ca.pem`, `cert.pem` and `key.pem` for an engine over TCP.

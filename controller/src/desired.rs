@@ -16,7 +16,7 @@ use skep_schemas::kind::{
 use skep_schemas::{AnySpec, Generation, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 use skep_store::{Snapshot, StoreError};
 
-use crate::stance;
+use crate::{policies, stance};
 
 /// How many of an environment's newest releases a pass looks at, apart from those that are pending or good.
 pub(crate) const RELEASES_SEEN: u32 = 1;
@@ -74,14 +74,14 @@ pub(crate) async fn load(
             };
             Desired::Domain(Box::new(Resource { meta, spec: *spec, status }), environment.map(Box::new))
         }
-        spec @ (AnySpec::App(_) | AnySpec::Plan(_) | AnySpec::DriftPolicy(_)) => {
+        spec @ (AnySpec::App(_) | AnySpec::Plan(_) | AnySpec::DriftPolicy(_) | AnySpec::ImagePolicy(_)) => {
             Desired::Passive(Box::new(Resource { meta, spec, status }))
         }
     }))
 }
 
 /// A resource by its kind's own type.
-async fn typed<S: KindSpec + TryFrom<AnySpec>>(
+pub(crate) async fn typed<S: KindSpec + TryFrom<AnySpec>>(
     snapshot: &mut Snapshot,
     key: &ResourceKey,
 ) -> Result<Option<Resource<S>>, StoreError> {
@@ -171,7 +171,9 @@ async fn environment_desired(
     let within =
         [app.as_ref().map(|app| &app.meta), organization.as_ref().map(|organization| &organization.meta)];
     let stance = stance::of(snapshot, &environment.meta, &within, now).await?;
+    let images = policies::images(snapshot, &org, organization.as_ref()).await?;
     Ok(EnvironmentDesired {
+        images,
         stance,
         domains: domains(snapshot, &key).await?,
         releases: snapshot.releases(environment.meta.uid, RELEASES_SEEN).await?,

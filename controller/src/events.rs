@@ -69,7 +69,10 @@ pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec
             .is_some_and(|before| before.status == condition.status && before.reason == condition.reason);
         let tells = match condition.kind {
             ConditionKind::Ready => condition.is_true() || condition.status == ConditionStatus::Unknown,
-            ConditionKind::Stalled | ConditionKind::Degraded | ConditionKind::Drifted => condition.is_true(),
+            ConditionKind::Stalled
+            | ConditionKind::Degraded
+            | ConditionKind::Drifted
+            | ConditionKind::PolicyViolated => condition.is_true(),
             // Said by the steps and the release themselves.
             ConditionKind::Progressing => false,
         };

@@ -28,6 +28,7 @@ mod logs;
 mod lookup;
 pub mod metrics;
 mod observe;
+mod policies;
 mod preview;
 mod reconciler;
 mod safety;

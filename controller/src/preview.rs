@@ -187,14 +187,14 @@ async fn affected(
 const fn has_objects(kind: Kind) -> bool {
     match kind {
         Kind::Organization | Kind::Secret | Kind::Environment => true,
-        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy => false,
+        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => false,
     }
 }
 
 const fn order(kind: Kind) -> u8 {
     match kind {
         Kind::Organization | Kind::Plan => 0,
-        Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy => 1,
+        Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => 1,
         Kind::Environment => 2,
     }
 }

@@ -167,11 +167,33 @@ async fn serve(
 }
 
 async fn connect(config: &ServeConfig) -> Result<Store, ServeError> {
-    let store = Store::connect(config.database_url.expose_secret(), StoreOptions::new(config.key.clone()))
+    let store = Store::connect(config.database_url.expose_secret(), StoreOptions::new(config.keys.clone()))
         .await
         .map_err(during("connecting"))?;
     store.migrate().await.map_err(during("migrating"))?;
+    tell_master_key(&store).await?;
     Ok(store)
+}
+
+/// What the operator has to know of master keys when a server starts: organisations without the key to them are served, but for their
+/// secrets.
+async fn tell_master_key(store: &Store) -> Result<(), ServeError> {
+    let standing = store.master_key_standing().await.map_err(during("reading the master key's state"))?;
+    for closed in &standing.closed {
+        tracing::error!(
+            organization = closed.org,
+            master_key = closed.master_key,
+            "this organisation's secrets cannot be opened: the master key that wrapped its data key is not given"
+        );
+    }
+    if standing.own != standing.in_force {
+        tracing::info!(
+            in_force = standing.in_force,
+            own = standing.own,
+            "another master key than this server's own is in force; `skep master-key rotate` changes that"
+        );
+    }
+    Ok(())
 }
 
 fn during(what: &'static str) -> impl FnOnce(StoreError) -> ServeError {

@@ -79,6 +79,7 @@ codes! {
     OrganizationMissing "SK0202" 404 "the organisation does not exist";
     QuotaExceeded       "SK0203" 422 "more than the plan allows";
     SecretValueMissing  "SK0204" 422 "a new secret has no value";
+    PolicyDenied        "SK0205" 422 "a policy does not allow it";
 
     RevisionConflict    "SK0301" 409 "the resource changed in the meantime";
     PreconditionFailed  "SK0302" 412 "the condition of the request does not hold";

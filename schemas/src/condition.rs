@@ -25,6 +25,8 @@ pub enum ConditionKind {
     Degraded,
     /// Somebody else changed what Skep made, and it stays so: by policy, by a pause, or because the other goes on.
     Drifted,
+    /// What runs is against a policy that lets it run.
+    PolicyViolated,
 }
 
 /// Does a condition hold?
@@ -85,6 +87,8 @@ reasons! {
     ImageUnresolved,
     /// More than the plan allows.
     QuotaExceeded,
+    /// A policy does not allow it.
+    PolicyDenied,
     /// Something it asks for can never be scheduled on this cluster.
     WouldNeverSchedule,
     /// The release failed and the previous one runs again.

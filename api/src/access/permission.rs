@@ -30,6 +30,10 @@ pub(crate) enum Permission {
     ManageTokens,
     /// See who did what, and what was denied to whom.
     ReadAudit,
+    /// See which master key is in force, and put another in its place.
+    ManageMasterKey,
+    /// Have the installation examined, which names what is wrong in any organisation.
+    Diagnose,
     /// See what the API is: its version and description; and who asks.
     Describe,
 }
@@ -47,6 +51,8 @@ impl fmt::Display for Permission {
             Self::Debug => "see what the server is doing",
             Self::ManageTokens => "see, make and revoke tokens",
             Self::ReadAudit => "read the audit",
+            Self::ManageMasterKey => "see and change the master key",
+            Self::Diagnose => "examine the installation",
             Self::Describe => "read the description of the API",
         })
     }
@@ -66,6 +72,8 @@ impl Permission {
             Self::Debug => "debug",
             Self::ManageTokens => "manage-tokens",
             Self::ReadAudit => "read-audit",
+            Self::ManageMasterKey => "manage-master-key",
+            Self::Diagnose => "diagnose",
             Self::Describe => "describe",
         }
     }
@@ -85,7 +93,7 @@ pub(crate) enum Needs {
 impl Permission {
     /// All.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Read,
         Self::Write,
         Self::Delete,
@@ -96,6 +104,8 @@ impl Permission {
         Self::Debug,
         Self::ManageTokens,
         Self::ReadAudit,
+        Self::ManageMasterKey,
+        Self::Diagnose,
         Self::Describe,
     ];
 
@@ -112,14 +122,19 @@ impl Permission {
             Self::ReadLogs => Within(Role::Deployer),
             Self::Write => match kind {
                 Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret) => Within(Role::Deployer),
-                Some(Kind::DriftPolicy) => Within(Role::Admin),
+                Some(Kind::DriftPolicy | Kind::ImagePolicy) => Within(Role::Admin),
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
                 Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
             },
             Self::Delete => match kind {
-                Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret | Kind::DriftPolicy) => {
-                    Within(Role::Admin)
-                }
+                Some(
+                    Kind::App
+                    | Kind::Environment
+                    | Kind::Domain
+                    | Kind::Secret
+                    | Kind::DriftPolicy
+                    | Kind::ImagePolicy,
+                ) => Within(Role::Admin),
                 Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
             },
             Self::Intervene => match kind {
@@ -128,7 +143,7 @@ impl Permission {
             },
             Self::ManageTokens | Self::ReadAudit => Within(Role::Admin),
             Self::ReadMetrics => OnPlatform(Role::Viewer),
-            Self::Confirm | Self::Debug => OnPlatform(Role::Admin),
+            Self::Confirm | Self::Debug | Self::ManageMasterKey | Self::Diagnose => OnPlatform(Role::Admin),
         }
     }
 }

@@ -45,12 +45,13 @@ const OTHERS: [&str; 12] = [
 ];
 
 /// What globex has, by kind.
-const THEIRS: [(Kind, &str); 5] = [
+const THEIRS: [(Kind, &str); 6] = [
     (Kind::App, r#"{"source": {"image": "shop:1"}, "processes": {"web": {}}}"#),
     (Kind::Environment, r#"{"app": "theirs"}"#),
     (Kind::Domain, r#"{"host": "www.globex.test", "environment": "theirs"}"#),
     (Kind::Secret, r#"{"value": "a-value-of-globex"}"#),
     (Kind::DriftPolicy, r#"{"mode": "report"}"#),
+    (Kind::ImagePolicy, r#"{"enforcement": "report"}"#),
 ];
 
 fn document(org: Option<&str>, kind: Kind, name: &str, spec: &str) -> Value {

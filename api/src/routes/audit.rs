@@ -1,13 +1,14 @@
 //! The audit: entries to search, and the chain to check.
 
-use skep_store::{AUDIT_PAGE_MAX, AuditEntry, AuditQuery, AuditSeal};
+use skep_store::{AUDIT_PAGE_MAX, AuditEntry, AuditKey, AuditQuery, AuditSeal};
 
 use crate::answer::Document;
 use crate::call::{self, Call};
 use crate::error::ApiError;
 use crate::limits::AUDIT_DEFAULT;
 use crate::wire::{
-    AuditChainQuery, AuditChainView, AuditList, AuditOutcome, AuditSealView, AuditSearch, AuditView,
+    AuditChainQuery, AuditChainView, AuditKeyView, AuditList, AuditOutcome, AuditSealView, AuditSearch,
+    AuditView,
 };
 
 pub(super) async fn search(call: Call<AuditSearch>) -> Result<Document<AuditList>, ApiError> {
@@ -36,6 +37,7 @@ pub(super) async fn chain(call: Call<AuditChainQuery>) -> Result<Document<AuditC
         floor_link: hex::encode(chain.head.floor_link),
         items: chain.entries.into_iter().map(view).collect(),
         seals: chain.seals.into_iter().map(seal).collect(),
+        keys: chain.keys.into_iter().map(key).collect(),
     }))
 }
 
@@ -61,6 +63,15 @@ fn view(entry: AuditEntry) -> AuditView {
         before: entry.before.map(hex::encode),
         after: entry.after.map(hex::encode),
         link: entry.link.map(hex::encode),
+    }
+}
+
+fn key(key: AuditKey) -> AuditKeyView {
+    AuditKeyView {
+        public_key: hex::encode(key.public_key),
+        after_position: key.after_position,
+        endorsed_by: key.endorsed_by.map(hex::encode),
+        endorsement: key.endorsement.map(hex::encode),
     }
 }
 

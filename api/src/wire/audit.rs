@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use skep_store::AuditSeal;
+use skep_store::{AuditKey, AuditSeal};
 
 /// Was it given?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -179,6 +179,35 @@ pub struct AuditChainView {
     pub items: Vec<AuditView>,
     /// The seals on them.
     pub seals: Vec<AuditSealView>,
+    /// The keys of all seals.
+    pub keys: Vec<AuditKeyView>,
+}
+
+/// A key of seals, and the word of the one before that it follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditKeyView {
+    /// The Ed25519 key, in hexadecimal.
+    pub public_key: String,
+    /// The number of the last entry before it came into force.
+    pub after_position: i64,
+    /// The key before it, in hexadecimal; absent for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endorsed_by: Option<String>,
+    /// Its signature over `skep.dev/audit-key/v1/INSTANCE/AFTER_POSITION/PUBLIC_KEY`, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endorsement: Option<String>,
+}
+
+impl AuditKeyView {
+    /// The key before, if it did say that this one follows.
+    pub fn predecessor(&self, instance: &str) -> Option<&str> {
+        let (before, endorsement) = (self.endorsed_by.as_deref()?, self.endorsement.as_deref()?);
+        let message = AuditKey::message(instance, self.after_position, &hex::decode(&self.public_key).ok()?);
+        let endorsement = hex::decode(endorsement).ok()?;
+        let key = UnparsedPublicKey::new(&ED25519, hex::decode(before).ok()?);
+        key.verify(message.as_bytes(), &endorsement).is_ok().then_some(before)
+    }
 }
 
 /// A signed place in the chain.

@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod batch;
 mod browser;
+mod doctor;
 mod drift;
 mod intervention;
 mod operation;

@@ -39,9 +39,13 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     let plans: PlanList = session.client.get(&format!("{path}/plans?limit={PLANS_SHOWN}")).await?;
     let releases = match key.kind() {
         Kind::Environment => session.client.get::<ReleaseList>(&format!("{path}/releases")).await?.items,
-        Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy => {
-            Vec::new()
-        }
+        Kind::Organization
+        | Kind::Plan
+        | Kind::Secret
+        | Kind::App
+        | Kind::Domain
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy => Vec::new(),
     };
     let drift = DriftQuery {
         kind: Some(key.kind()),

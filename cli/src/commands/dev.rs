@@ -44,13 +44,13 @@ pub(super) async fn run(args: DevArgs) -> Result<Outcome> {
     let dir = DataDir::take(&path)?;
     let key = key::read_or_make(&dir.path().join("key"))?;
     if let Some(url) = args.database_url {
-        serve(args.server.into_config(url, key)?).await?;
+        serve(args.server.into_config(url, key.into())?).await?;
         return Ok(Outcome::Done);
     }
     let at = dir.path().to_owned();
     let postgres = tokio::task::spawn_blocking(move || PrivatePostgres::start(&at)).await??;
     tracing::info!(data_dir = %dir.path().display(), "the private Postgres is ready");
-    let served = match args.server.into_config(SecretString::from(postgres.url()), key) {
+    let served = match args.server.into_config(SecretString::from(postgres.url()), key.into()) {
         Ok(config) => serve(config).await,
         Err(error) => Err(error),
     };

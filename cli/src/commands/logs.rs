@@ -54,9 +54,13 @@ fn environment(text: &str) -> Result<Address, String> {
     let address: Address = text.parse()?;
     match address.kind {
         Kind::Environment => Ok(address),
-        Kind::Organization | Kind::Plan | Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy => {
-            Err("only environments have logs".to_owned())
-        }
+        Kind::Organization
+        | Kind::Plan
+        | Kind::Secret
+        | Kind::App
+        | Kind::Domain
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy => Err("only environments have logs".to_owned()),
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod dev;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -29,9 +30,11 @@ pub(crate) mod get;
 pub(crate) mod holds;
 pub(crate) mod intervention;
 pub(crate) mod logs;
+pub(crate) mod master_key;
 pub(crate) mod migrate;
 pub(crate) mod orphans;
 pub(crate) mod plan;
+pub(crate) mod quota;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod version;
@@ -115,8 +118,11 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Delete(args) => delete::run(&Session::open(global)?, args).await,
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
+        Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,
         Command::Audit(args) => audit::run(&Session::open(global)?, args).await,
+        Command::Doctor(args) => doctor::run(&Session::open(global)?, args).await,
+        Command::MasterKey(args) => master_key::run(&Session::open(global)?, args).await,
         Command::Whoami(args) => token::whoami(&Session::open(global)?, &args).await,
         Command::Confirm(args) => confirm::run(&Session::open(global)?, &args).await,
         Command::Orphans(args) => orphans::run(&Session::open(global)?, &args).await,

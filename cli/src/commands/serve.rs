@@ -17,7 +17,7 @@ use skep_controller::{SafetySettings, ServeConfig};
 use skep_planner::NetworkPool;
 use skep_planner::safety::RemovalLimits;
 use skep_planner::settings::{AnchorImage, EdgeSettings};
-use skep_store::MasterKey;
+use skep_store::{MasterKey, MasterKeys};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, variable};
@@ -41,6 +41,15 @@ pub(crate) struct ServeArgs {
     /// File with the key that seals secret values; SKEP_KEY can hold the key itself.
     #[arg(long, env = "SKEP_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// File with a further key that opens what it sealed: the one to come, or the one before, while the key is changed (`skep master-key
+    /// --help`); may be given several times, and the variable with `:` between files.
+    #[arg(
+        long = "further-key-file",
+        env = "SKEP_FURTHER_KEY_FILES",
+        value_name = "FILE",
+        value_delimiter = ':'
+    )]
+    further_key_files: Vec<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -145,7 +154,10 @@ impl ServeArgs {
             Some(path) => database::with_password(&database_url, path)?,
             None => database_url,
         };
-        self.server.into_config(database_url, key)
+        let further: Result<Vec<MasterKey>> =
+            self.further_key_files.iter().map(|path| key::read(path)).collect();
+        let keys = MasterKeys::new(key, further?)?;
+        self.server.into_config(database_url, keys)
     }
 }
 
@@ -156,7 +168,7 @@ impl ServerArgs {
     }
 
     /// Checks what was given.
-    pub(crate) fn into_config(self, database_url: SecretString, key: MasterKey) -> Result<ServeConfig> {
+    pub(crate) fn into_config(self, database_url: SecretString, keys: MasterKeys) -> Result<ServeConfig> {
         let pool = NetworkPool::new(self.network_pool, self.network_prefix)
             .context("--network-pool and --network-prefix do not make networks")?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
@@ -171,7 +183,7 @@ impl ServerArgs {
         }
         Ok(ServeConfig {
             database_url,
-            key,
+            keys,
             docker_host: self.docker_host,
             docker_cert_path: self.docker_cert_path,
             listen: self.listen,

@@ -73,6 +73,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::Secret, _) => &["VERSION"],
         (Kind::Organization, _) => &["NETWORK"],
         (Kind::DriftPolicy, _) => &["ENVIRONMENT", "MODE"],
+        (Kind::ImagePolicy, _) => &["ENFORCEMENT"],
     }
 }
 
@@ -105,6 +106,7 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
         Kind::Secret => vec![status("/version").into()],
         Kind::Organization => vec![status("/network/subnet").into()],
         Kind::DriftPolicy => vec![spec("/environment").into(), spec("/mode").into()],
+        Kind::ImagePolicy => vec![spec("/enforcement").into()],
     }
 }
 

@@ -47,10 +47,7 @@ pub fn formation(
         });
     }
     let limits = plan.map_or(default_resources, |plan| plan.instance);
-    let names = app.processes.keys().chain(environment.processes.keys());
-    let processes: BTreeMap<ProcessName, FormationProcess> = names
-        .map(|name| (name.clone(), process(name, app.processes.get(name), environment, limits)))
-        .collect();
+    let processes = processes(Some(app), environment, limits);
     if processes.is_empty() {
         blocked.push(Blocked::ReferenceMissing {
             resource: format!("a process in App/{} or the environment", environment.app),
@@ -63,6 +60,18 @@ pub fn formation(
         Some(image) if blocked.is_empty() => Ok(Formation { image, processes }),
         Some(_) | None => Err(blocked),
     }
+}
+
+/// The processes that app and environment have, each with what it gets where neither says how much: these limits.
+pub fn processes(
+    app: Option<&AppSpec>,
+    environment: &EnvironmentSpec,
+    limits: Resources,
+) -> BTreeMap<ProcessName, FormationProcess> {
+    let inherited = app.map(|app| &app.processes);
+    let names = inherited.into_iter().flat_map(BTreeMap::keys).chain(environment.processes.keys());
+    let of_app = |name| inherited.and_then(|processes| processes.get(name));
+    names.map(|name| (name.clone(), process(name, of_app(name), environment, limits))).collect()
 }
 
 /// Who owns the number of a process's instances.

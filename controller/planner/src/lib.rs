@@ -20,6 +20,8 @@ pub mod naming;
 pub mod normalize;
 pub mod observed;
 pub mod plan;
+pub mod policy;
+pub mod quota;
 pub mod reconcile;
 pub mod release;
 pub mod render;

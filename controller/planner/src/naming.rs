@@ -29,6 +29,8 @@ pub const LABEL_NAME: &str = "skep.dev/name";
 pub const LABEL_PROCESS: &str = "skep.dev/process";
 /// The release that a service's task template was rendered from.
 pub const LABEL_RELEASE: &str = "skep.dev/release";
+/// How many instances a service had that was stopped: where no manifest says the number, it is known nowhere else.
+pub const LABEL_STOPPED: &str = "skep.dev/stopped";
 /// Marks services that play a part for Skep: see [`ROLE_EDGE`].
 pub const LABEL_ROLE: &str = "skep.dev/role";
 /// The role of the proxy at the edge; its tasks are connected to every organisation's network.

@@ -114,7 +114,7 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
     wake_each(queue, &referring);
     let policies = changes.iter().filter(|change| {
         change.op != ChangeOp::Status
-            && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy)
+            && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy)
             && queue.takes(&change.key)
     });
     let mut orgs: BTreeSet<OrgName> = policies.filter_map(|change| fairness_group(&change.key)).collect();

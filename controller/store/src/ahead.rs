@@ -17,6 +17,9 @@ use crate::row::{ResourceRow, org_column, resource_query};
 use crate::snapshot::{REFERRERS_MAX, Snapshot, check_count};
 use crate::{inventory, release};
 
+/// The kinds that say something about all environments of their organisation.
+pub(crate) const POLICIES: [Kind; 2] = [Kind::DriftPolicy, Kind::ImagePolicy];
+
 /// What was read ahead.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
@@ -73,7 +76,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// What an environment names that a plan of it reads: its app, and its plan or its organisation's.
+    /// What an environment names that a plan of it reads: its app, its plan, and its organisation's.
     fn referred(&self, environment: &Resource) -> Vec<ResourceKey> {
         let AnySpec::Environment(spec) = &environment.spec else { return Vec::new() };
         let key = &environment.meta.key;
@@ -83,9 +86,9 @@ impl Snapshot {
             Some(AnySpec::Organization(spec)) => spec.plan.clone(),
             _ => None,
         };
-        let plan = spec.plan.clone().or(inherited);
-        let plan = plan.and_then(|name| ResourceKey::new(Scope::Platform, Kind::Plan, name).ok());
-        key.sibling(Kind::App, spec.app.clone()).into_iter().chain(plan).collect()
+        let plans = spec.plan.clone().into_iter().chain(inherited);
+        let plans = plans.filter_map(|name| ResourceKey::new(Scope::Platform, Kind::Plan, name).ok());
+        key.sibling(Kind::App, spec.app.clone()).into_iter().chain(plans).collect()
     }
 
     async fn read_resources(&mut self, keys: &[ResourceKey]) -> Result<(), Fault> {
@@ -113,9 +116,9 @@ impl Snapshot {
     async fn read_policies(&mut self, orgs: &BTreeSet<&OrgName>) -> Result<(), Fault> {
         let names: Vec<String> = orgs.iter().map(|org| org.as_str().to_owned()).collect();
         let rows = resource_query!(
-            "WHERE r.org = ANY($1) AND r.kind = $2 ORDER BY r.org, r.name",
+            "WHERE r.org = ANY($1) AND r.kind = ANY($2) ORDER BY r.org, r.name",
             &names,
-            Kind::DriftPolicy.as_str()
+            &POLICIES.map(|kind| kind.as_str().to_owned())
         );
         let rows = rows.fetch_all(self.connection()).await?;
         self.ahead.policies.extend(orgs.iter().map(|org| ((*org).clone(), Vec::new())));

@@ -5,6 +5,8 @@
 
 use std::net::Ipv4Addr;
 
+use skep_planner::policy::Violation;
+use skep_planner::quota::Excess;
 use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
 use skep_schemas::{Generation, Host, OrgName, ResourceKey, Revision, Uid};
@@ -65,6 +67,22 @@ pub enum StoreError {
     DuplicateKey {
         /// The resource.
         key: ResourceKey,
+    },
+    /// The organisation would have more than its plan allows.
+    #[error("organisation {org} would have {}", listed(excess))]
+    QuotaExceeded {
+        /// The organisation.
+        org: OrgName,
+        /// Of what how much more.
+        excess: Vec<Excess>,
+    },
+    /// A policy does not allow what a manifest asks for.
+    #[error("{key}: {}", listed(violations))]
+    PolicyDenied {
+        /// The resource.
+        key: ResourceKey,
+        /// Whose rules, and why.
+        violations: Vec<Violation>,
     },
     /// An organisation, or the platform, has as many tokens as it may have.
     #[error("there are {found} tokens, and {limit} may be")]
@@ -187,7 +205,17 @@ pub enum StoreError {
         /// The organisation's uid.
         org_uid: Uid,
     },
-    /// The organisation's data key was wrapped by another master key, or for another organisation.
+    /// The organisation's data key was wrapped by a master key that this process does not have.
+    #[error(
+        "the data key of organisation {org_uid} was wrapped by master key {master_key}, which is not given"
+    )]
+    KeyClosed {
+        /// The organisation's uid.
+        org_uid: Uid,
+        /// The master key's id.
+        master_key: String,
+    },
+    /// The organisation's data key was damaged, or wrapped for another organisation.
     #[error("the data key of organisation {org_uid} cannot be opened")]
     KeyUnreadable {
         /// The organisation's uid.
@@ -233,11 +261,33 @@ pub enum StoreError {
         /// The newest that this version knows.
         known: i64,
     },
-    /// The master key is not the one that this database was set up with.
-    #[error("the master key is not the one of instance {instance}")]
+    /// The master key in force is not among those that are given.
+    #[error("master key {id} is in force for instance {instance}, and it is not given")]
     WrongMasterKey {
         /// The instance.
         instance: InstanceId,
+        /// The key in force.
+        id: String,
+    },
+    /// A master key that is needed is not given.
+    #[error("this server does not have master key {id}")]
+    MasterKeyMissing {
+        /// The key.
+        id: String,
+    },
+    /// A master key that was replaced does not come into force again.
+    #[error("master key {id} was replaced by another one and does not return")]
+    MasterKeyReplaced {
+        /// The key.
+        id: String,
+    },
+    /// Not every controller could open what the key would wrap.
+    #[error("not every server has master key {id}: {} do not", without.join(", "))]
+    MasterKeyNotEverywhere {
+        /// The key.
+        id: String,
+        /// The controllers without it.
+        without: Vec<String>,
     },
     /// The role that organisations' requests run as is missing, and this login may not make it.
     #[error(
@@ -299,6 +349,7 @@ operations! {
     Report => "write a status or an event",
     Subnet => "allocate a subnet",
     OpenSecret => "read a sealed value",
+    MasterKey => "read or change the master key",
     Lease => "change a lease",
     Token => "read or write tokens",
     Audit => "read or write the audit",
@@ -405,6 +456,10 @@ fn transient(error: &sqlx::Error) -> bool {
 
 fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+fn listed(all: &[impl std::fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

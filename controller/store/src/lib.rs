@@ -32,10 +32,13 @@ mod inventory;
 mod journal;
 mod lease;
 mod list;
+mod master_keys;
 mod member;
 mod migrate;
 mod options;
+mod policy;
 mod print;
+mod quota;
 mod release;
 mod report;
 mod row;
@@ -43,6 +46,7 @@ mod safety;
 mod scoped;
 mod seal;
 mod secret;
+mod secret_exam;
 mod snapshot;
 mod store;
 mod subnet;
@@ -53,8 +57,8 @@ mod watch;
 
 pub use apply::{APPLY_MAX, Applied, ApplyItem, Outcome, Precondition};
 pub use audit::{
-    AUDIT_PAGE_MAX, Actor, AuditChain, AuditEntry, AuditHead, AuditOutcome, AuditPage, AuditQuery, AuditSeal,
-    Denied, Origin, Sealed,
+    AUDIT_PAGE_MAX, Actor, AuditChain, AuditEntry, AuditHead, AuditKey, AuditOutcome, AuditPage, AuditQuery,
+    AuditSeal, Denied, Origin, Sealed,
 };
 pub use delete::{DeleteItem, Deletion};
 pub use drift::{
@@ -70,13 +74,18 @@ pub use journal::{
 };
 pub use lease::Fence;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
+pub use master_keys::{
+    ClosedOrganization, FURTHER_KEYS_MAX, MasterKeyStanding, MasterKeyUse, MasterKeys, Rotation, TooManyKeys,
+};
 pub use member::{Beat, Member};
 pub use options::StoreOptions;
 pub use print::Print;
+pub use quota::Standing;
 pub use safety::{Census, Confirmation, Hold, HoldId, Orphan, RECOVERED_MAX};
 pub use scoped::ScopedStore;
 pub use seal::{MasterKey, MasterKeyError};
 pub use secret::SecretCurrent;
+pub use secret_exam::{Examined, Unreadable, ValuePosition};
 pub use snapshot::{DomainClaim, KeyEntry, Snapshot};
 pub use store::{Connections, Store};
 pub use sweep::{Retention, Swept};

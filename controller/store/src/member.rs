@@ -24,6 +24,7 @@ const MEMBERS_MAX: i64 = 100;
 pub struct Member {
     id: String,
     ttl: Duration,
+    master_keys: Vec<String>,
     connect: PgConnectOptions,
     // None before the first call and after one that failed or was cancelled.
     connection: Option<PgListener>,
@@ -47,7 +48,7 @@ impl Store {
             ("statement_timeout", ttl.as_millis().to_string()),
             ("lock_timeout", LOCK_TIMEOUT.as_millis().to_string()),
         ]);
-        Member { id, ttl, connect, connection: None }
+        Member { id, ttl, master_keys: self.master_keys().ids(), connect, connection: None }
     }
 }
 
@@ -61,12 +62,13 @@ impl Member {
     pub async fn beat(&mut self, held: &[Fence], all: &[String]) -> Result<Beat, StoreError> {
         let (names, epochs) = lease::columns(held);
         let (id, ttl) = (self.id.clone(), self.ttl.as_secs_f64());
+        let master_keys = self.master_keys.clone();
         self.with(async |connection| {
             let beat = sqlx::query_as!(
                 Beat,
                 r#"WITH alive AS (
-                       INSERT INTO controller_member (id, expires_at)
-                       VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+                       INSERT INTO controller_member (id, expires_at, master_keys)
+                       VALUES ($1, clock_timestamp() + make_interval(secs => $2), $7)
                        ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
                    ), held AS (
                        SELECT lease.name
@@ -89,7 +91,8 @@ impl Member {
                 &names,
                 &epochs,
                 all,
-                MEMBERS_MAX
+                MEMBERS_MAX,
+                &master_keys
             );
             Ok(beat.fetch_one(connection).await?)
         })

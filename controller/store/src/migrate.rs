@@ -1,16 +1,16 @@
 //! Bringing a database to this version's schema, and finding out whether it is the one we think it is.
 
-use skep_planner::InstanceId;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use crate::error::{Fault, Operation, StoreError};
+use crate::master_keys;
 use crate::store::Store;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 impl Store {
     /// Runs the migrations that are missing, at most once however many processes start, and checks that the database fits:
-    /// it must not be newer than this version, and its master key must be ours. A database that was restored (into another
+    /// it must not be newer than this version, and the master key in force must be among ours. A database that was restored (into another
     /// database or over its own tables) or moved gets a new epoch, so that readers which followed the old one list again,
     /// and so that the claim on the Swarm is looked into. The role that tenants' requests run as is made if it is missing.
     pub async fn migrate(&self) -> Result<(), StoreError> {
@@ -32,17 +32,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        let ours = self.master_key().id();
-        // Written once: a start changes nothing.
-        sqlx::query!("UPDATE instance SET master_key_id = $1 WHERE master_key_id IS NULL", ours)
-            .execute(&mut *tx)
-            .await?;
-        let instance = sqlx::query!(r#"SELECT id, master_key_id AS "master_key_id!" FROM instance"#)
-            .fetch_one(&mut *tx)
-            .await?;
-        if instance.master_key_id != ours {
-            return Err(StoreError::WrongMasterKey { instance: InstanceId::new(instance.id) }.into());
-        }
+        master_keys::check(&mut tx, self.master_keys()).await?;
         // What belongs to the server and not to the database: a restored one may have come without it.
         let asked = sqlx::query_scalar!("SELECT establish_tenants()").fetch_one(&mut *tx).await?;
         tx.commit().await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::seal::MasterKey;
+use crate::master_keys::MasterKeys;
 
 /// The most connections of one process: API requests and reconcile workers share them, and each holds one for milliseconds.
 const POOL_SIZE: u32 = 10;
@@ -37,12 +37,12 @@ pub struct StoreOptions {
     /// it the first statement after a restart of the server fails on every connection.
     pub ask_before_use: bool,
     /// What data keys are wrapped with.
-    pub master_key: MasterKey,
+    pub master_keys: MasterKeys,
 }
 
 impl StoreOptions {
     /// The usual limits.
-    pub const fn new(master_key: MasterKey) -> Self {
+    pub fn new(master_keys: impl Into<MasterKeys>) -> Self {
         Self {
             pool_size: POOL_SIZE,
             tenant_pool_size: TENANT_POOL_SIZE,
@@ -51,7 +51,7 @@ impl StoreOptions {
             idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
             acquire_timeout: ACQUIRE_TIMEOUT,
             ask_before_use: true,
-            master_key,
+            master_keys: master_keys.into(),
         }
     }
 }

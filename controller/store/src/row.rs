@@ -110,6 +110,24 @@ fn finalizer(word: &str) -> Option<Finalizer> {
     [Finalizer::Swarm].into_iter().find(|finalizer| finalizer_word(*finalizer) == word)
 }
 
+/// A resource's address and spec alone, for whoever reads many and needs nothing else of them.
+pub(crate) struct SpecRow {
+    pub(crate) org: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) spec: serde_json::Value,
+}
+
+impl SpecRow {
+    /// What the row is of, and what it says.
+    pub(crate) fn into_spec(self) -> Result<(ResourceKey, AnySpec), StoreError> {
+        let key = key_of_columns(&self.org, &self.kind, &self.name)?;
+        let spec = AnySpec::from_json(key.kind(), self.spec)
+            .map_err(|why| StoreError::corrupt(key.to_string(), why))?;
+        Ok((key, spec))
+    }
+}
+
 /// The `org` column: empty for the platform.
 pub(crate) fn org_column(scope: &Scope) -> &str {
     scope.org().map_or("", |org| org.as_str())

@@ -16,13 +16,13 @@ use skep_schemas::{OrgName, ResourceKey, Scope};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use crate::seal::MasterKey;
+use crate::master_keys::MasterKeys;
 
 /// The store as far as a scope reaches. Cheap to clone.
 #[derive(Clone)]
 pub struct ScopedStore {
     reach: Reach,
-    master_key: MasterKey,
+    master_keys: MasterKeys,
 }
 
 /// How far, and by which connections.
@@ -75,13 +75,13 @@ impl DerefMut for Reader {
 
 impl ScopedStore {
     /// Everything.
-    pub(crate) const fn all(pool: PgPool, master_key: MasterKey) -> Self {
-        Self { reach: Reach::All(pool), master_key }
+    pub(crate) const fn all(pool: PgPool, master_keys: MasterKeys) -> Self {
+        Self { reach: Reach::All(pool), master_keys }
     }
 
     /// What one organisation has; nothing, if there is none. The connections are those of the tenants' role.
-    pub(crate) const fn tenant(tenants: PgPool, org: Option<OrgName>, master_key: MasterKey) -> Self {
-        Self { reach: Reach::Tenant(tenants, org), master_key }
+    pub(crate) const fn tenant(tenants: PgPool, org: Option<OrgName>, master_keys: MasterKeys) -> Self {
+        Self { reach: Reach::Tenant(tenants, org), master_keys }
     }
 
     /// Does it reach everything?
@@ -132,8 +132,8 @@ impl ScopedStore {
         }
     }
 
-    pub(crate) const fn master_key(&self) -> &MasterKey {
-        &self.master_key
+    pub(crate) const fn master_keys(&self) -> &MasterKeys {
+        &self.master_keys
     }
 }
 

@@ -7,7 +7,8 @@ use skep_schemas::{OrgName, ResourceName, Revision, Uid};
 use sqlx::PgConnection;
 
 use crate::error::{Fault, Operation, StoreError};
-use crate::seal::{DataKey, MasterKey, Place, Sealed};
+use crate::master_keys::MasterKeys;
+use crate::seal::{DataKey, Place, Sealed};
 use crate::store::Store;
 
 /// What is known of a secret's newest value without opening it.
@@ -55,7 +56,7 @@ impl Store {
         .fetch_optional(&mut *connection)
         .await?
         .ok_or_else(|| unreadable("there is no such version"))?;
-        let key = data_key(&mut connection, self.master_key(), Uid::from_uuid(row.org_uid)).await?;
+        let key = data_key(&mut connection, self.master_keys(), Uid::from_uuid(row.org_uid)).await?;
         let place = Place { org: &row.org, name: &row.name, uid, version: number };
         let sealed = Sealed { nonce: row.nonce, ciphertext: row.ciphertext };
         Ok(key
@@ -67,11 +68,11 @@ impl Store {
 /// Stores a value as the next version, unless it equals the current one. Was it stored?
 pub(crate) async fn store(
     tx: &mut PgConnection,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     owner: SecretOwner<'_>,
     value: &SecretValue,
 ) -> Result<bool, Fault> {
-    let key = data_key(tx, master_key, owner.org_uid).await?;
+    let key = data_key(tx, master_keys, owner.org_uid).await?;
     let digest = key.digest(owner.name.as_str(), value);
     let current = sqlx::query!(
         "SELECT version, digest FROM secret_version WHERE uid = $1 ORDER BY version DESC LIMIT 1",
@@ -130,24 +131,35 @@ pub(crate) async fn current(
     Ok(secrets)
 }
 
-async fn data_key(tx: &mut PgConnection, master_key: &MasterKey, org_uid: Uid) -> Result<DataKey, Fault> {
-    let row =
-        sqlx::query!("SELECT nonce, wrapped_key FROM organization_key WHERE org_uid = $1", org_uid.uuid());
+/// An organisation's data key.
+pub(crate) async fn data_key(
+    tx: &mut PgConnection,
+    master_keys: &MasterKeys,
+    org_uid: Uid,
+) -> Result<DataKey, Fault> {
+    let row = sqlx::query!(
+        "SELECT nonce, wrapped_key, master_key_id FROM organization_key WHERE org_uid = $1",
+        org_uid.uuid()
+    );
     let row = row.fetch_optional(tx).await?.ok_or(StoreError::KeyMissing { org_uid })?;
     let wrapped = Sealed { nonce: row.nonce, ciphertext: row.wrapped_key };
+    let Some(master_key) = master_keys.get(&row.master_key_id) else {
+        return Err(StoreError::KeyClosed { org_uid, master_key: row.master_key_id }.into());
+    };
     Ok(master_key.unwrap(org_uid, &wrapped).ok_or(StoreError::KeyUnreadable { org_uid })?)
 }
 
 /// Gives an organisation its data key, if it has none. Of two writers who find none, one makes it, and the other waits.
 pub(crate) async fn ensure_key(
     tx: &mut PgConnection,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     org_uid: Uid,
 ) -> Result<(), Fault> {
     let found = sqlx::query_scalar!("SELECT 1 FROM organization_key WHERE org_uid = $1", org_uid.uuid());
     if found.fetch_optional(&mut *tx).await?.is_some() {
         return Ok(());
     }
+    let master_key = master_keys.wrapping(&mut *tx).await?;
     let wrapped = master_key.wrap(org_uid, &DataKey::generate()?)?;
     sqlx::query!(
         "INSERT INTO organization_key (org_uid, nonce, wrapped_key, master_key_id) VALUES ($1, $2, $3, $4)

@@ -11,7 +11,7 @@ use skep_planner::{InventoryEntry, OrgSubnet, Release};
 use skep_schemas::{Host, Kind, OrgName, Resource, ResourceKey, ResourceName, Revision, Uid};
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, POLICIES};
 use crate::drift::{self, DriftHistory};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
@@ -128,8 +128,8 @@ impl Snapshot {
 
     /// All resources of a kind in an organisation, by name.
     pub async fn list_org(&mut self, org: &OrgName, kind: Kind) -> Result<Vec<Resource>, StoreError> {
-        if let Some(known) = self.ahead.policies.get(org).filter(|_| kind == Kind::DriftPolicy) {
-            return Ok(known.clone());
+        if let Some(known) = self.ahead.policies.get(org).filter(|_| POLICIES.contains(&kind)) {
+            return Ok(known.iter().filter(|policy| policy.meta.key.kind() == kind).cloned().collect());
         }
         let rows = resource_query!(
             "WHERE r.org = $1 AND r.kind = $2 ORDER BY r.name LIMIT $3",
@@ -203,11 +203,14 @@ impl Snapshot {
         secret::current(&mut self.tx, org).await.map_err(|fault| fault.during(Operation::Read))
     }
 
-    /// The names of the Swarm secrets that an organisation's environments may still run with: those of the newest release,
-    /// of the newest that succeeded, and of the pending one. They must stay until a roll-out is final.
-    pub async fn secret_versions_in_use(&mut self, org: &OrgName) -> Result<BTreeSet<String>, StoreError> {
-        let objects = sqlx::query_scalar!(
-            r#"SELECT DISTINCT used->>'object' AS "object!"
+    /// The names of the Swarm secrets that an organisation's environments may still run with, each with these environments: those
+    /// of the newest release, of the newest that succeeded, and of the pending one. They must stay until a roll-out is final.
+    pub async fn secret_versions_in_use(
+        &mut self,
+        org: &OrgName,
+    ) -> Result<BTreeMap<String, BTreeSet<ResourceKey>>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT DISTINCT used->>'object' AS "object!", r.org, r.kind, r.name
                FROM resource r JOIN release l ON l.env_uid = r.uid, jsonb_array_elements(l.content->'secrets') used
                WHERE r.org = $1 AND r.kind = 'Environment' AND (
                    l.verdict = 'pending'
@@ -215,7 +218,11 @@ impl Snapshot {
                    OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid AND verdict = 'succeeded'))"#,
             org.as_str()
         );
-        Ok(objects.fetch_all(&mut *self.tx).await.map_err(read)?.into_iter().collect())
+        let mut users: BTreeMap<String, BTreeSet<ResourceKey>> = BTreeMap::new();
+        for row in rows.fetch_all(&mut *self.tx).await.map_err(read)? {
+            users.entry(row.object).or_default().insert(key_of_columns(&row.org, &row.kind, &row.name)?);
+        }
+        Ok(users)
     }
 
     /// What a resource owns in the Swarm, or was about to.

@@ -81,7 +81,7 @@ impl Store {
         let pool = connections(options.pool_size).connect_with(limited).await.map_err(StoreError::Connect)?;
         let gathered = Arc::new(Gathered::new(&pool));
         let listen = base.application_name("skep-watch");
-        let all = ScopedStore::all(pool.clone(), options.master_key);
+        let all = ScopedStore::all(pool.clone(), options.master_keys);
         Ok(Self { pool, all, tenants, listen, gathered })
     }
 
@@ -95,7 +95,7 @@ impl Store {
     }
 
     fn tenant(&self, org: Option<OrgName>) -> ScopedStore {
-        ScopedStore::tenant(self.tenants.clone(), org, self.all.master_key().clone())
+        ScopedStore::tenant(self.tenants.clone(), org, self.all.master_keys().clone())
     }
 
     /// Is the database there?

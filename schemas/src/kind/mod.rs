@@ -18,6 +18,7 @@ mod app;
 mod domain;
 mod drift_policy;
 mod environment;
+mod image_policy;
 mod organization;
 mod plan;
 mod process;
@@ -30,8 +31,9 @@ pub use environment::{
     EnvironmentDetail, EnvironmentSpec, ProcessStatus, ReleaseStatus, RestartCondition, RestartSpec,
     RolloutOrder, RolloutSpec, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
 };
+pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
-pub use plan::{PlanDetail, PlanSpec};
+pub use plan::{PlanDetail, PlanSpec, Quota};
 pub use process::{HealthCheck, NamedPort, ProcessSpec, Resources, VolumeMount};
 pub use secret::{SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue};
 
@@ -286,6 +288,10 @@ kinds! {
     DriftPolicy {
         spec: DriftPolicySpec, scope: Org, plural: "driftpolicies",
         about: "What happens when somebody else changes what Skep made: correct it, report it, or leave fields alone."
+    },
+    ImagePolicy {
+        spec: ImagePolicySpec, scope: Org, plural: "imagepolicies",
+        about: "Which images an organisation's environments may run, and what happens to others."
     },
 }
 

@@ -1,13 +1,15 @@
-//! Plan: what an environment may use.
+//! Plan: what an environment may use, and what an organisation may have.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::image_policy::ImagePolicySpec;
 use super::process::Resources;
 use super::{Kind, KindSpec, Problems};
 use crate::resource::ResourceKey;
+use crate::scalar::{Bytes, Cpu};
 
-/// What an environment may use.
+/// What an environment may use, and what an organisation may have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanSpec {
@@ -19,6 +21,45 @@ pub struct PlanSpec {
     /// The most instances of one process. Unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_instances: Option<u32>,
+    /// The most that an organisation of this plan may have, all its environments together. Unlimited when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// Which images an organisation of this plan may run; its own ImagePolicies can only narrow that. Any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImagePolicySpec>,
+}
+
+/// The most that an organisation may have. What is not named is unlimited; what is being deleted counts until it is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quota {
+    /// Apps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apps: Option<u32>,
+    /// Environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<u32>,
+    /// Domains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domains: Option<u32>,
+    /// Secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<u32>,
+    /// Volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<u32>,
+    /// Instances of all processes. A process whose number is left to whoever scales it counts as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
+    /// CPU of all instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// Memory of all instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+    /// Processes and threads of all instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
 }
 
 /// What is so about a plan.
@@ -32,6 +73,9 @@ impl KindSpec for PlanSpec {
 
     fn check(&self, problems: &mut Problems) {
         self.instance.check("/instance", problems);
+        if let Some(images) = &self.images {
+            images.check_at("/images", problems);
+        }
     }
 
     fn references(&self, _: &ResourceKey) -> Vec<ResourceKey> {

@@ -10,6 +10,10 @@ use super::{Scalar, ScalarError, scalar_impls};
 const NAME_MAX: usize = 255;
 /// The grammar's own limit for a tag.
 const TAG_MAX: usize = 128;
+/// The registry of names that have none.
+const DEFAULT_REGISTRY: &str = "docker.io";
+/// Its other name.
+const DEFAULT_REGISTRY_ALIAS: &str = "index.docker.io";
 
 /// A content digest, `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +66,28 @@ impl ImageRef {
     /// Registry and repository, without tag and digest.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The registry that the engine would ask, in lower case and with the port that is written.
+    pub fn registry(&self) -> String {
+        match self.name.split_once('/') {
+            Some((first, _)) if is_registry(first) && first != DEFAULT_REGISTRY_ALIAS => {
+                first.to_ascii_lowercase()
+            }
+            _ => DEFAULT_REGISTRY.to_owned(),
+        }
+    }
+
+    /// Registry and repository as the engine understands them: `docker.io/library/nginx` for `nginx`
+    /// (`distribution/reference`, `splitDockerDomain`).
+    pub fn full_name(&self) -> String {
+        let registry = self.registry();
+        let path = match self.name.split_once('/') {
+            Some((first, path)) if is_registry(first) => path,
+            _ => &self.name,
+        };
+        let library = if registry == DEFAULT_REGISTRY && !path.contains('/') { "library/" } else { "" };
+        format!("{registry}/{library}{path}")
     }
 
     /// The tag that the engine would take; `None` when only a digest is given.
@@ -146,15 +172,20 @@ fn valid_tag(tag: &str) -> bool {
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
+/// Is the first part of a name, which has others, a registry? It is when it has a dot, a port, or is localhost.
+fn is_registry(first: &str) -> bool {
+    first.contains('.') || first.contains(':') || first == "localhost"
+}
+
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name.len() > NAME_MAX {
         return Err("the repository is empty or longer than 255 characters");
     }
     let mut parts = name.split('/').peekable();
-    // The first part is a registry when it has a dot, a port, or is localhost; registries may use upper case and a port.
+    // Registries may use upper case and a port.
     if let Some(first) = parts.peek()
         && name.contains('/')
-        && (first.contains('.') || first.contains(':') || *first == "localhost")
+        && is_registry(first)
     {
         let (host, port) = first.split_once(':').map_or((*first, None), |(host, port)| (host, Some(port)));
         let label_ok = |label: &str| {
@@ -191,6 +222,22 @@ mod tests {
         assert_eq!((image.name(), image.tag()), ("127.0.0.1:5000/shop/web", Some("latest")));
         let image: ImageRef = "127.0.0.1:5000/shop/web:1.4".parse().unwrap();
         assert_eq!((image.name(), image.tag()), ("127.0.0.1:5000/shop/web", Some("1.4")));
+    }
+
+    #[test]
+    fn every_spelling_has_the_full_name_that_the_engine_takes_it_for() {
+        for (text, full) in [
+            ("nginx", "docker.io/library/nginx"),
+            ("library/nginx:1", "docker.io/library/nginx"),
+            ("docker.io/nginx", "docker.io/library/nginx"),
+            ("index.docker.io/nginx", "docker.io/library/nginx"),
+            ("acme/shop", "docker.io/acme/shop"),
+            ("GHCR.io/acme/shop:1", "ghcr.io/acme/shop"),
+            ("localhost/shop", "localhost/shop"),
+            ("registry:5000/shop", "registry:5000/shop"),
+        ] {
+            assert_eq!(text.parse::<ImageRef>().unwrap().full_name(), full, "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::de::{Deserializer, Visitor};
 mod image;
 mod names;
 mod net;
+mod pattern;
 mod pointer;
 mod quantity;
 
@@ -20,6 +21,7 @@ pub use image::{ImageDigest, ImageRef};
 pub(crate) use names::excerpt;
 pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, ResourceName};
 pub use net::{Host, Port};
+pub use pattern::{ImagePattern, Registry};
 pub use pointer::FieldPointer;
 pub use quantity::{Bytes, Cpu, Duration};
 
@@ -96,6 +98,8 @@ parsers!(
     Duration,
     ImageRef,
     ImageDigest,
+    ImagePattern,
+    Registry,
     FieldPointer,
 );
 

@@ -33,6 +33,11 @@ pub static SILENT: &[Silent] = &[
     },
     Silent { kind: Some(Kind::Organization), pattern: "/spec/displayName", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::Plan), pattern: "/spec/description", reason: FOR_PEOPLE },
+    Silent {
+        kind: Some(Kind::Plan),
+        pattern: "/spec/quota",
+        reason: "says what may be applied, and changes nothing of what was; the store's `quota` tests show it",
+    },
     Silent { kind: Some(Kind::App), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::Secret), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::DriftPolicy), pattern: "/spec", reason: BY_HAND },

@@ -224,6 +224,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
     let environment = environment.context("the environment was read")?;
     Ok(Case {
         desired: EnvironmentDesired {
+            images: Vec::new(),
             environment,
             org,
             organization: Some(organization),

@@ -67,7 +67,7 @@ fn announce(started: Started) {
 fn config(database: String) -> Result<ServeConfig> {
     Ok(ServeConfig {
         database_url: SecretString::from(database),
-        key: MasterKey::parse(&SecretString::from(KEY)).context("the key is one")?,
+        keys: MasterKey::parse(&SecretString::from(KEY)).context("the key is one")?.into(),
         docker_host: String::new(),
         docker_cert_path: None,
         listen: "127.0.0.1:0".parse()?,

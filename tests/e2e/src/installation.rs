@@ -16,7 +16,7 @@ use crate::deaf::Deaf;
 use crate::server::Server;
 
 /// A key for sealing secrets, good for tests only.
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(30);
 /// How long a few resyncs may take.
@@ -39,6 +39,8 @@ pub struct Options {
     pub nodes: (u8, u8),
     /// The database server is the installation's own, so that it can be stopped.
     pub own_postgres: bool,
+    /// Further variables of the server.
+    pub env: Vec<(String, String)>,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
             docker_host: None,
             nodes: (1, 1),
             own_postgres: false,
+            env: Vec::new(),
         }
     }
 }
@@ -119,6 +122,19 @@ impl Installation {
         let (server, _) = announced(&mut self.skep)?;
         self.cli = Cli::new(binary::skep()?, server, self.token.clone(), self.home.path());
         Ok(())
+    }
+
+    /// The same with further settings, in place of those that it had.
+    pub fn restart_with(&mut self, env: &[(&str, &str)]) -> Result<()> {
+        self.former_logs += &self.skep.logs();
+        self.options.env =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.restart()
+    }
+
+    /// The server's command with its usual settings, not started.
+    pub fn serve_command(&self) -> Result<Command> {
+        serve_command(&self.engine, &self.database, &Options { env: Vec::new(), ..self.options.clone() })
     }
 
     /// Starts a further server, which reaches the database under this URL.
@@ -215,6 +231,7 @@ fn serve_command(engine: &Engine, database: &str, options: &Options) -> Result<C
             command.env("DOCKER_HOST", host);
         }
     }
+    command.envs(options.env.iter().map(|(name, value)| (name, value)));
     if let Some(resync) = options.resync {
         command.env("SKEP_RESYNC", format!("{}s", resync.as_secs()));
     }

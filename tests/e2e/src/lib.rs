@@ -13,6 +13,7 @@ pub mod installation;
 pub mod manifests;
 pub mod meddler;
 pub mod server;
+pub mod traffic;
 
 pub use cli::{Answer, Cli};
 pub use installation::{Installation, Options};

@@ -23,6 +23,8 @@ pub struct Web {
     pub secrets: Vec<String>,
     /// How long a roll-out may take.
     pub deadline: String,
+    /// How long an instance may take to stop.
+    pub stop_grace_period: Option<String>,
 }
 
 impl Web {
@@ -37,6 +39,7 @@ impl Web {
             hosts: vec![format!("{org}.localhost")],
             secrets: Vec::new(),
             deadline: "2m".to_owned(),
+            stop_grace_period: None,
         }
     }
 
@@ -66,7 +69,10 @@ impl Web {
         let health = json!({
             "command": ["/bin/healthy", "8080"], "interval": "1s", "timeout": "2s", "retries": 2, "startPeriod": "2s",
         });
-        let web = json!({ "ports": [{ "name": "http", "port": 8080 }], "healthCheck": health });
+        let mut web = json!({ "ports": [{ "name": "http", "port": 8080 }], "healthCheck": health });
+        if let Some(period) = &self.stop_grace_period {
+            web["stopGracePeriod"] = json!(period);
+        }
         let spec = json!({ "source": { "image": self.image }, "processes": { "web": web } });
         resource(&self.org, "App", "shop", spec)
     }

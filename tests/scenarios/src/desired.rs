@@ -1,9 +1,12 @@
 //! From the store to what the planner wants to know about one resource.
 
+use skep_planner::policy;
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::SecretDesired;
-use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretSpec};
+use skep_schemas::kind::{
+    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, OrganizationSpec, PlanSpec, SecretSpec,
+};
 use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope};
 
 use crate::drift::stance;
@@ -52,7 +55,20 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
     let app = key.sibling(Kind::App, environment.spec.app.clone());
     let referrers = store.referrers(key).into_iter().map(|referrer| referrer.meta.key.clone());
     let domains = referrers.filter(|referrer| referrer.kind() == Kind::Domain);
+    let plan_of_org = organization.as_ref().and_then(|organization| organization.spec.plan.clone());
+    let plan_of_org = plan_of_org.and_then(|name| {
+        let key = ResourceKey::new(Scope::Platform, Kind::Plan, name).ok()?;
+        store.typed::<PlanSpec>(&key)
+    });
+    let of_org = |key: &ResourceKey| key.kind() == Kind::ImagePolicy && key.org() == Some(&org);
+    let policies = store.keys().into_iter().filter(of_org);
+    let policies: Vec<Resource<ImagePolicySpec>> = policies.filter_map(|key| store.typed(&key)).collect();
+    let images = policy::image::rules(
+        plan_of_org.as_ref().map(|plan| (plan.meta.key.name(), &plan.spec)),
+        policies.iter().map(|policy| (policy.meta.key.name(), &policy.spec)),
+    );
     Some(EnvironmentDesired {
+        images,
         stance: stance(store, key, app.as_ref()),
         app: app.and_then(|app| store.typed::<AppSpec>(&app)),
         plan,

@@ -17,6 +17,7 @@
 //! `cases/README.md` lists the commands. `SKEP_BLESS=1 cargo nextest run -p skep-scenarios` rewrites what the commands say.
 
 pub mod cluster;
+pub mod dice;
 pub mod script;
 pub mod stage;
 pub mod store;

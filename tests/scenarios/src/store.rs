@@ -134,7 +134,7 @@ impl Store {
         }
         let finalizers = match key.kind() {
             Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
-            Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy => BTreeSet::new(),
+            Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => BTreeSet::new(),
         };
         let meta = Meta {
             key: key.clone(),
@@ -277,10 +277,15 @@ impl Store {
     }
 
     /// The objects of secrets that environments of an organisation may still run with.
-    pub fn secrets_in_use(&self, org: &OrgName) -> BTreeSet<String> {
-        let environments = self.resources.values().filter(|other| other.meta.key.org() == Some(org));
-        let releases = environments.flat_map(|environment| self.releases(environment.meta.uid));
-        releases.flat_map(|release| release.content.secrets).map(|secret| secret.object).collect()
+    pub fn secrets_in_use(&self, org: &OrgName) -> BTreeMap<String, BTreeSet<ResourceKey>> {
+        let mut users: BTreeMap<String, BTreeSet<ResourceKey>> = BTreeMap::new();
+        for environment in self.resources.values().filter(|other| other.meta.key.org() == Some(org)) {
+            let releases = self.releases(environment.meta.uid).into_iter();
+            for secret in releases.flat_map(|release| release.content.secrets) {
+                users.entry(secret.object).or_default().insert(environment.meta.key.clone());
+            }
+        }
+        users
     }
 }
 

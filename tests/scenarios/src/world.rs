@@ -178,7 +178,9 @@ impl World {
                 let (domain, environment) = desired::domain(store, key)?;
                 Seen::Domain(Box::new(domain), environment.map(Box::new))
             }
-            Kind::App | Kind::Plan | Kind::DriftPolicy => Seen::Passive(Box::new(store.get(key)?.clone())),
+            Kind::App | Kind::Plan | Kind::DriftPolicy | Kind::ImagePolicy => {
+                Seen::Passive(Box::new(store.get(key)?.clone()))
+            }
         })
     }
 

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -47,17 +48,27 @@ impl Recipe {
 
     /// The same on another port: an application that does not listen where it was said to.
     pub fn web_on(version: &str, port: u16) -> Result<Recipe> {
+        Recipe::web_that_stops(version, port, "exit 0")
+    }
+
+    fn web_that_stops(version: &str, port: u16, on_stop: &str) -> Result<Recipe> {
         // Not wget: a statically linked busybox crashes when it resolves names, even those that are addresses.
         let probe = "#!/bin/sh\nprintf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' | nc -w 2 127.0.0.1 \"$1\" | grep -q ' 200 '\n";
-        Ok(Recipe::server(version, port)?
+        Ok(Recipe::server(version, port, on_stop)?
             .file("www/healthz", 0o644, "ok\n")
             .file("bin/healthy", 0o755, probe)
             .change(&format!(r#"HEALTHCHECK --interval=1s --timeout=3s CMD ["/bin/healthy", "{port}"]"#)))
     }
 
+    /// A web server that goes on serving for so long after it was asked to stop, until nobody sends it anything any more: what an
+    /// application has to do so that none of its requests fails while it is replaced.
+    pub fn web_that_drains(version: &str, drain: Duration) -> Result<Recipe> {
+        Recipe::web_that_stops(version, WEB_PORT, &format!("sleep {}; exit 0", drain.as_secs()))
+    }
+
     /// A web server that serves its page and is never healthy: `/bin/healthy` fails, `/healthz` is missing.
     pub fn unhealthy(version: &str) -> Result<Recipe> {
-        Ok(Recipe::server(version, WEB_PORT)?
+        Ok(Recipe::server(version, WEB_PORT, "exit 0")?
             .file("bin/healthy", 0o755, "#!/bin/sh\necho 'this version is never healthy'\nexit 1\n")
             .change(r#"HEALTHCHECK --interval=1s --timeout=3s --retries=2 CMD ["/bin/healthy"]"#))
     }
@@ -141,11 +152,11 @@ impl Recipe {
         archive.into_inner().context("cannot write an archive")
     }
 
-    fn server(version: &str, port: u16) -> Result<Recipe> {
+    fn server(version: &str, port: u16, on_stop: &str) -> Result<Recipe> {
         // The first process of a container ignores every signal that it does not handle, and busybox handles none: each
         // stop would take the whole grace period. The shell's trap answers at once, as applications should.
         let serve = format!(
-            "#!/bin/sh\ntrap 'exit 0' TERM\necho 'listening on {port}'\nhttpd -f -p {port} -h /www &\nwait\n"
+            "#!/bin/sh\ntrap '{on_stop}' TERM\necho 'listening on {port}'\nhttpd -f -p {port} -h /www &\nwait\n"
         );
         Ok(Recipe::busybox()?
             .file("bin/serve", 0o755, serve)

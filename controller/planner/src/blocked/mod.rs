@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use skep_schemas::Reason;
 
+use crate::policy::Violation;
 use crate::release::ReleaseVersion;
 
 pub use words::one_of_each;
@@ -43,6 +44,15 @@ pub enum Blocked {
     QuotaExceeded {
         /// What is too much, in words.
         what: String,
+    },
+    /// A policy does not allow it.
+    PolicyDenied {
+        /// Whose rule it is, as `ImagePolicy/default`.
+        policy: String,
+        /// What is not allowed, and why, in words.
+        why: String,
+        /// Was what ran stopped?
+        stopped: bool,
     },
     /// It can never be scheduled on this cluster.
     WouldNeverSchedule {
@@ -155,6 +165,12 @@ pub enum Blocked {
 }
 
 impl Blocked {
+    /// A policy does not allow something; was what ran stopped?
+    pub fn denied(violation: Violation, stopped: bool) -> Self {
+        let Violation { policy, why, enforcement: _ } = violation;
+        Self::PolicyDenied { policy, why, stopped }
+    }
+
     /// The word for it in conditions.
     pub const fn reason(&self) -> Reason {
         match self {
@@ -163,6 +179,7 @@ impl Blocked {
             Self::SecretMissing { .. } => Reason::SecretMissing,
             Self::ImageUnresolved { .. } => Reason::ImageUnresolved,
             Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
+            Self::PolicyDenied { .. } => Reason::PolicyDenied,
             Self::WouldNeverSchedule { .. } | Self::SpecTooLarge { .. } => Reason::WouldNeverSchedule,
             Self::ReleaseFailed { rolled_back: true, .. } => Reason::RolledBack,
             Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
@@ -192,6 +209,7 @@ impl Blocked {
             | Self::SecretMissing { .. }
             | Self::ImageUnresolved { .. }
             | Self::QuotaExceeded { .. }
+            | Self::PolicyDenied { .. }
             | Self::WouldNeverSchedule { .. }
             | Self::ReleaseFailed { .. }
             | Self::ForeignObject { .. }

@@ -21,6 +21,7 @@ impl Blocked {
             Self::SecretMissing { .. } => "apply a Secret of that name with its value",
             Self::ImageUnresolved { .. } => "push it or name another, then run `skep retry`",
             Self::QuotaExceeded { .. } => "ask for less, or choose a larger plan",
+            Self::PolicyDenied { .. } => "name another that is allowed, or have the policy changed",
             Self::WouldNeverSchedule { .. } => "add such a node, or ask for one that is there",
             Self::ReleaseFailed { .. } => "change the spec or run `skep retry` to try again",
             // A secret is never taken over, because its value cannot be read.
@@ -75,6 +76,10 @@ impl Blocked {
             Self::SecretMissing { name } => write!(f, "secret {name} does not exist or has no value"),
             Self::ImageUnresolved { image, why } => write!(f, "image {image} cannot be resolved: {why}"),
             Self::QuotaExceeded { what } => f.write_str(what),
+            Self::PolicyDenied { policy, why, stopped: true } => {
+                write!(f, "{policy} does not allow {why}, and stopped it")
+            }
+            Self::PolicyDenied { policy, why, stopped: false } => write!(f, "{policy} does not allow {why}"),
             Self::WouldNeverSchedule { why } | Self::StepFailed { why, .. } => f.write_str(why),
             Self::ReleaseFailed { release, rolled_back: true, why } => {
                 write!(f, "release {release} failed and was rolled back: {why}")
@@ -170,6 +175,8 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         SecretMissing { name: text() },
         ImageUnresolved { image: text(), why: text() },
         QuotaExceeded { what: text() },
+        PolicyDenied { policy: text(), why: text(), stopped: false },
+        PolicyDenied { policy: text(), why: text(), stopped: true },
         WouldNeverSchedule { why: text() },
         ReleaseFailed { release: release, rolled_back: true, why: text() },
         ReleaseFailed { release: release, rolled_back: false, why: text() },

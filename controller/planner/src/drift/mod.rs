@@ -224,12 +224,14 @@ pub fn is_complete(plan: &Plan) -> bool {
         | Blocked::NotKept { .. }
         | Blocked::Paused { .. }
         | Blocked::SafetyHold { .. }
-        | Blocked::Contested { .. } => true,
+        | Blocked::Contested { .. }
+        | Blocked::PolicyDenied { stopped: true, .. } => true,
         Blocked::ReferenceMissing { .. }
         | Blocked::DependencyNotReady { .. }
         | Blocked::SecretMissing { .. }
         | Blocked::ImageUnresolved { .. }
         | Blocked::QuotaExceeded { .. }
+        | Blocked::PolicyDenied { stopped: false, .. }
         | Blocked::WouldNeverSchedule { .. }
         | Blocked::NetworkPoolExhausted
         | Blocked::EdgeAddressesExhausted { .. }

@@ -8,6 +8,7 @@ use skep_schemas::{Condition, ConditionKind, ConditionStatus, Generation, Reason
 use crate::blocked::Blocked;
 use crate::drift::{Drift, Response};
 use crate::plan::Plan;
+use crate::policy::Violation;
 
 /// How many differences a condition names; `skep drift` lists them all.
 const DRIFT_NAMED_MAX: usize = 3;
@@ -96,6 +97,17 @@ impl Conditions {
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let message = format!("{}{more}; see `skep drift`", named.join("; "));
         self.state(ConditionKind::Drifted, ConditionStatus::True, reason, message);
+    }
+
+    /// What runs is against policies that let it run. Of those that stop it, what stands in the way tells.
+    pub fn violated(&mut self, violations: &[Violation]) {
+        let lets_run = |violation: &&Violation| !violation.stops();
+        let words: Vec<String> = violations.iter().filter(lets_run).map(ToString::to_string).collect();
+        if words.is_empty() {
+            return;
+        }
+        let message = format!("{}; what runs goes on", words.join("; "));
+        self.state(ConditionKind::PolicyViolated, ConditionStatus::True, Reason::PolicyDenied, message);
     }
 
     /// What stands in the way of a plan. `false` when nothing does. A domain that cannot be routed says so itself, and so does a

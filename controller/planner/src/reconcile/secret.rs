@@ -3,11 +3,11 @@
 //! The object of the current value is made as soon as the value is known. Objects of former values stay while a release that may
 //! still run, or be returned to, refers to them, and are removed afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use skep_schemas::kind::{SecretDetail, SecretSpec, Status};
-use skep_schemas::{Reason, Resource, Revision};
+use skep_schemas::{Reason, Resource, ResourceKey, Revision};
 
 use super::conditions::Conditions;
 use super::{Assessment, RECHECK_WAITING};
@@ -28,8 +28,8 @@ pub struct SecretDesired {
     pub secret: Resource<SecretSpec>,
     /// Its current value: version and the name of its object.
     pub current: Option<SecretFacts>,
-    /// Names of objects that releases refer to which run or may be returned to.
-    pub in_use: BTreeSet<String>,
+    /// Names of objects that releases refer to which run or may be returned to, each with the environments of these releases.
+    pub in_use: BTreeMap<String, BTreeSet<ResourceKey>>,
     /// Environments whose spec names it.
     pub referrers: Vec<String>,
     /// What was made for it.
@@ -76,7 +76,7 @@ pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Ve
     for object in &ours {
         let name = &object.spec.name;
         let wanted = current.is_some_and(|facts| facts.object == *name);
-        if !wanted && !desired.in_use.contains(name) {
+        if !wanted && !desired.in_use.contains_key(name) {
             let op = Op::RemoveSecret { id: object.id.clone() };
             let why = "no release needs this value any more";
             plan.steps.push(Step::new(ObjectRef::new(ObjectKind::Secret, name), op, why, Cost::Delete));
@@ -90,9 +90,22 @@ pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Ve
         .filter(|object| current.is_none_or(|facts| facts.object != object.name))
         .cloned()
         .collect();
-    plan.finalized = meta.is_deleting() && ours.is_empty();
+    if meta.is_deleting() {
+        plan.finalized = ours.is_empty();
+        plan.blocked.extend(released(desired, &ours));
+    }
     desired.stance.hold(&mut plan);
     plan
+}
+
+/// What a deletion waits for when no spec names the secret any more: releases that were made before, of environments that have not
+/// been rolled out again since, and perhaps cannot be.
+fn released(desired: &SecretDesired, ours: &[&Secret]) -> Option<Blocked> {
+    let users = ours.iter().filter_map(|object| desired.in_use.get(&object.spec.name)).flatten();
+    let users: BTreeSet<String> = users.map(ResourceKey::to_string).collect();
+    let names = || Vec::from_iter(users.iter().map(String::as_str)).join(", ");
+    let who = || format!("releases of {} that have its value", names());
+    (!users.is_empty()).then(|| Blocked::WaitingForDependents { who: who() })
 }
 
 /// Does it carry our labels, or is it the very object that was made?

@@ -73,6 +73,8 @@ pub struct ServiceInput<'a> {
     pub release: ReleaseVersion,
     /// How many instances.
     pub instances: u32,
+    /// Stopped, with so many instances to come back to.
+    pub stopped: Option<u32>,
     /// How tasks are replaced.
     pub rollout: &'a RolloutSpec,
     /// The organisation's network: its id, or in a preview its name when it is yet to be made.
@@ -112,6 +114,7 @@ fn service_labels(input: &ServiceInput<'_>) -> Labels {
     let mut labels = naming::owner_labels(&input.settings.instance, input.key, input.uid);
     labels.insert(naming::LABEL_PROCESS.to_owned(), input.name.to_string());
     labels.insert(naming::LABEL_RELEASE.to_owned(), input.release.to_string());
+    labels.extend(input.stopped.map(|instances| (naming::LABEL_STOPPED.to_owned(), instances.to_string())));
     labels.extend(route_labels(&input.settings.edge, &naming::network(input.org), input.routes));
     labels
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skep_schemas::{Kind, OrgName, ResourceKey, Uid};
+use skep_schemas::{AnySpec, Kind, OrgName, ResourceKey, Uid};
 use sqlx::PgConnection;
 
 use super::ApplyItem;
 use crate::error::{Fault, StoreError};
+use crate::master_keys::MasterKeys;
 use crate::row::{ResourceRow, org_column, resource_query};
-use crate::seal::MasterKey;
 use crate::secret;
 
 /// The locked rows of a batch.
@@ -20,11 +20,12 @@ pub(super) struct Locked {
 }
 
 impl Locked {
-    /// Locks the organisations by name, then the existing rows by key.
+    /// Locks the organisations by name, those that are written or counted alone, then the existing rows by key.
     pub(super) async fn take(
         tx: &mut PgConnection,
         items: &[ApplyItem],
-        master_key: &MasterKey,
+        counted: &BTreeSet<OrgName>,
+        master_keys: &MasterKeys,
     ) -> Result<Self, Fault> {
         let written: BTreeSet<OrgName> =
             items.iter().filter_map(|item| organization(&item.manifest.key)).collect();
@@ -32,9 +33,9 @@ impl Locked {
         let all: BTreeSet<OrgName> = inside.chain(written.iter().cloned()).collect();
         let mut orgs = BTreeMap::new();
         for org in all {
-            if let Some(uid) = lock_org(tx, &org, written.contains(&org)).await? {
+            if let Some(uid) = lock_org(tx, &org, written.contains(&org) || counted.contains(&org)).await? {
                 // Before any row of the batch, because another batch may be making the same key.
-                secret::ensure_key(tx, master_key, uid).await?;
+                secret::ensure_key(tx, master_keys, uid).await?;
                 orgs.insert(org, uid);
             }
         }
@@ -45,6 +46,11 @@ impl Locked {
     /// The stored row of a key, if there is one.
     pub(super) fn take_row(&mut self, key: &ResourceKey) -> Option<ResourceRow> {
         self.rows.remove(key)
+    }
+
+    /// The stored spec of a key, if there is one that this version can read.
+    pub(super) fn spec(&self, key: &ResourceKey) -> Option<AnySpec> {
+        AnySpec::from_json(key.kind(), self.rows.get(key)?.spec.clone()).ok()
     }
 
     /// The uid of a key's organisation, which must exist.
@@ -65,7 +71,8 @@ fn organization(key: &ResourceKey) -> Option<OrgName> {
     (key.kind() == Kind::Organization).then(|| OrgName::try_from(key.name()).ok()).flatten()
 }
 
-/// Holds an organisation in place: shared by those who write inside it, alone for who writes it. Its deletion waits for both.
+/// Holds an organisation in place: shared by those who write inside it, alone for who writes it or counts what it has. Its deletion waits
+/// for both.
 async fn lock_org(tx: &mut PgConnection, org: &OrgName, alone: bool) -> Result<Option<Uid>, Fault> {
     let row = if alone {
         sqlx::query!(

@@ -2,8 +2,8 @@
 //!
 //! Locks are taken in the same order by everyone, so that batches in opposite orders wait for each other instead of
 //! deadlocking: organisations by name, then existing rows by key ([`lock`]), then new rows by key, then hosts by name
-//! ([`claim`]), and last, by the commit itself, the revision counter. What a batch does to one resource is decided in
-//! [`write`]; values of secrets are sealed in [`crate::secret`].
+//! ([`claim`]), and last, by the commit itself, the revision counter. Whether an organisation may have so much is decided in [`crate::quota`],
+//! what a batch does to one resource in [`write`]; values of secrets are sealed in [`crate::secret`].
 //!
 //! An item that changes nothing writes nothing. Optimistic writers name the revision that they have read.
 
@@ -23,6 +23,7 @@ use crate::row::{ResourceRow, resource_query};
 use crate::safety::Confirmation;
 use crate::scoped::ScopedStore;
 use crate::snapshot::Snapshot;
+use crate::{policy, quota};
 use lock::Locked;
 
 /// The most items of one batch: all of them are locked at once.
@@ -194,12 +195,17 @@ impl ScopedStore {
         order: &[usize],
         actor: &Actor,
     ) -> Result<Vec<Applied>, Failure> {
-        let mut locked = Locked::take(tx, items, self.master_key()).await?;
+        let limited = quota::limited(tx, items).await?;
+        let mut locked = Locked::take(tx, items, &limited, self.master_keys()).await?;
+        for org in &limited {
+            quota::check(tx, org, items).await?;
+        }
+        policy::check(tx, items, |key| locked.spec(key)).await?;
         let mut written = Vec::with_capacity(items.len());
         let mut claims = claim::Claims::default();
         for &index in order {
             let Some(item) = items.get(index) else { continue };
-            let write = write::Write { item, actor, master_key: self.master_key() };
+            let write = write::Write { item, actor, master_keys: self.master_keys() };
             written.push((index, write.run(tx, &mut locked, &mut claims).await?));
         }
         claims.settle(tx).await?;

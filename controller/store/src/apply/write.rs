@@ -9,15 +9,15 @@ use super::lock::Locked;
 use super::{ApplyItem, Failure, Outcome};
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::StoreError;
+use crate::master_keys::MasterKeys;
 use crate::row::{ResourceRow, finalizer_word, org_column};
-use crate::seal::MasterKey;
 use crate::secret;
 
 /// One item on its way into the database.
 pub(super) struct Write<'a> {
     pub(super) item: &'a ApplyItem,
     pub(super) actor: &'a Actor,
-    pub(super) master_key: &'a MasterKey,
+    pub(super) master_keys: &'a MasterKeys,
 }
 
 /// What became of an item.
@@ -80,7 +80,7 @@ impl Write<'_> {
             return Err(Failure::Raced);
         }
         if key.kind() == Kind::Organization {
-            secret::ensure_key(tx, self.master_key, uid).await?;
+            secret::ensure_key(tx, self.master_keys, uid).await?;
         }
         self.seal(tx, org_uid, uid).await?;
         let spec = self.spec()?;
@@ -141,7 +141,7 @@ impl Write<'_> {
         };
         let Some(value) = &spec.value else { return Ok(false) };
         let owner = secret::SecretOwner { org, org_uid, name: manifest.key.name(), uid };
-        Ok(secret::store(tx, self.master_key, owner, value).await?)
+        Ok(secret::store(tx, self.master_keys, owner, value).await?)
     }
 
     /// The spec as stored: never with a secret's value, which does not serialise.
@@ -167,6 +167,6 @@ fn finalizers(kind: Kind) -> Vec<String> {
         Kind::Organization | Kind::Environment | Kind::Secret => {
             vec![finalizer_word(Finalizer::Swarm).to_owned()]
         }
-        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy => Vec::new(),
+        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => Vec::new(),
     }
 }

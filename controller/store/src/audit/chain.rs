@@ -2,7 +2,7 @@
 //!
 //! The database links entries ([`migrations`](crate::migrate), 0011): the digest of each covers its content and the digest before.
 //! Here the chain is read page by page, for whoever computes it again, and sealed: a signature over the number and digest of the
-//! last entry, with a key that is derived from the master key. Whoever can write the database but has no master key can make a
+//! last entry, with a key that is derived from the master key in force. Whoever can write the database but has no master key can make a
 //! chain that fits, and no seal that fits it. A copy of a seal that is kept elsewhere also shows that the end was cut off.
 
 use aws_lc_rs::signature::KeyPair;
@@ -16,6 +16,9 @@ use crate::time::Time;
 
 /// The most entries that are read at once.
 pub const AUDIT_PAGE_MAX: u32 = 1000;
+
+/// The most keys of seals that are told of: of a master key that changes each week, those of twenty years.
+const AUDIT_KEYS_MAX: i64 = 1000;
 
 /// The two ends of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,26 @@ impl AuditSeal {
     }
 }
 
+/// A key that seals were made with, and what vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditKey {
+    /// The Ed25519 key.
+    pub public_key: Vec<u8>,
+    /// The number of the last entry before it came into force.
+    pub after_position: i64,
+    /// The key before it; none for the first.
+    pub endorsed_by: Option<Vec<u8>>,
+    /// The signature of the key before over [`AuditKey::message`].
+    pub endorsement: Option<Vec<u8>>,
+}
+
+impl AuditKey {
+    /// What the key before signs: the installation, the place in the chain from which on the next one counts, and the next one.
+    pub fn message(instance: &str, after_position: i64, public_key: &[u8]) -> String {
+        format!("skep.dev/audit-key/v1/{instance}/{after_position}/{}", hex::encode(public_key))
+    }
+}
+
 /// A part of the chain as it was at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditChain {
@@ -61,6 +84,8 @@ pub struct AuditChain {
     pub entries: Vec<AuditEntry>,
     /// The seals on these entries and on the one before them.
     pub seals: Vec<AuditSeal>,
+    /// The keys of all seals, in the order in which they came into force.
+    pub keys: Vec<AuditKey>,
 }
 
 /// What came of sealing.
@@ -98,8 +123,15 @@ impl Store {
             i64::from(AUDIT_PAGE_MAX) + 1
         );
         let seals = seals.fetch_all(&mut *tx).await?.into_iter().map(SealRow::into_seal).collect();
+        let keys = sqlx::query_as!(
+            AuditKey,
+            "SELECT k.audit_key AS public_key, k.after_position, e.audit_key AS \"endorsed_by?\", k.endorsement
+             FROM master_key k LEFT JOIN master_key e ON e.id = k.endorsed_by ORDER BY k.since, k.after_position LIMIT $1",
+            AUDIT_KEYS_MAX
+        );
+        let keys = keys.fetch_all(&mut *tx).await?;
         tx.rollback().await?;
-        Ok(AuditChain { head, entries, seals })
+        Ok(AuditChain { head, entries, seals, keys })
     }
 
     /// Seals the end of the chain, if it moved since the last time, after a look at whether the place that was sealed last is still
@@ -136,7 +168,7 @@ impl Store {
         if head.position == 0 {
             return Ok(Sealed::Nothing);
         }
-        let signer = self.master_key().audit_signer()?;
+        let signer = self.master_keys().sealing(&mut tx).await?.audit_signer()?;
         let signature = signer.sign(AuditSeal::message(instance, head.position, &head.link).as_bytes());
         sqlx::query!(
             "INSERT INTO audit_seal (position, link, public_key, signature) VALUES ($1, $2, $3, $4)",

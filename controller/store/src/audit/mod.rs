@@ -22,7 +22,7 @@ use crate::error::{Fault, Operation, StoreError};
 use crate::row::org_column;
 use crate::store::Store;
 
-pub use chain::{AUDIT_PAGE_MAX, AuditChain, AuditHead, AuditSeal, Sealed};
+pub use chain::{AUDIT_PAGE_MAX, AuditChain, AuditHead, AuditKey, AuditSeal, Sealed};
 pub use search::{AuditEntry, AuditOutcome, AuditPage, AuditQuery};
 
 /// Longest text of an entry that somebody else chose; longer ones are cut, so that a hostile name cannot grow the table.
@@ -101,6 +101,7 @@ pub(crate) enum Verb {
     Confirm,
     CreateToken,
     RevokeToken,
+    RotateMasterKey,
 }
 
 impl Verb {
@@ -116,6 +117,7 @@ impl Verb {
             Self::Confirm => "confirm",
             Self::CreateToken => "create-token",
             Self::RevokeToken => "revoke-token",
+            Self::RotateMasterKey => "rotate-master-key",
         }
     }
 }

@@ -195,7 +195,9 @@ async fn secrets_of_the_newest_the_good_and_the_pending_release_are_in_use() {
     }
     let mut snapshot = bed.store.snapshot().await.unwrap();
     let used = snapshot.secret_versions_in_use(&org_name("acme")).await.unwrap();
-    assert_eq!(used.iter().map(String::as_str).collect::<Vec<_>>(), ["db-1", "db-3", "db-5"]);
+    let [by_one, by_two] = [one, two].map(|environment| [environment.meta.key.clone()].into());
+    let wanted = [("db-1", &by_one), ("db-3", &by_one), ("db-5", &by_two)];
+    assert_eq!(used.iter().map(|(object, users)| (object.as_str(), users)).collect::<Vec<_>>(), wanted);
     assert!(snapshot.secret_versions_in_use(&org_name("other")).await.unwrap().is_empty());
 }
 

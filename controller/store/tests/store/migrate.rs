@@ -43,8 +43,9 @@ async fn a_database_from_a_newer_version_is_refused() {
 async fn a_database_that_does_not_answer_is_a_transient_error() {
     let bed = Bed::new("gone").await;
     let name = bed.url.rsplit('/').next().unwrap().to_owned();
+    // Each is waited for: one that is still to end would answer once more.
     let kill = format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+        "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
     );
     let mut snapshot = bed.store.snapshot().await.unwrap();
     bed.sql(&kill);

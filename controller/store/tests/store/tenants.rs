@@ -10,7 +10,7 @@ use skep_store::{ListQuery, NewToken, ScopeFilter, ScopedStore, Store, StoreErro
 use crate::support::{Bed, actor, app, domain, environment, item, key, manifest, org, org_name, secret};
 
 /// Tables that no tenant's request uses. A new table is either here or has policies.
-const PLATFORM: [&str; 9] = [
+const PLATFORM: [&str; 10] = [
     "_sqlx_migrations",
     "audit_head",
     "audit_seal",
@@ -18,6 +18,7 @@ const PLATFORM: [&str; 9] = [
     "hold",
     "instance",
     "lease",
+    "master_key",
     "orphan",
     "tenant_right",
 ];

@@ -1,34 +1,12 @@
 //! Organisations that are made at random from numbered seeds, and changed at random.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
+use skep_scenarios::dice::Dice;
 use skep_scenarios::world::World;
 use skep_schemas::ReadOptions;
 use skep_schemas::manifest::read_json;
 use skep_simulator::Behaviour;
-
-/// A small generator (splitmix64): the same seed gives the same world on every machine.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: usize) -> Result<usize> {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let sides = u64::try_from(sides)?;
-        Ok(usize::try_from((z ^ (z >> 31)) % sides)?)
-    }
-
-    pub(crate) fn coin(&mut self) -> Result<bool> {
-        Ok(self.roll(2)? == 0)
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> Result<&'a T> {
-        let at = self.roll(from.len())?;
-        from.get(at).context("a side of the dice")
-    }
-}
 
 const PROCESSES: [&str; 4] = ["web", "worker", "clock", "api"];
 const SECRETS: [&str; 3] = ["alpha", "beta", "gamma"];

@@ -11,11 +11,12 @@ use skep_planner::reconcile::Mode;
 use skep_planner::swarm::{ServiceId, ServiceSpec, Task, TaskState};
 use skep_planner::{Op, Plan, normalize};
 use skep_scenarios::cluster::Cluster;
+use skep_scenarios::dice::Dice;
 use skep_scenarios::remove_at;
 use skep_scenarios::world::World;
 use skep_schemas::{Kind, ResourceKey};
 
-use crate::made::{Dice, world, write};
+use crate::made::{world, write};
 
 /// How many worlds each property is tried on: together they take some seconds.
 const SEEDS: u64 = 40;

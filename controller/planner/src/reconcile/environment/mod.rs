@@ -35,6 +35,8 @@ use crate::inventory::{InventoryEntry, ObjectKind};
 use crate::naming;
 use crate::observed::Observed;
 use crate::plan::Plan;
+use crate::policy::Violation;
+use crate::policy::image::{ImageRules, violations};
 use crate::release::{Release, ReleaseContent, ReleaseProcess, ResolvedImage};
 use crate::render::{EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
@@ -53,6 +55,8 @@ pub struct EnvironmentDesired {
     pub app: Option<Resource<AppSpec>>,
     /// Its plan, its own or its organisation's.
     pub plan: PlanChoice,
+    /// What its images must be: the rules of its organisation's plan, and its organisation's policies.
+    pub images: Vec<ImageRules>,
     /// The current values of the organisation's secrets that it names.
     pub secrets: BTreeMap<ResourceName, SecretFacts>,
     /// The domains that are routed to it, those being deleted left out.
@@ -66,6 +70,16 @@ pub struct EnvironmentDesired {
 }
 
 impl EnvironmentDesired {
+    /// What of an image the policies do not allow.
+    fn violations(&self, image: &ImageRef) -> Vec<Violation> {
+        violations(&self.images, image)
+    }
+
+    /// Does a policy stop whatever runs this?
+    fn is_stopped(&self, content: &ReleaseContent) -> bool {
+        self.violations(&content.image.reference).iter().any(Violation::stops)
+    }
+
     /// The newest transaction among those that wrote the environment and what it depends on.
     pub fn revision(&self) -> Revision {
         let named = self.environment.spec.secrets.iter().filter_map(|mount| self.secrets.get(&mount.name));
@@ -193,6 +207,10 @@ pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Op
         return None;
     }
     let image = target::formation(settings, desired).ok()?.image;
+    // Nobody is made to ask a registry that a policy forbids.
+    if desired.violations(&image).iter().any(Violation::forbids) {
+        return None;
+    }
     let known = desired.releases.first().is_some_and(|release| release.content.image.reference == image);
     (!known).then_some(image)
 }

@@ -112,7 +112,8 @@ fn render(
         process,
         content: &target.content,
         release: target.version,
-        instances: wanted_instances(input, name),
+        instances: wanted_instances(input, &target.content, name),
+        stopped: input.desired.is_stopped(&target.content).then(|| formed_instances(input, name)),
         rollout: &environment.spec.rollout,
         network: &ground.network,
         secrets: &ground.secrets,
@@ -235,16 +236,26 @@ pub(super) fn nodes<'a>(input: &EnvironmentInput<'a>) -> &'a [Node] {
     input.observed.nodes.present().map_or(&[], Vec::as_slice)
 }
 
-/// How many instances of a process are wanted now: what the manifests say. A number that they do not say belongs to whoever scales
-/// the service, a person or an autoscaler, within what the plan allows; so does that of a process that only the release to return
-/// to has.
-pub(super) fn wanted_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
+/// How many instances of a process are wanted now, with a release of this content: none if a policy stops it.
+pub(super) fn wanted_instances(
+    input: &EnvironmentInput<'_>,
+    content: &ReleaseContent,
+    name: &ProcessName,
+) -> u32 {
+    if input.desired.is_stopped(content) { 0 } else { formed_instances(input, name) }
+}
+
+/// How many instances of a process there should be if nothing stopped them: what the manifests say. A number that they do not say belongs
+/// to whoever scales the service, a person or an autoscaler, within what the plan allows; so does that of a process that only the
+/// release to return to has. Of a stopped service it is the number that it was stopped at.
+fn formed_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
     let desired = input.desired;
     let app = desired.app.as_ref().map(|app| &app.spec);
     let service = naming::service(&desired.org, desired.environment.meta.key.name(), name);
     let live = || {
         let live = input.observed.services.get(&service)?.present()?;
-        u32::try_from(replicas(&live.spec)).ok()
+        let stopped_at = live.spec.labels.get(naming::LABEL_STOPPED).and_then(|number| number.parse().ok());
+        stopped_at.or_else(|| u32::try_from(replicas(&live.spec)).ok())
     };
     let most = match &desired.plan {
         PlanChoice::Found(plan) => plan.spec.max_instances.unwrap_or(u32::MAX),

@@ -39,6 +39,9 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
     }
     let recheck = conclude(input, plan, &processes, &mut conditions);
     conditions.drifted(plan);
+    if let Some(running) = running {
+        conditions.violated(&input.desired.violations(&running.content.image.reference));
+    }
     let detail = EnvironmentDetail {
         release: running.map(|release| ReleaseStatus {
             version: release.version.get(),
@@ -92,7 +95,7 @@ fn processes(input: &EnvironmentInput<'_>, release: &Release) -> BTreeMap<Proces
     let environment = input.desired.environment.meta.key.name();
     let label = release.version.to_string();
     let statuses = release.content.processes.keys().map(|name| {
-        let desired = wanted_instances(input, name);
+        let desired = wanted_instances(input, &release.content, name);
         let service = naming::service(&input.desired.org, environment, name);
         let status = match services::health(input, name, &release.content) {
             None => ProcessStatus { desired, service, ..ProcessStatus::default() },

@@ -5,6 +5,7 @@ use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
 use crate::blocked::Blocked;
 use crate::formation::{self, Formation};
 use crate::plan::{NewRelease, Plan, VerdictChange};
+use crate::policy::Violation;
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
 use crate::settings::Settings;
 
@@ -48,6 +49,14 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
             return None;
         }
     };
+    let newest = input.desired.releases.first();
+    let mut forbidden = input.desired.violations(&formation.image);
+    forbidden.retain(Violation::forbids);
+    // What was released before it was forbidden can be compared; anything else is not even looked up.
+    if !forbidden.is_empty() && newest.is_none_or(|newest| newest.content.image.reference != formation.image)
+    {
+        return denied(input, forbidden, plan);
+    }
     let content = match candidate(input, formation) {
         Ok(content) => content,
         Err(blocked) => {
@@ -55,11 +64,13 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
             return None;
         }
     };
-    let newest = input.desired.releases.first();
     match newest {
         Some(newest) if newest.content == content && !is_retried(input, newest) => {
-            Some(existing(input, newest, plan))
+            let target = existing(input, newest, plan);
+            plan.blocked.extend(stopping(input, &target));
+            Some(target)
         }
+        _ if !forbidden.is_empty() => denied(input, forbidden, plan),
         newest => {
             let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
             let why = match newest {
@@ -73,6 +84,24 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
             Some(Target { version, content, given_up: false })
         }
     }
+}
+
+/// What the manifests ask for is not released. What runs stays as it is, unless that is to be stopped as well.
+fn denied(input: &EnvironmentInput<'_>, forbidden: Vec<Violation>, plan: &mut Plan) -> Option<Target> {
+    plan.blocked.extend(forbidden.into_iter().map(|violation| Blocked::denied(violation, false)));
+    let newest = input.desired.releases.first()?;
+    if !input.desired.releases.iter().any(|release| input.desired.is_stopped(&release.content)) {
+        return None;
+    }
+    let target = existing(input, newest, plan);
+    plan.blocked.extend(stopping(input, &target));
+    Some(target)
+}
+
+/// The policies that stop what a target runs.
+fn stopping(input: &EnvironmentInput<'_>, target: &Target) -> Vec<Blocked> {
+    let found = input.desired.violations(&target.content.image.reference).into_iter();
+    found.filter(Violation::stops).map(|violation| Blocked::denied(violation, true)).collect()
 }
 
 /// The newest release is what the manifests ask for: it should run, unless it failed.

@@ -53,8 +53,8 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         }
         if !is_done(input, release, name, process, service, &health) {
             all_done = false;
-            let is_up =
-                runs(release, service) && health.updated >= super::services::wanted_instances(input, name);
+            let is_up = runs(release, service)
+                && health.updated >= super::services::wanted_instances(input, &release.content, name);
             // What is up in time is not late because Swarm goes on watching it.
             let time = if is_up { deadline.plus(monitor(process)) } else { deadline };
             let late = |begun: Timestamp| input.now.duration_since(begun) > signed(time);
@@ -131,7 +131,7 @@ fn is_done(
     service: &Service,
     health: &ServiceHealth,
 ) -> bool {
-    let wanted = super::services::wanted_instances(input, name);
+    let wanted = super::services::wanted_instances(input, &release.content, name);
     if !runs(release, service) || health.rollout != Rollout::Settled || health.updated < wanted {
         return false;
     }

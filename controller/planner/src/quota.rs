@@ -1,0 +1,313 @@
+//! Quotas: what an organisation has, against the most that its plan lets it have.
+//!
+//! Counted is what is asked for, not what runs: the specs of everything the organisation has, each environment with its app and its plan
+//! merged as a release would merge them. So the count is known before anything is written, is the same for everybody who counts, and
+//! cannot be changed by stopping containers. A refusal compares two counts, before a change and after it ([`refused`]): an organisation that
+//! has too much, because its plan became smaller, may still have less.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use skep_schemas::kind::{AppSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, Quota};
+use skep_schemas::{AnySpec, Bytes, Cpu, Kind, OrgName, ResourceKey, ResourceName, Scope};
+
+use crate::formation;
+
+/// Everything that counts: an organisation's specs, its own and the platform's plans, by key.
+pub type Specs = BTreeMap<ResourceKey, AnySpec>;
+
+/// The kinds of which an organisation's resources count.
+pub const KINDS: [Kind; 4] = [Kind::App, Kind::Environment, Kind::Domain, Kind::Secret];
+
+/// Something of which an organisation may have only so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    /// Apps.
+    Apps,
+    /// Environments.
+    Environments,
+    /// Domains.
+    Domains,
+    /// Secrets.
+    Secrets,
+    /// Volumes.
+    Volumes,
+    /// Instances of all processes.
+    Instances,
+    /// CPU of all instances, in thousandths of a core.
+    Cpu,
+    /// Memory of all instances, in bytes.
+    Memory,
+    /// Processes and threads of all instances.
+    Pids,
+}
+
+impl Counted {
+    /// All.
+    pub const ALL: [Self; 9] = [
+        Self::Apps,
+        Self::Environments,
+        Self::Domains,
+        Self::Secrets,
+        Self::Volumes,
+        Self::Instances,
+        Self::Cpu,
+        Self::Memory,
+        Self::Pids,
+    ];
+
+    /// An amount of it, in words.
+    pub fn amount(self, amount: u64) -> String {
+        let cpu = || u32::try_from(amount).ok().and_then(Cpu::from_millis).map(|cpu| cpu.to_string());
+        match self {
+            Self::Cpu => cpu().unwrap_or_else(|| format!("{amount}m")),
+            Self::Memory => {
+                Bytes::from_bytes(amount).map_or_else(|| amount.to_string(), |bytes| bytes.to_string())
+            }
+            _ => amount.to_string(),
+        }
+    }
+
+    /// How much of it a quota allows, if it says.
+    pub fn limit(self, quota: &Quota) -> Option<u64> {
+        match self {
+            Self::Apps => quota.apps.map(u64::from),
+            Self::Environments => quota.environments.map(u64::from),
+            Self::Domains => quota.domains.map(u64::from),
+            Self::Secrets => quota.secrets.map(u64::from),
+            Self::Volumes => quota.volumes.map(u64::from),
+            Self::Instances => quota.instances.map(u64::from),
+            Self::Cpu => quota.cpu.map(|cpu| u64::from(cpu.millis())),
+            Self::Memory => quota.memory.map(Bytes::get),
+            Self::Pids => quota.pids.map(u64::from),
+        }
+    }
+}
+
+impl Counted {
+    /// The field of a quota that limits it.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Apps => "apps",
+            Self::Environments => "environments",
+            Self::Domains => "domains",
+            Self::Secrets => "secrets",
+            Self::Volumes => "volumes",
+            Self::Instances => "instances",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+        }
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "CPU",
+            other => other.field(),
+        })
+    }
+}
+
+/// What an organisation has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage(BTreeMap<Counted, u64>);
+
+impl Usage {
+    /// Counts. Of the specs those of the organisation and the platform's plans are looked at.
+    pub fn of(org: &OrgName, specs: &Specs) -> Self {
+        let mut usage = Self::default();
+        for (key, spec) in specs.iter().filter(|(key, _)| key.org() == Some(org)) {
+            match spec {
+                AnySpec::App(_) => usage.add(Counted::Apps, 1),
+                AnySpec::Domain(_) => usage.add(Counted::Domains, 1),
+                AnySpec::Secret(_) => usage.add(Counted::Secrets, 1),
+                AnySpec::Environment(environment) => usage.add_environment(org, key, environment, specs),
+                AnySpec::Organization(_)
+                | AnySpec::Plan(_)
+                | AnySpec::DriftPolicy(_)
+                | AnySpec::ImagePolicy(_) => {}
+            }
+        }
+        usage
+    }
+
+    /// How much of something there is.
+    pub fn get(&self, counted: Counted) -> u64 {
+        self.0.get(&counted).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, counted: Counted, amount: u64) {
+        let sum = self.0.entry(counted).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+
+    fn add_environment(
+        &mut self,
+        org: &OrgName,
+        key: &ResourceKey,
+        environment: &EnvironmentSpec,
+        specs: &Specs,
+    ) {
+        self.add(Counted::Environments, 1);
+        let own = environment.plan.as_ref().and_then(|name| plan(name, specs));
+        // Nothing runs under a plan that does not exist; it counts as if it had the organisation's, which it may have next.
+        let Some(plan) = own.or_else(|| plan_of(org, specs).map(|(_, plan)| plan)) else { return };
+        let app = key.sibling(Kind::App, environment.app.clone()).and_then(|key| app(&key, specs));
+        let mut volumes: Vec<ResourceName> = Vec::new();
+        for process in formation::processes(app, environment, plan.instance).into_values() {
+            let instances = u64::from(process.instances);
+            let each = process.process.resources;
+            self.add(Counted::Instances, instances);
+            self.add(Counted::Cpu, instances.saturating_mul(u64::from(each.cpu.millis())));
+            self.add(Counted::Memory, instances.saturating_mul(each.memory.get()));
+            self.add(Counted::Pids, instances.saturating_mul(u64::from(each.pids)));
+            volumes.extend(process.process.volumes.into_iter().map(|volume| volume.name));
+        }
+        volumes.sort();
+        volumes.dedup();
+        self.add(Counted::Volumes, u64::try_from(volumes.len()).unwrap_or(u64::MAX));
+    }
+}
+
+/// More than a quota allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// Of what.
+    pub counted: Counted,
+    /// How much there would be.
+    pub wanted: u64,
+    /// How much there may be.
+    pub allowed: u64,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wanted, allowed) = (self.counted.amount(self.wanted), self.counted.amount(self.allowed));
+        write!(f, "{wanted} {} where {allowed} may be", self.counted)
+    }
+}
+
+/// What a change would take beyond the quota, and what of it was not beyond it before or not as much.
+pub fn refused(quota: &Quota, before: &Usage, after: &Usage) -> Vec<Excess> {
+    let beyond = |&counted: &Counted| {
+        let (wanted, allowed) = (after.get(counted), counted.limit(quota)?);
+        (wanted > allowed && wanted > before.get(counted)).then_some(Excess { counted, wanted, allowed })
+    };
+    Counted::ALL.iter().filter_map(beyond).collect()
+}
+
+/// The plan of an organisation with its name, if it has one that exists.
+pub fn plan_of<'a>(org: &OrgName, specs: &'a Specs) -> Option<(&'a ResourceName, &'a PlanSpec)> {
+    let organization: &OrganizationSpec = match specs.get(&ResourceKey::organization(org))? {
+        AnySpec::Organization(organization) => organization,
+        _ => return None,
+    };
+    let name = organization.plan.as_ref()?;
+    Some((name, plan(name, specs)?))
+}
+
+fn plan<'a>(name: &ResourceName, specs: &'a Specs) -> Option<&'a PlanSpec> {
+    let key = ResourceKey::new(Scope::Platform, Kind::Plan, name.clone()).ok()?;
+    match specs.get(&key)? {
+        AnySpec::Plan(plan) => Some(plan),
+        _ => None,
+    }
+}
+
+fn app<'a>(key: &ResourceKey, specs: &'a Specs) -> Option<&'a AppSpec> {
+    match specs.get(key)? {
+        AnySpec::App(app) => Some(app),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn specs(of: &[(&str, Kind, &str, Value)]) -> Specs {
+        let one = |(org, kind, name, json): &(&str, Kind, &str, Value)| {
+            let scope = match *org {
+                "" => Scope::Platform,
+                org => Scope::Org(org.parse().unwrap()),
+            };
+            let key = ResourceKey::new(scope, *kind, name.parse().unwrap()).unwrap();
+            (key, AnySpec::from_json(*kind, json.clone()).unwrap())
+        };
+        of.iter().map(one).collect()
+    }
+
+    fn acme() -> OrgName {
+        "acme".parse().unwrap()
+    }
+
+    fn world(instances: u32) -> Specs {
+        specs(&[
+            ("", Kind::Plan, "small", json!({"instance": {"cpu": "500m", "memory": "256Mi", "pids": 100}})),
+            ("", Kind::Plan, "large", json!({"instance": {"cpu": "2", "memory": "1Gi"}})),
+            ("", Kind::Organization, "acme", json!({"plan": "small"})),
+            (
+                "acme",
+                Kind::App,
+                "shop",
+                json!({"source": {"image": "shop:1"}, "processes": {"web": {"volumes": [{"name": "data", "path": "/data"}]}}}),
+            ),
+            (
+                "acme",
+                Kind::Environment,
+                "prod",
+                json!({"app": "shop", "processes": {"web": {"instances": instances}, "worker": {"volumes": [{"name": "data", "path": "/d"}]}}}),
+            ),
+            (
+                "acme",
+                Kind::Environment,
+                "big",
+                json!({"app": "none", "plan": "large", "processes": {"web": {}}}),
+            ),
+            ("acme", Kind::Domain, "www", json!({"host": "www.acme.test", "environment": "prod"})),
+            ("other", Kind::Domain, "www", json!({"host": "www.other.test", "environment": "prod"})),
+            (
+                "other",
+                Kind::Environment,
+                "prod",
+                json!({"app": "shop", "processes": {"web": {"instances": 50}}}),
+            ),
+        ])
+    }
+
+    #[test]
+    fn what_is_counted_is_what_a_release_would_ask_for_and_others_have_no_part_in_it() {
+        let usage = Usage::of(&acme(), &world(3));
+        let counted: Vec<_> =
+            Counted::ALL.iter().map(|one| format!("{} {one}", one.amount(usage.get(*one)))).collect();
+        assert_eq!(
+            counted,
+            [
+                "1 apps",
+                "2 environments",
+                "1 domains",
+                "0 secrets",
+                "1 volumes",
+                "5 instances",
+                "4 CPU",
+                "2Gi memory",
+                "656 pids"
+            ]
+        );
+    }
+
+    #[test]
+    fn beyond_the_quota_is_refused_and_less_of_too_much_is_not() {
+        let quota = Quota { instances: Some(4), domains: Some(1), ..Quota::default() };
+        let usage = |instances| Usage::of(&acme(), &world(instances));
+        let said: Vec<_> = refused(&quota, &usage(2), &usage(3)).iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["5 instances where 4 may be"]);
+        assert_eq!(refused(&quota, &usage(1), &usage(2)), []);
+        assert_eq!(refused(&quota, &usage(9), &usage(7)), []);
+        assert_eq!(refused(&quota, &usage(9), &usage(9)), []);
+        assert_eq!(refused(&quota, &usage(9), &usage(10)).len(), 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! The policies that an environment is under at this moment.
+
+use skep_planner::policy::image::{self, ImageRules};
+use skep_schemas::kind::{ImagePolicySpec, OrganizationSpec, PlanSpec};
+use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
+use skep_store::{Snapshot, StoreError};
+
+use crate::desired::typed;
+
+/// What the images of an organisation's environments must be. The plan that counts is the organisation's: an environment that names another
+/// one does not get out of it.
+pub(crate) async fn images(
+    snapshot: &mut Snapshot,
+    org: &OrgName,
+    organization: Option<&Resource<OrganizationSpec>>,
+) -> Result<Vec<ImageRules>, StoreError> {
+    let plan = organization.and_then(|organization| organization.spec.plan.clone());
+    let plan = match plan.and_then(|name| ResourceKey::new(Scope::Platform, Kind::Plan, name).ok()) {
+        Some(key) => typed::<PlanSpec>(snapshot, &key).await?,
+        None => None,
+    };
+    let policies = snapshot.list_org(org, Kind::ImagePolicy).await?.into_iter();
+    let policies: Vec<(ResourceName, ImagePolicySpec)> = policies
+        .filter(|policy| !policy.meta.is_deleting())
+        .filter_map(|policy| match policy.spec {
+            AnySpec::ImagePolicy(spec) => Some((policy.meta.key.name().clone(), *spec)),
+            _ => None,
+        })
+        .collect();
+    Ok(image::rules(
+        plan.as_ref().map(|plan| (plan.meta.key.name(), &plan.spec)),
+        policies.iter().map(|(name, spec)| (name, spec)),
+    ))
+}

@@ -1,0 +1,94 @@
+//! Quotas: a batch that takes an organisation beyond what its plan allows is refused as a whole.
+//!
+//! Who counts must know that nobody else is about to add: the organisations that have a quota are locked alone, not shared, by batches
+//! with anything that counts ([`limited`] says which, before anything is locked). Then everything that counts is read, the batch is laid over
+//! it, and both are counted ([`check`]). A quota that is set in the same moment holds from the next batch on.
+
+use std::collections::BTreeSet;
+
+use skep_planner::quota::{self, Specs, Usage};
+use skep_schemas::kind::Quota;
+use skep_schemas::{AnySpec, Kind, OrgName, ResourceKey, ResourceName};
+use sqlx::PgConnection;
+
+use crate::apply::ApplyItem;
+use crate::error::{Fault, Operation, StoreError};
+use crate::row::SpecRow;
+use crate::scoped::ScopedStore;
+
+/// What an organisation has and may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its plan, if it has one.
+    pub plan: Option<ResourceName>,
+    /// What the plan allows; nothing is limited where there is none.
+    pub quota: Quota,
+    /// What there is.
+    pub usage: Usage,
+}
+
+impl ScopedStore {
+    /// What an organisation has and may have.
+    pub async fn standing(&self, org: &OrgName) -> Result<Standing, StoreError> {
+        let specs = async { specs(&mut *self.reader().await?, org).await };
+        let specs = specs.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
+        let key = ResourceKey::organization(org);
+        let Some(AnySpec::Organization(organization)) = specs.get(&key) else {
+            return Err(StoreError::NotFound { key });
+        };
+        let quota = quota::plan_of(org, &specs).and_then(|(_, plan)| plan.quota.clone());
+        let (plan, quota) = (organization.plan.clone(), quota.unwrap_or_default());
+        Ok(Standing { plan, quota, usage: Usage::of(org, &specs) })
+    }
+}
+
+/// The organisations in which the batch may add something that a quota limits.
+pub(crate) async fn limited(tx: &mut PgConnection, items: &[ApplyItem]) -> Result<BTreeSet<OrgName>, Fault> {
+    let keys = || items.iter().map(|item| &item.manifest.key);
+    let touched: BTreeSet<OrgName> = keys()
+        .filter(|key| quota::KINDS.contains(&key.kind()))
+        .filter_map(|key| key.org().cloned())
+        .collect();
+    // The batch may bring the quota along.
+    if touched.is_empty() || keys().any(|key| matches!(key.kind(), Kind::Organization | Kind::Plan)) {
+        return Ok(touched);
+    }
+    let names: Vec<String> = touched.iter().map(|org| org.as_str().to_owned()).collect();
+    let with_quota = sqlx::query_scalar!(
+        "SELECT o.name FROM resource o
+         JOIN resource p ON p.org = '' AND p.kind = 'Plan' AND p.name = o.spec->>'plan'
+         WHERE o.org = '' AND o.kind = 'Organization' AND o.name = ANY($1) AND p.spec ? 'quota'",
+        &names
+    );
+    let with_quota: BTreeSet<String> = with_quota.fetch_all(tx).await?.into_iter().collect();
+    Ok(touched.into_iter().filter(|org| with_quota.contains(org.as_str())).collect())
+}
+
+/// Refuses the batch if it would take the organisation, which is locked, beyond its quota.
+pub(crate) async fn check(tx: &mut PgConnection, org: &OrgName, items: &[ApplyItem]) -> Result<(), Fault> {
+    let before = specs(tx, org).await?;
+    let mut after = before.clone();
+    for item in items {
+        after.insert(item.manifest.key.clone(), item.manifest.spec.clone());
+    }
+    let quota = quota::plan_of(org, &after).and_then(|(_, plan)| plan.quota.as_ref());
+    let Some(quota) = quota else { return Ok(()) };
+    let excess = quota::refused(quota, &Usage::of(org, &before), &Usage::of(org, &after));
+    if excess.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::QuotaExceeded { org: org.clone(), excess }.into())
+}
+
+/// What counts: an organisation's own, and the catalogue.
+async fn specs(tx: &mut PgConnection, org: &OrgName) -> Result<Specs, Fault> {
+    let kinds = quota::KINDS.map(|kind| kind.as_str().to_owned());
+    let rows = sqlx::query_as!(
+        SpecRow,
+        "SELECT org, kind, name, spec FROM resource
+         WHERE org = $1 AND kind = ANY($2) OR org = '' AND (kind = 'Plan' OR kind = 'Organization' AND name = $1)",
+        org.as_str(),
+        &kinds
+    );
+    Ok(rows.fetch_all(tx).await?.into_iter().map(SpecRow::into_spec).collect::<Result<_, _>>()?)
+}

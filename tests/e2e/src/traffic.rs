@@ -1,0 +1,88 @@
+//! Requests to a host through the edge, one after the other without an end, and what became of each.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, ensure};
+use skep_testbed::{edge, http};
+
+use crate::installation::Installation;
+
+/// Between two requests: some twenty a second notice an instance that is gone, and leave the machine to the tests.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long the edge may take to know a host whose instances are ready.
+const KNOWN: Duration = Duration::from_secs(60);
+/// The most failures that are kept in words.
+const TOLD_MAX: usize = 20;
+
+/// Requests under way.
+pub struct Traffic {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Counted>>,
+}
+
+/// What became of requests.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Those with the status 200.
+    pub answered: u64,
+    /// The others.
+    pub failed: u64,
+    /// The first of these in words, with the time since the beginning.
+    pub failures: Vec<String>,
+}
+
+impl Installation {
+    /// Begins to ask for `/` of a host, which the edge has to know: it looks for what is new once a second.
+    pub fn traffic(&self, host: &str) -> Result<Traffic> {
+        self.wait_for_status(host, 200, KNOWN)?;
+        let (address, host) = (self.engine.address(), host.to_owned());
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked_to_stop = Arc::clone(&stop);
+        let thread = thread::spawn(move || ask(address, &host, &asked_to_stop));
+        Ok(Traffic { stop, thread: Some(thread) })
+    }
+}
+
+impl Traffic {
+    /// Ends it. Not one request may have failed, and there must have been some.
+    pub fn end(mut self) -> Result<Counted> {
+        self.stop.store(true, Ordering::SeqCst);
+        let thread = self.thread.take().ok_or_else(|| anyhow!("it has ended"))?;
+        let counted = thread.join().map_err(|_| anyhow!("the requests panicked"))?;
+        ensure!(counted.failed == 0 && counted.answered > 0, "{counted:#?}");
+        Ok(counted)
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+fn ask(address: IpAddr, host: &str, stop: &AtomicBool) -> Counted {
+    let began = Instant::now();
+    let mut counted = Counted::default();
+    while !stop.load(Ordering::SeqCst) {
+        let failure = match http::get(address, edge::HTTP_PORT, host, "/") {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(answer.head),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        match failure {
+            None => counted.answered += 1,
+            Some(failure) => {
+                counted.failed += 1;
+                if counted.failures.len() < TOLD_MAX {
+                    counted.failures.push(format!("after {:?}: {failure}", began.elapsed()));
+                }
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+    counted
+}
