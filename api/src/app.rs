@@ -10,11 +10,11 @@ use axum::body::Bytes;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use skep_schemas::Scope;
-use skep_store::{ScopedStore, Store, StoreError};
+use skep_store::{Actor, Grant, Person, ScopedStore, SessionId, SessionInfo, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Principal;
+use crate::access::{Own, Principal};
 use crate::denials::Denials;
 use crate::drift_feed::DriftFeed;
 use crate::error::ApiError;
@@ -108,6 +108,27 @@ impl App {
         of_platform
             .then_some(&self.store)
             .ok_or_else(|| ApiError::internal("what is the platform's was asked for in another's name"))
+    }
+
+    /// What a person does for himself concerns no organisation that he is in already, so it is asked of all of the store, and only in that
+    /// person's name.
+    pub(crate) async fn accept_invitation(
+        &self,
+        person: &Person,
+        code: &SecretString,
+        by: &Actor,
+    ) -> Result<Option<Grant>, StoreError> {
+        self.store.accept_invitation(person, code, by).await
+    }
+
+    /// The sessions of whoever asks.
+    pub(crate) async fn sessions(&self, own: &Own) -> Result<Vec<SessionInfo>, StoreError> {
+        self.store.sessions(own.person.id).await
+    }
+
+    /// Ends one of them. Was there one?
+    pub(crate) async fn end_session(&self, own: &Own, id: SessionId, by: &Actor) -> Result<bool, StoreError> {
+        self.store.end_session(own.person.id, id, by).await
     }
 
     /// Does the database answer?

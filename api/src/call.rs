@@ -9,7 +9,7 @@ use http::{HeaderMap, Uri};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use skep_schemas::{Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope};
+use skep_schemas::{EmailAddress, Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope};
 use skep_store::{Actor, ScopedStore, Store};
 
 use crate::access::{Principal, Target};
@@ -79,6 +79,7 @@ pub(crate) struct Address {
     kind: Option<Kind>,
     name: Option<ResourceName>,
     number: Option<i64>,
+    email: Option<EmailAddress>,
 }
 
 impl Address {
@@ -95,6 +96,7 @@ impl Address {
                     let number = text.parse().map_err(|_| ApiError::UnknownPath { path: path.to_owned() })?;
                     address.number = Some(number);
                 }
+                "email" => address.email = Some(text.parse().map_err(invalid_name)?),
                 "name" => address.name = Some(text.parse().map_err(invalid_name)?),
                 "kind" => {
                     // URLs know the plural alone: one address per resource.
@@ -142,6 +144,11 @@ impl Address {
     /// The name of the path, of something that is no resource.
     pub(crate) fn name(&self) -> Result<&ResourceName, ApiError> {
         self.name.as_ref().ok_or_else(|| ApiError::internal("the route has no name"))
+    }
+
+    /// The person of the path.
+    pub(crate) fn email(&self) -> Result<&EmailAddress, ApiError> {
+        self.email.as_ref().ok_or_else(|| ApiError::internal("the route names nobody"))
     }
 
     /// The number of the path.

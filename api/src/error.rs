@@ -26,6 +26,8 @@ use crate::limits;
 use crate::port::PortError;
 use crate::wire::Problem;
 
+mod people;
+
 /// What happened inside; logged and never sent.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -86,6 +88,8 @@ pub(crate) enum ApiError {
     OutOfReach { key: ResourceKey, permission: Permission },
     #[error("there is no token named {name}")]
     NoSuchToken { name: ResourceName },
+    #[error("{problem}")]
+    NoneSuch { problem: String, help: &'static str },
     #[error("{key} is not at the revision that If-Match names")]
     Stale { key: ResourceKey },
     #[error("{key} exists, and If-None-Match asks that it does not")]
@@ -162,7 +166,10 @@ impl ApiError {
             Self::AddressMismatch { .. } => Code::AddressMismatch,
             Self::Unauthorized => Code::Unauthorized,
             Self::Forbidden { .. } => Code::Forbidden,
-            Self::NotFound { .. } | Self::OutOfReach { .. } | Self::NoSuchToken { .. } => Code::NotFound,
+            Self::NotFound { .. }
+            | Self::OutOfReach { .. }
+            | Self::NoSuchToken { .. }
+            | Self::NoneSuch { .. } => Code::NotFound,
             Self::Stale { .. } | Self::Exists { .. } => Code::PreconditionFailed,
             Self::Refused { code, .. } => *code,
             Self::CursorExpired => Code::CursorExpired,
@@ -187,7 +194,7 @@ impl ApiError {
                 "GET /openapi.json lists every path and method".to_owned()
             }
             Self::InvalidRequest { help, .. } => help.clone(),
-            Self::Refused { help, .. } => (*help).to_owned(),
+            Self::Refused { help, .. } | Self::NoneSuch { help, .. } => (*help).to_owned(),
             Self::UnsupportedMedia { .. } => "send application/yaml or application/json".to_owned(),
             Self::BodyTooLarge => "send fewer manifests at a time".to_owned(),
             Self::AddressMismatch { .. } => "make kind, organisation and name the same in both".to_owned(),
@@ -361,6 +368,7 @@ impl From<StoreError> for ApiError {
             StoreError::TooManyTokens { .. } => {
                 Self::refused(Code::QuotaExceeded, &error, "revoke those that nobody uses", About::Nothing)
             }
+            StoreError::People(broken) => broken.into(),
             StoreError::TooMany { .. } => {
                 Self::refused(Code::TooComplex, &error, "send them in several batches", About::Nothing)
             }

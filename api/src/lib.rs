@@ -16,6 +16,7 @@
 //! is a problem document with a code that `skep explain` documents; a batch is applied as a whole or not at all.
 
 mod access;
+mod acting;
 mod answer;
 mod app;
 mod call;

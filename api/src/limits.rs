@@ -103,3 +103,14 @@ pub const CERTIFICATE_CHECK: Duration = Duration::from_secs(30);
 
 /// The longest life of a token that ends by itself: one that is meant to outlive this ends when it is revoked.
 pub(crate) const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// The longest life of a person's session; after that the person is asked again who he is. What runs unattended takes a token.
+pub(crate) const SESSION_LIFE_MAX: Duration = Duration::from_secs(90 * 86_400);
+
+/// The longest time in which an invitation may be accepted, and the time when none is asked for.
+pub(crate) const INVITATION_LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// See [`INVITATION_LIFE_MAX`].
+pub(crate) const INVITATION_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// The longest name of a person.
+pub(crate) const DISPLAY_NAME_MAX: usize = 100;

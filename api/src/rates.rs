@@ -1,6 +1,7 @@
 //! How often a tenant may ask: no token and no organisation takes the server from the others.
 //!
-//! Each request of an organisation's token takes from two budgets, the token's and its organisation's. A budget fills at a steady rate up
+//! Each request of an organisation's token takes from two budgets, the token's and its organisation's; each of a person from the person's and
+//! from that of the organisation that it is made in. A budget fills at a steady rate up
 //! to a burst; a request that finds it empty is refused with the time until it is not, before its body is read and before the
 //! database is asked for anything but the token. Tokens of the platform are the operator's own and have no budget: they are
 //! bounded like everyone by the places that there are ([`crate::limits`]).
@@ -71,14 +72,22 @@ impl Rates {
 
     /// Takes one request from whoever asks. An error says how long to wait.
     pub(crate) fn take(&self, principal: &Principal) -> Result<(), Duration> {
-        let Some(Scope::Org(org)) = principal.grant.as_ref().map(|grant| &grant.reach) else { return Ok(()) };
+        let org = match principal.grant.as_ref().map(|grant| &grant.reach) {
+            Some(Scope::Platform) => return Ok(()),
+            Some(Scope::Org(org)) => Some(org),
+            // Nobody, and a person who asks for what is nobody's organisation in particular.
+            None => None,
+        };
         if self.tokens.len() > TIDY_AFTER {
             self.tokens.retain_recent();
             self.orgs.retain_recent();
         }
         let wait = |until: governor::NotUntil<_>| until.wait_time_from(self.clock.now());
-        self.tokens.check_key(&principal.name).map_err(wait)?;
-        self.orgs.check_key(org).map_err(wait)
+        // The health checks are everybody's.
+        if !principal.is_nobody() {
+            self.tokens.check_key(&principal.name).map_err(wait)?;
+        }
+        org.map_or(Ok(()), |org| self.orgs.check_key(org).map_err(wait))
     }
 }
 
@@ -87,11 +96,11 @@ mod tests {
     use skep_schemas::Role;
 
     use super::*;
-    use crate::access::Grant;
+    use skep_store::Grant;
 
     fn token(org: Option<&str>, name: &str) -> Principal {
         let reach = org.map_or(Scope::Platform, |org| Scope::Org(org.parse().unwrap()));
-        Principal { name: name.to_owned(), grant: Some(Grant { reach, role: Role::Viewer }) }
+        Principal::bearer(name.to_owned(), Grant { reach, role: Role::Viewer })
     }
 
     #[test]

@@ -17,9 +17,10 @@ use axum::{RequestPartsExt, body};
 use futures::future::{BoxFuture, Future, FutureExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use skep_store::{Actor, Origin, ScopedStore};
+use skep_store::{Actor, Origin};
 
 use crate::access::{self, Access, Principal, Target};
+use crate::acting::Acting;
 use crate::answer::{Answer, AnswerDoc};
 use crate::app::App;
 use crate::call::{self, Address, Call, Payload};
@@ -82,9 +83,7 @@ pub(crate) struct Route {
 /// A request that may be worked on.
 struct Admitted {
     app: App,
-    principal: Principal,
-    actor: Actor,
-    store: ScopedStore,
+    acting: Acting,
     address: Address,
     request: Request,
     request_id: String,
@@ -108,7 +107,8 @@ impl Route {
     {
         let handler: Handler = Arc::new(move |admitted| {
             async move {
-                let Admitted { app, principal, actor, store, address, request, request_id } = admitted;
+                let Admitted { app, acting, address, request, request_id } = admitted;
+                let Acting { principal, actor, store } = acting;
                 let (parts, bytes) = request.into_parts();
                 let query = call::query(&parts.uri)?;
                 // Held until the handler is done: the parsed body is as large as the bytes.
@@ -176,25 +176,33 @@ async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) ->
         Access::Needs(_) => authenticate(app, &parts.headers).await?,
     };
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let actor = Actor::new(&principal.name).with_origin(Origin {
-        acting_as: principal.acting_as(),
+    let address = address(&mut parts).await;
+    let asked = match (&address, route.access) {
+        (Ok(address), Access::Needs(permission)) => {
+            Some((permission, if route.batches() { Target::Documents } else { address.target() }))
+        }
+        (Err(_), _) | (_, Access::Open) => None,
+    };
+    let principal = match &asked {
+        Some((permission, target)) => principal.acting(*permission, std::slice::from_ref(target)),
+        None => principal,
+    };
+    let origin = Origin {
+        acting_as: None,
         peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
         request_id: Some(request_id.clone()),
-    });
-    who.clone_from(&actor);
-    app.rates.take(&principal).map_err(|wait| ApiError::TooOften { wait })?;
-    let variables: RawPathParams =
-        parts.extract().await.map_err(|_| ApiError::UnknownPath { path: parts.uri.path().to_owned() })?;
-    let address = Address::read(parts.uri.path(), variables.iter())?;
-    if let Access::Needs(permission) = route.access {
-        let target = if route.batches() { Target::Documents } else { address.target() };
-        principal.require(permission, &target)?;
+    };
+    let acting = Acting::new(app, principal, origin);
+    who.clone_from(&acting.actor);
+    app.rates.take(&acting.principal).map_err(|wait| ApiError::TooOften { wait })?;
+    let address = address?;
+    if let Some((permission, target)) = &asked {
+        acting.principal.require(*permission, target)?;
     }
     // Those with a body have places of their own; waiting for one must not keep others from reading.
     let _place = place.filter(|_| !route.has_body);
     let request = Request::from_parts(parts, body);
-    let (app, store) = (app.clone(), app.store_of(&principal));
-    (route.handler)(Admitted { app, principal, actor, store, address, request, request_id }).await
+    (route.handler)(Admitted { app: app.clone(), acting, address, request, request_id }).await
 }
 
 impl Route {
@@ -202,6 +210,14 @@ impl Route {
     fn batches(&self) -> bool {
         self.manifests && self.verb == Verb::Post
     }
+}
+
+/// What the path names.
+async fn address(parts: &mut http::request::Parts) -> Result<Address, ApiError> {
+    let path = parts.uri.path().to_owned();
+    let variables: RawPathParams =
+        parts.extract().await.map_err(|_| ApiError::UnknownPath { path: path.clone() })?;
+    Address::read(&path, variables.iter())
 }
 
 async fn authenticate(app: &App, headers: &http::HeaderMap) -> Result<Principal, ApiError> {

@@ -7,6 +7,7 @@ mod batch;
 mod doctor;
 mod drift;
 mod event;
+mod identity;
 mod intervention;
 mod journal;
 mod log;
@@ -44,7 +45,7 @@ pub(crate) fn table() -> Vec<Route> {
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
     const ALL: &str = "/v1/{kind}";
     const ONE: &str = "/v1/{kind}/{name}";
-    vec![
+    let mut routes = vec![
         Route::new(
             Get,
             IN_ORG,
@@ -379,5 +380,7 @@ pub(crate) fn table() -> Vec<Route> {
             "Can the server do its work, and what is missing?",
             server::readyz,
         ),
-    ]
+    ];
+    routes.extend(identity::table());
+    routes
 }

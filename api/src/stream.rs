@@ -101,7 +101,7 @@ async fn over(app: &App, token: &SecretString, principal: &Principal) -> ApiErro
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         let known = app.authenticate(token).await;
-        if known.is_ok_and(|known| known.as_ref() != Some(principal)) {
+        if known.is_ok_and(|known| known.is_none_or(|known| !known.still_is(principal))) {
             return ApiError::Unauthorized;
         }
     }

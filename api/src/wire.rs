@@ -17,6 +17,7 @@ mod drift;
 mod journal;
 mod master_key;
 mod operation;
+mod people;
 mod quota;
 mod safety;
 mod token;
@@ -37,6 +38,11 @@ pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
     Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,
 };
+pub use people::{
+    AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,
+    MadeInvitation, MadeSession, MemberList, MemberView, PeopleQuery, PersonList, PersonRequest, PersonView,
+    RemovedMember, RemovedPerson, RevokedInvitation, RoleChange, SessionList, SessionRequest, SessionView,
+};
 pub use quota::{QuotaItem, QuotaView};
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
@@ -48,7 +54,7 @@ pub use skep_planner::view::PreviewView;
 pub use skep_schemas::codes::Code;
 pub use skep_schemas::diagnostic::Diagnostic;
 pub use skep_schemas::resource_view::{MetaView, ResourceView};
-pub use token::{MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
+pub use token::{GrantView, MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
 
 /// The content type of a stream of YAML documents.
 pub const YAML: &str = "application/yaml";

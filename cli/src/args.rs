@@ -13,8 +13,8 @@ use skep_schemas::{OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
-    explain, get, holds, intervention, logs, master_key, migrate, orphans, plan, quota, serve, token,
-    version, wait,
+    explain, get, holds, intervention, logs, master_key, member, migrate, orphans, person, plan, quota,
+    serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -108,13 +108,21 @@ pub(crate) enum Command {
     Quota(quota::QuotaArgs),
     /// Make, list and revoke tokens.
     Token(token::TokenArgs),
+    /// See and change who is a member of an organisation, or of the platform.
+    Member(member::MemberArgs),
+    /// Invite people, and accept invitations.
+    Invite(member::InviteArgs),
+    /// See, make and remove accounts, for whoever runs the platform.
+    Person(person::PersonArgs),
+    /// See and end your own sessions.
+    Session(person::SessionArgs),
     /// See who did what, and check that it is still told as it was.
     Audit(audit::AuditArgs),
     /// Examine the installation: what is not as it has to be, why that matters, and what helps.
     Doctor(doctor::DoctorArgs),
     /// See which master key is in force, and put another in its place while everything runs.
     MasterKey(master_key::MasterKeyArgs),
-    /// Show who the token stands for, and what it allows.
+    /// Show who you are to the server, and what that allows.
     Whoami(token::WhoAmIArgs),
     /// Explain a kind, a field or an error code.
     Explain(explain::ExplainArgs),

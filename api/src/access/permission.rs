@@ -28,6 +28,14 @@ pub(crate) enum Permission {
     Debug,
     /// See, make and revoke tokens.
     ManageTokens,
+    /// See who is a member.
+    ReadMembers,
+    /// Invite people, change members' roles and remove members.
+    ManageMembers,
+    /// See all people, make and remove them, and make sessions in their name.
+    ManagePeople,
+    /// Accept invitations, and see and end one's own sessions.
+    BeSomebody,
     /// See who did what, and what was denied to whom.
     ReadAudit,
     /// See which master key is in force, and put another in its place.
@@ -50,6 +58,10 @@ impl fmt::Display for Permission {
             Self::ReadMetrics => "read metrics",
             Self::Debug => "see what the server is doing",
             Self::ManageTokens => "see, make and revoke tokens",
+            Self::ReadMembers => "see members",
+            Self::ManageMembers => "invite people and manage members",
+            Self::ManagePeople => "manage people",
+            Self::BeSomebody => "do what a person does for himself",
             Self::ReadAudit => "read the audit",
             Self::ManageMasterKey => "see and change the master key",
             Self::Diagnose => "examine the installation",
@@ -71,6 +83,10 @@ impl Permission {
             Self::ReadMetrics => "read-metrics",
             Self::Debug => "debug",
             Self::ManageTokens => "manage-tokens",
+            Self::ReadMembers => "read-members",
+            Self::ManageMembers => "manage-members",
+            Self::ManagePeople => "manage-people",
+            Self::BeSomebody => "be-somebody",
             Self::ReadAudit => "read-audit",
             Self::ManageMasterKey => "manage-master-key",
             Self::Diagnose => "diagnose",
@@ -82,8 +98,12 @@ impl Permission {
 /// What a permission takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
-    /// A valid token of any reach.
-    AnyToken,
+    /// A valid token, or a session, whatever it allows.
+    Anyone,
+    /// To be a person.
+    Person,
+    /// Any role anywhere.
+    AnyRole,
     /// At least this role where the resource is, or on the platform.
     Within(Role),
     /// At least this role on the platform: it concerns all organisations.
@@ -93,7 +113,7 @@ pub(crate) enum Needs {
 impl Permission {
     /// All.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Read,
         Self::Write,
         Self::Delete,
@@ -103,6 +123,10 @@ impl Permission {
         Self::ReadMetrics,
         Self::Debug,
         Self::ManageTokens,
+        Self::ReadMembers,
+        Self::ManageMembers,
+        Self::ManagePeople,
+        Self::BeSomebody,
         Self::ReadAudit,
         Self::ManageMasterKey,
         Self::Diagnose,
@@ -111,12 +135,13 @@ impl Permission {
 
     /// What it takes to exercise it on a kind; no kind where none is named.
     pub(crate) const fn needs(self, kind: Option<Kind>) -> Needs {
-        use Needs::{AnyToken, OnPlatform, Within};
+        use Needs::{AnyRole, Anyone, OnPlatform, Person, Within};
         match self {
-            Self::Describe => AnyToken,
+            Self::Describe => Anyone,
+            Self::BeSomebody => Person,
             Self::Read => match kind {
                 // What can be chosen from; every tenant does.
-                Some(Kind::Plan) => AnyToken,
+                Some(Kind::Plan) => AnyRole,
                 _ => Within(Role::Viewer),
             },
             Self::ReadLogs => Within(Role::Deployer),
@@ -141,7 +166,10 @@ impl Permission {
                 Some(Kind::Organization) => Within(Role::Admin),
                 _ => Within(Role::Deployer),
             },
-            Self::ManageTokens | Self::ReadAudit => Within(Role::Admin),
+            Self::ReadMembers => Within(Role::Viewer),
+            Self::ManageTokens | Self::ManageMembers | Self::ReadAudit => Within(Role::Admin),
+            // Whoever makes a session in somebody's name has that person's rights.
+            Self::ManagePeople => OnPlatform(Role::Owner),
             Self::ReadMetrics => OnPlatform(Role::Viewer),
             Self::Confirm | Self::Debug | Self::ManageMasterKey | Self::Diagnose => OnPlatform(Role::Admin),
         }

@@ -15,12 +15,13 @@ use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use skep_schemas::{Kind, KindScope, ResourceKey, Role, Scope};
-use skep_store::{Actor, MasterKey, NewToken, ScopedStore, Store, StoreOptions};
+use skep_store::{Actor, Grant, MasterKey, NewInvitation, NewToken, ScopedStore, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 
 use super::{Admitted, Route, Verb};
-use crate::access::{Grant, Principal};
+use crate::access::Principal;
+use crate::acting::Acting;
 use crate::app::App;
 use crate::call::Address;
 use crate::port::{LogLines, PortError, PreviewRequest};
@@ -29,10 +30,13 @@ use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, Ta
 use crate::{Api, ControlPlane, Metrics, RateLimits};
 
 /// What is the platform's, or nobody's: these ask for all of the store by themselves, or for nothing of it.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 15] = [
     "/v1/holds",
     "/v1/orphans",
     "/v1/audit/chain",
+    "/v1/people",
+    "/v1/session",
+    "/v1/invitations/accept",
     "/v1/whoami",
     "/v1/version",
     "/openapi.json",
@@ -43,6 +47,9 @@ const OTHERS: [&str; 12] = [
     "/ui/",
     "/adopt",
 ];
+
+/// Who is a member of globex, and not its last owner.
+const MEMBER: &str = "theirs@globex.test";
 
 /// What globex has, by kind.
 const THEIRS: [(Kind, &str); 6] = [
@@ -105,6 +112,7 @@ impl Bed {
         let reach = Scope::Org("globex".parse()?);
         let new = NewToken { name: "theirs".parse()?, reach, role: Role::Owner, expires_at: None };
         bed.store.create_token(&new, &Actor::new("globex")).await?;
+        bed.people().await?;
         bed.postgres.psql(
             &bed.database,
             "INSERT INTO event (uid, severity, reason, message) SELECT uid, 'normal', 'X', 'globex' FROM resource;
@@ -113,6 +121,26 @@ impl Bed {
                  WHERE org = 'globex'",
         )?;
         Ok(bed)
+    }
+
+    /// Two members of globex and somebody who is invited.
+    async fn people(&self) -> Result<()> {
+        let (by, reach) = (Actor::new("globex"), Scope::Org("globex".parse()?));
+        for (email, role) in [
+            ("invited@globex.test", None),
+            (MEMBER, Some(Role::Viewer)),
+            ("owner@globex.test", Some(Role::Owner)),
+        ] {
+            let person = self.store.ensure_person(&email.parse()?, None, &by).await?;
+            let expires_at = jiff::Timestamp::now().checked_add(Duration::from_secs(600))?;
+            let (email, given) = (person.email.clone(), role.unwrap_or(Role::Viewer));
+            let new = NewInvitation { reach: reach.clone(), email, role: given, expires_at };
+            let code = self.store.invite(&new, &by).await?;
+            if role.is_some() {
+                self.store.accept_invitation(&person, &code, &by).await?.context("it was for this person")?;
+            }
+        }
+        Ok(())
     }
 
     /// Calls the handler of an operation.
@@ -143,12 +171,11 @@ impl Bed {
             .header(AUTHORIZATION, &self.bearer)
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_string()))?;
-        let grant = Some(Grant { reach: Scope::Platform, role: Role::Owner });
+        let grant = Grant { reach: Scope::Platform, role: Role::Owner };
+        let principal = Principal::bearer("everybody".to_owned(), grant);
         let admitted = Admitted {
             app: self.app.clone(),
-            principal: Principal { name: "everybody".to_owned(), grant },
-            actor: Actor::new("everybody"),
-            store: store.clone(),
+            acting: Acting::of(principal, Actor::new("everybody"), store.clone()),
             address,
             request,
             request_id: String::new(),
@@ -180,7 +207,13 @@ impl<'a> Named<'a> {
     }
 
     fn fill(self, path: &str) -> (String, Vec<(&'static str, &'a str)>) {
-        let all = [("org", self.org), ("kind", self.kind.plural()), ("name", self.name), ("id", "1")];
+        let all = [
+            ("org", self.org),
+            ("kind", self.kind.plural()),
+            ("name", self.name),
+            ("id", "1"),
+            ("email", MEMBER),
+        ];
         let used = all.into_iter().filter(|(name, _)| path.contains(&format!("{{{name}}}")));
         let filled = all
             .iter()
@@ -209,6 +242,10 @@ fn body(route: &Route, kind: Kind) -> Value {
     let changed = spec.replace("shop:1", "evil:1");
     match (route.verb, route.id) {
         (_, "createOrgToken" | "createToken") => json!({ "name": "evil", "role": "owner" }),
+        (_, "createOrgInvitation" | "createInvitation") => {
+            json!({ "email": "evil@evil.test", "role": "owner" })
+        }
+        (_, "putOrgMember" | "putMember") => json!({ "role": "owner" }),
         (_, "deleteBatch") => json!({ "delete": [{ "org": "globex", "kind": "App", "name": "theirs" }] }),
         (_, "apply") => document(Some("globex"), Kind::App, "theirs", &changed),
         (Verb::Post, id) if id.starts_with("pause") => json!({ "reason": "evil" }),

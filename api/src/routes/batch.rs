@@ -5,6 +5,7 @@ use skep_store::{ApplyItem, Precondition, StoreError};
 
 use super::resource::shown;
 use crate::access::{Permission, Target};
+use crate::acting::Acting;
 use crate::answer::Document;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -21,15 +22,15 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
             "send DELETE for each, or leave `delete` out",
         ));
     }
-    for sourced in &changes.manifests {
-        call.principal.require(Permission::Write, &Target::of(&sourced.manifest.key))?;
-    }
+    let targets: Vec<_> = changes.manifests.iter().map(|sourced| Target::of(&sourced.manifest.key)).collect();
+    let Acting { principal, actor, store } =
+        Acting::of(call.principal, call.actor, call.store).on_all(&call.app, Permission::Write, &targets)?;
     if let Some(binding) = &changes.binding {
         for bound in &binding.resources {
             let target = Target::at(bound.org.as_ref(), Some(bound.kind), Some(&bound.name));
-            call.principal.require(Permission::Read, &target)?;
+            principal.require(Permission::Read, &target)?;
         }
-        let moved = call.app.control.moved(&call.store, binding).await?;
+        let moved = call.app.control.moved(&store, binding).await?;
         if !moved.is_empty() {
             return Err(ApiError::moved(&moved));
         }
@@ -43,9 +44,8 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
             managed_by: skep_schemas::Owner::Api,
         })
         .collect();
-    let actor = &call.actor;
-    let store = &call.store;
-    let outcome = if dry_run { store.dry_run(&items, actor).await } else { store.apply(&items, actor).await };
+    let outcome =
+        if dry_run { store.dry_run(&items, &actor).await } else { store.apply(&items, &actor).await };
     let applied = outcome.map_err(|error| match error {
         // It moved between the look and the write.
         StoreError::RevisionConflict { .. } | StoreError::AlreadyExists { .. } => {
@@ -78,13 +78,13 @@ pub(super) async fn plan(call: Call<BatchQuery, ManyManifests>) -> Result<Docume
     let changes = call.body.read_with(call.query.org).await?;
     let Changes { manifests, deletions, binding: _ } = changes;
     let keys = manifests.iter().map(|sourced| &sourced.manifest.key).chain(&deletions);
-    for key in keys {
-        call.principal.require(Permission::Read, &Target::of(key))?;
-    }
+    let targets: Vec<_> = keys.map(Target::of).collect();
+    let Acting { store, .. } =
+        Acting::of(call.principal, call.actor, call.store).on_all(&call.app, Permission::Read, &targets)?;
     let request = PreviewRequest {
         manifests: manifests.iter().map(|sourced| sourced.manifest.clone()).collect(),
         deletions,
     };
-    let preview = call.app.control.preview(&call.store, request).await;
+    let preview = call.app.control.preview(&store, request).await;
     Ok(Document(preview.map_err(|error| ApiError::from(error).at(&manifests))?))
 }

@@ -4,6 +4,7 @@ use skep_planner::naming::{LABEL_KIND, LABEL_NAME, LABEL_ORG};
 use skep_store::{Confirmation, DeleteItem, Deletion, Hold, HoldId, Orphan, Precondition};
 
 use crate::access::{Permission, Target};
+use crate::acting::Acting;
 use crate::answer::Document;
 use crate::call::{Call, NoQuery};
 use crate::error::ApiError;
@@ -55,12 +56,12 @@ pub(super) async fn delete(
         return Err(ApiError::invalid("a deletion takes no documents", "name the resources in `delete`"));
     }
     let confirmation = if confirm { Confirmation::Given } else { Confirmation::Pending };
-    let mut items = Vec::with_capacity(changes.deletions.len());
-    for key in changes.deletions {
-        call.principal.require(Permission::Delete, &Target::of(&key))?;
-        items.push(DeleteItem { key, precondition: Precondition::None, confirmation });
-    }
-    let deletions = call.store.delete_all(&items, &call.actor).await?;
+    let targets: Vec<_> = changes.deletions.iter().map(Target::of).collect();
+    let Acting { actor, store, .. } =
+        Acting::of(call.principal, call.actor, call.store).on_all(&call.app, Permission::Delete, &targets)?;
+    let item = |key| DeleteItem { key, precondition: Precondition::None, confirmation };
+    let items: Vec<_> = changes.deletions.into_iter().map(item).collect();
+    let deletions = store.delete_all(&items, &actor).await?;
     call.app.control.weigh_removals().await?;
     let keys: Vec<_> = items.into_iter().map(|item| item.key).collect();
     call.app.control.wake(&keys);

@@ -4,13 +4,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use skep_store::NewToken;
+use skep_store::{Grant, NewToken};
 
+use crate::access::Principal;
 use crate::answer::Document;
 use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::TOKEN_LIFE_MAX;
-use crate::wire::{MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
+use crate::wire::{GrantView, MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
 
 impl JsonBody for TokenRequest {
     const IS: &'static str = "a token to be made";
@@ -25,7 +26,8 @@ pub(super) async fn create(call: Call<NoQuery, Json<TokenRequest>>) -> Result<Do
             "ask for a role that yours includes; GET /v1/whoami tells it",
         ));
     }
-    let expires_at = expires_in.map(|length| end(length.to_std())).transpose()?;
+    let help = "write a length such as `720h`, at most ten years; without one it ends when it is revoked";
+    let expires_at = expires_in.map(|length| end(length.to_std(), TOKEN_LIFE_MAX, help)).transpose()?;
     let new = NewToken { name: name.clone(), reach: call.address.scope(), role, expires_at };
     let token = call.store.create_token(&new, &call.actor).await?;
     Ok(Document(MadeToken { token: token.expose_secret().to_owned(), name, expires_at }))
@@ -53,17 +55,23 @@ pub(super) async fn revoke(call: Call<NoQuery>) -> Result<Document<RevokedToken>
 }
 
 pub(super) async fn whoami(call: Call<NoQuery>) -> Result<Document<WhoAmI>, ApiError> {
-    let grant = call.principal.grant.ok_or_else(|| ApiError::internal("whoever was admitted has a grant"))?;
-    let org = grant.reach.org().cloned();
-    Ok(Document(WhoAmI { name: call.principal.name, org, role: grant.role }))
+    let Principal { name, own, grants, .. } = call.principal;
+    let display_name = own.and_then(|own| own.person.display_name);
+    Ok(Document(WhoAmI { name, display_name, grants: grants.iter().map(grant_view).collect() }))
 }
 
-fn end(length: std::time::Duration) -> Result<Timestamp, ApiError> {
-    if length.is_zero() || length > TOKEN_LIFE_MAX {
-        return Err(ApiError::invalid(
-            "`expiresIn` is no life of a token",
-            "write a length such as `720h`, at most ten years; without one it ends when it is revoked",
-        ));
+pub(super) fn grant_view(grant: &Grant) -> GrantView {
+    GrantView { org: grant.reach.org().cloned(), role: grant.role }
+}
+
+/// When something ends that is made now, if it may last so long.
+pub(super) fn end(
+    length: std::time::Duration,
+    most: std::time::Duration,
+    help: &str,
+) -> Result<Timestamp, ApiError> {
+    if length.is_zero() || length > most {
+        return Err(ApiError::invalid("`expiresIn` is too short or too long", help));
     }
     let length = SignedDuration::try_from(length).map_err(ApiError::internal)?;
     Timestamp::now().checked_add(length).map_err(ApiError::internal)

@@ -72,11 +72,22 @@ pub struct RevokedToken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhoAmI {
-    /// The name under which the audit tells of it.
+    /// The name under which the audit tells of it: a token's, or a person's address.
     pub name: String,
-    /// The organisation that it is confined to; absent for the platform with all organisations.
+    /// How the person is called, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What it may do where. A token has one of these; a person has one for each organisation, or none at all.
+    pub grants: Vec<GrantView>,
+}
+
+/// So much, there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantView {
+    /// The organisation; absent for the platform with all organisations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<OrgName>,
-    /// How much it may do there.
+    /// How much.
     pub role: Role,
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod drift;
 mod intervention;
 mod operation;
+mod people;
 mod problem;
 mod rates;
 mod resource;

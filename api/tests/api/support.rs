@@ -21,7 +21,7 @@ use skep_api::wire::{
 use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::{ResourceKey, Role, Scope};
-use skep_store::{Actor, MasterKey, NewToken, ScopedStore, Store, StoreOptions};
+use skep_store::{Actor, MasterKey, NewInvitation, NewToken, ScopedStore, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -183,6 +183,24 @@ impl Server {
         let reach = org.map_or(Ok(Scope::Platform), |org| org.parse().map(Scope::Org))?;
         let new = NewToken { name: name.parse()?, reach, role, expires_at: None };
         Ok(self.store.create_token(&new, &Actor::new("tester")).await?)
+    }
+
+    /// The session of a person who is a member of these; absent for the platform.
+    pub(crate) async fn session_of(
+        &self,
+        email: &str,
+        memberships: &[(Option<&str>, Role)],
+    ) -> Result<SecretString> {
+        let (by, store) = (Actor::new("tester"), &self.store);
+        let person = store.ensure_person(&email.parse()?, None, &by).await?;
+        let expires_at = jiff::Timestamp::now().checked_add(Duration::from_secs(600))?;
+        for (org, role) in memberships {
+            let reach = org.map_or(Ok(Scope::Platform), |org| org.parse().map(Scope::Org))?;
+            let new = NewInvitation { reach, email: person.email.clone(), role: *role, expires_at };
+            let code = store.invite(&new, &by).await?;
+            store.accept_invitation(&person, &code, &by).await?.context("it was for this person")?;
+        }
+        Ok(store.start_session(&person, "a test", expires_at, &by).await?)
     }
 
     /// A request with the token.

@@ -24,7 +24,7 @@ const THEIRS: [(Kind, &str); 5] = [
 async fn two_tenants() -> Result<Server> {
     // Hundreds of requests of one organisation, one after the other.
     let server = Server::with_rates(RateLimits { token: PLENTY, org: PLENTY }).await?;
-    for org in ["acme", "globex"] {
+    for org in ["acme", "globex", "initech"] {
         server.put(&format!("/v1/organizations/{org}"), &manifest("Organization", org, "{}")).await?;
     }
     for (kind, spec) in THEIRS {
@@ -33,6 +33,10 @@ async fn two_tenants() -> Result<Server> {
         assert_eq!(answer.status, 201, "{kind}: {answer:?}");
     }
     server.token_of(Some("globex"), "theirs", Role::Owner).await?;
+    server.session_of("theirs@globex.test", &[(Some("globex"), Role::Owner)]).await?;
+    let guest = json!({"email": "guest@globex.test", "role": "viewer"}).to_string();
+    let invited = server.body("POST", "/v1/orgs/globex/invitations", "application/json", &guest).await?;
+    assert_eq!(invited.status, 200, "{invited:?}");
     Ok(server)
 }
 
@@ -53,7 +57,13 @@ fn operations(org: &str, name: &str) -> Result<Vec<(String, String)>> {
         };
         for kind in kinds {
             let name = if within { name } else { org };
-            let path = path.replace("{org}", org).replace("{kind}", kind.plural()).replace("{name}", name);
+            let id = if name == "absent" { "9999" } else { "2" };
+            let path = path
+                .replace("{org}", org)
+                .replace("{kind}", kind.plural())
+                .replace("{name}", name)
+                .replace("{email}", &format!("{name}@globex.test"))
+                .replace("{id}", id);
             operations.extend(
                 methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())),
             );
@@ -76,10 +86,16 @@ fn told(answer: &Answer, org: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_in_another_organisation_is_answered_like_what_does_not_exist() -> Result<()> {
     let server = two_tenants().await?;
+    let mut askers = Vec::new();
+    for role in Role::ALL {
+        askers.push((role, server.token_of(Some("acme"), role.as_str(), role).await?));
+        let memberships = [(Some("acme"), role), (Some("initech"), role)];
+        askers.push((role, server.session_of(&format!("{role}@acme.test"), &memberships).await?));
+    }
+    askers.push((Role::Viewer, server.session_of("member-of-nothing@acme.test", &[]).await?));
     let before = server.postgres.dump(&server.database)?;
     let mut asked = 0;
-    for role in Role::ALL {
-        let token = server.token_of(Some("acme"), role.as_str(), role).await?;
+    for (role, token) in askers {
         for name in ["theirs", "absent"] {
             let theirs = operations("globex", name)?;
             let nowhere = operations("nowhere", name)?;
@@ -146,6 +162,9 @@ async fn what_tells_of_all_organisations_is_for_the_platform() -> Result<()> {
         "/v1/holds",
         "/v1/orphans",
         "/v1/tokens",
+        "/v1/members",
+        "/v1/invitations",
+        "/v1/people",
         "/metrics",
         "/debug/tasks",
     ];
@@ -213,7 +232,7 @@ async fn a_token_is_made_shown_once_listed_without_its_text_and_revoked_and_give
     let text = made.json()["token"].as_str().unwrap().to_owned();
     let token = SecretString::from(text.clone());
     let who = server.ask(&token, "GET", "/v1/whoami", None).await?;
-    assert_eq!(who.json(), json!({"name": "acme/ci", "org": "acme", "role": "deployer"}));
+    assert_eq!(who.json(), json!({"name": "acme/ci", "grants": [{"org": "acme", "role": "deployer"}]}));
     let again = server.ask(&admin, "POST", path, json(wanted)).await?;
     assert_eq!((again.status, again.code().as_str()), (409, "SK0307"), "{again:?}");
     for (wrong, status) in [

@@ -103,6 +103,16 @@ impl Client {
         self.answer(Method::POST, path, Bytes::from(body)).await
     }
 
+    /// Sends a body that replaces something, and reads the answer. Never sent twice.
+    pub(crate) async fn put<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Request(error.into()))?;
+        self.answer(Method::PUT, path, Bytes::from(body)).await
+    }
+
     /// Deletes. Never sent twice.
     pub(crate) async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
         self.answer(Method::DELETE, path, Bytes::new()).await

@@ -31,8 +31,10 @@ pub(crate) mod holds;
 pub(crate) mod intervention;
 pub(crate) mod logs;
 pub(crate) mod master_key;
+pub(crate) mod member;
 pub(crate) mod migrate;
 pub(crate) mod orphans;
+pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod quota;
 pub(crate) mod serve;
@@ -120,6 +122,10 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,
+        Command::Member(args) => member::run(&Session::open(global)?, args).await,
+        Command::Invite(args) => member::invite(&Session::open(global)?, args).await,
+        Command::Person(args) => person::run(&Session::open(global)?, args).await,
+        Command::Session(args) => person::sessions(&Session::open(global)?, args).await,
         Command::Audit(args) => audit::run(&Session::open(global)?, args).await,
         Command::Doctor(args) => doctor::run(&Session::open(global)?, args).await,
         Command::MasterKey(args) => master_key::run(&Session::open(global)?, args).await,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use skep_api::wire::{MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
+use skep_api::wire::{GrantView, MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
 use skep_schemas::{Duration, ResourceName, Role};
 
 use super::{Outcome, Session};
@@ -92,13 +92,20 @@ pub(super) async fn whoami(session: &Session, args: &WhoAmIArgs) -> Result<Outco
     let who: WhoAmI = session.client.get("/v1/whoami").await?;
     print(&match args.output {
         PlanFormat::Text => {
-            let place = who.org.as_ref().map_or_else(|| "the platform".to_owned(), ToString::to_string);
-            format!("{}, {} of {place}\n", who.name, who.role)
+            let grants: Vec<_> = who.grants.iter().map(told).collect();
+            let grants = if grants.is_empty() { "no role anywhere".to_owned() } else { grants.join(", ") };
+            format!("{}, {grants}\n", who.name)
         }
         PlanFormat::Json => json(&who)?,
         PlanFormat::Yaml => yaml(&who)?,
     })?;
     Ok(Outcome::Done)
+}
+
+/// A grant in words.
+pub(super) fn told(grant: &GrantView) -> String {
+    let place = grant.org.as_ref().map_or("the platform", |org| org.as_str());
+    format!("{} of {place}", grant.role)
 }
 
 fn table(tokens: &TokenList) -> String {

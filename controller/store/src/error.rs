@@ -12,6 +12,8 @@ use skep_planner::{InstanceId, ObjectRef};
 use skep_schemas::{Generation, Host, OrgName, ResourceKey, Revision, Uid};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use crate::people::PeopleError;
+
 /// Why an operation of the store did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -108,6 +110,10 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+
+    /// A rule about people.
+    #[error(transparent)]
+    People(#[from] PeopleError),
 
     // Rules that protect the controller from itself.
     /// The lease has another holder, so the write was not made.
@@ -352,6 +358,7 @@ operations! {
     MasterKey => "read or change the master key",
     Lease => "change a lease",
     Token => "read or write tokens",
+    People => "read or write people",
     Audit => "read or write the audit",
     Safety => "read or write holds and orphans",
     Sweep => "remove what is no longer kept",
@@ -403,6 +410,12 @@ impl From<sqlx::Error> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<PeopleError> for Fault {
+    fn from(error: PeopleError) -> Self {
+        Self::Store(error.into())
     }
 }
 

@@ -21,6 +21,7 @@
 mod ahead;
 mod apply;
 mod audit;
+mod credential;
 mod delete;
 mod drift;
 mod error;
@@ -36,7 +37,9 @@ mod master_keys;
 mod member;
 mod migrate;
 mod options;
+mod people;
 mod policy;
+mod principal;
 mod print;
 mod quota;
 mod release;
@@ -79,6 +82,11 @@ pub use master_keys::{
 };
 pub use member::{Beat, Member};
 pub use options::StoreOptions;
+pub use people::{
+    InvitationInfo, MemberInfo, NewInvitation, PEOPLE_MAX, PeopleError, Person, PersonId, SessionId,
+    SessionInfo,
+};
+pub use principal::{Grant, Principal};
 pub use print::Print;
 pub use quota::Standing;
 pub use safety::{Census, Confirmation, Hold, HoldId, Orphan, RECOVERED_MAX};
@@ -89,5 +97,5 @@ pub use secret_exam::{Examined, Unreadable, ValuePosition};
 pub use snapshot::{DomainClaim, KeyEntry, Snapshot};
 pub use store::{Connections, Store};
 pub use sweep::{Retention, Swept};
-pub use token::{NewToken, Principal, TokenInfo};
+pub use token::{NewToken, TokenInfo};
 pub use watch::{CHANGES_MAX, Change, ChangeOp, Cursor, CursorError, Page, WatchEvent, WatchStats, Watcher};

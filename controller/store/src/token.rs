@@ -3,42 +3,24 @@
 //! A token is of an organisation, by its uid, or of the platform. It ends when it is revoked, when its time is over, and with its
 //! organisation. Nothing of a text is kept from which the token could be made again.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use skep_schemas::{OrgName, ResourceKey, ResourceName, Role, Scope};
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
 
 use crate::audit::{self, Actor, Thing, Verb};
+use crate::credential::Credential;
 use crate::error::{Fault, Operation, StoreError, violated};
+use crate::principal::{Grant, Principal, reach, role};
 use crate::scoped::ScopedStore;
 use crate::store::Store;
 use crate::time::Time;
 
-/// So that scanners, and people, see what a leaked token is.
-const PREFIX: &str = "skep_";
-/// With 256 random bits a plain hash is enough: there is nothing to guess.
-const TOKEN_BYTES: usize = 32;
-/// Longer texts are no tokens and are not even hashed.
-const TOKEN_MAX: usize = 128;
 /// The most valid tokens of one organisation, and of the platform: they are listed whole.
 const TOKENS_MAX: usize = 1000;
 /// The name of the first token.
 const BOOTSTRAP: &str = "bootstrap";
-
-/// Who a token stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// The token's name.
-    pub name: String,
-    /// Where it is valid.
-    pub reach: Scope,
-    /// How much it allows there.
-    pub role: Role,
-}
 
 /// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,22 +70,14 @@ impl Store {
         Ok(Some(token))
     }
 
-    /// Who a token stands for; `None` for one that is not valid.
-    pub async fn authenticate(&self, token: &SecretString) -> Result<Option<Principal>, StoreError> {
-        let text = token.expose_secret();
-        if !text.starts_with(PREFIX) || text.len() > TOKEN_MAX {
-            return Ok(None);
-        }
-        self.try_authenticate(text).await.map_err(|fault| fault.during(Operation::Token))
-    }
-
-    async fn try_authenticate(&self, text: &str) -> Result<Option<Principal>, Fault> {
+    /// Who the token with a hash stands for.
+    pub(crate) async fn bearer_of_token(&self, hash: &[u8]) -> Result<Option<Principal>, Fault> {
         let row = sqlx::query!(
             r#"SELECT t.id, t.name, t.role, r.name AS "org?",
                       (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute') AS "unnoted!"
                FROM api_token t LEFT JOIN resource r ON r.uid = t.org_uid
                WHERE t.hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())"#,
-            hash(text)
+            hash
         );
         let Some(row) = row.fetch_optional(self.pool()).await? else { return Ok(None) };
         if row.unnoted {
@@ -111,13 +85,9 @@ impl Store {
                 .execute(self.pool())
                 .await?;
         }
-        let reach = match row.org {
-            None => Scope::Platform,
-            Some(org) => Scope::Org(
-                org.parse().map_err(|why| StoreError::corrupt(format!("the token {}", row.name), why))?,
-            ),
-        };
-        Ok(Some(Principal { role: role(&row.role)?, name: row.name, reach }))
+        let grant =
+            Grant { reach: reach(row.org, &format!("the token {}", row.name))?, role: role(&row.role)? };
+        Ok(Some(Principal::Token { name: row.name, grant }))
     }
 }
 
@@ -211,7 +181,7 @@ impl ScopedStore {
 }
 
 /// The uid of an organisation, which stays until the transaction ends.
-async fn uid_of(tx: &mut PgConnection, org: &OrgName) -> Result<Uuid, Fault> {
+pub(crate) async fn uid_of(tx: &mut PgConnection, org: &OrgName) -> Result<Uuid, Fault> {
     let uid = sqlx::query_scalar!(
         "SELECT uid FROM resource WHERE kind = 'Organization' AND name = $1 AND deletion_requested_at IS NULL FOR NO KEY UPDATE",
         org.as_str()
@@ -234,31 +204,21 @@ const fn thing<'a>(reach: &'a Scope, name: &'a str) -> Thing<'a> {
 }
 
 async fn insert(tx: &mut PgConnection, row: Row<'_>) -> Result<SecretString, Fault> {
-    let mut bytes = [0_u8; TOKEN_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StoreError::Seal)?;
-    let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let (token, hash) = Credential::Token.fresh()?;
     let Row { name, org, role, made_by, expires_at } = row;
-    let token = sqlx::query!(
+    let inserted = sqlx::query!(
         "INSERT INTO api_token (id, name, hash, org_uid, role, made_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7::text::timestamptz)",
         Uuid::now_v7(),
         name,
-        hash(&text),
+        hash,
         org,
         role.as_str(),
         made_by,
         expires_at.map(|at| at.to_string())
     );
-    token.execute(tx).await.map_err(|error| match violated(&error) {
+    inserted.execute(tx).await.map_err(|error| match violated(&error) {
         Some("api_token_name") => Fault::from(StoreError::TokenNameTaken { name: name.to_owned() }),
         _ => error.into(),
     })?;
-    Ok(SecretString::from(text))
-}
-
-fn role(word: &str) -> Result<Role, StoreError> {
-    word.parse().map_err(|why| StoreError::corrupt(format!("the role {word} of a token"), why))
-}
-
-fn hash(text: &str) -> Vec<u8> {
-    digest(&SHA256, text.as_bytes()).as_ref().to_vec()
+    Ok(token)
 }

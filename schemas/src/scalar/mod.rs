@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserializer, Visitor};
 
+mod email;
 mod image;
 mod names;
 mod net;
@@ -17,6 +18,7 @@ mod pattern;
 mod pointer;
 mod quantity;
 
+pub use email::EmailAddress;
 pub use image::{ImageDigest, ImageRef};
 pub(crate) use names::excerpt;
 pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, ResourceName};
@@ -101,6 +103,7 @@ parsers!(
     ImagePattern,
     Registry,
     FieldPointer,
+    EmailAddress,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

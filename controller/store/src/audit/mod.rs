@@ -63,6 +63,13 @@ impl Actor {
         self
     }
 
+    /// The same in another role.
+    #[must_use]
+    pub fn in_role(mut self, acting_as: Option<&str>) -> Self {
+        self.origin.acting_as = acting_as.map(cut);
+        self
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &str {
         &self.name
@@ -102,6 +109,15 @@ pub(crate) enum Verb {
     CreateToken,
     RevokeToken,
     RotateMasterKey,
+    CreatePerson,
+    RemovePerson,
+    StartSession,
+    EndSession,
+    Invite,
+    RevokeInvitation,
+    AcceptInvitation,
+    ChangeRole,
+    RemoveMember,
 }
 
 impl Verb {
@@ -118,6 +134,15 @@ impl Verb {
             Self::CreateToken => "create-token",
             Self::RevokeToken => "revoke-token",
             Self::RotateMasterKey => "rotate-master-key",
+            Self::CreatePerson => "create-person",
+            Self::RemovePerson => "remove-person",
+            Self::StartSession => "start-session",
+            Self::EndSession => "end-session",
+            Self::Invite => "invite",
+            Self::RevokeInvitation => "revoke-invitation",
+            Self::AcceptInvitation => "accept-invitation",
+            Self::ChangeRole => "change-role",
+            Self::RemoveMember => "remove-member",
         }
     }
 }

@@ -14,6 +14,7 @@ mod list;
 mod master_keys;
 mod member;
 mod migrate;
+mod people;
 mod policy;
 mod print;
 mod quota;

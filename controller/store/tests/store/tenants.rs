@@ -7,10 +7,11 @@ use skep_schemas::selector::Selector;
 use skep_schemas::{Kind, Role, Scope};
 use skep_store::{ListQuery, NewToken, ScopeFilter, ScopedStore, Store, StoreError, StoreOptions};
 
+use crate::people;
 use crate::support::{Bed, actor, app, domain, environment, item, key, manifest, org, org_name, secret};
 
 /// Tables that no tenant's request uses. A new table is either here or has policies.
-const PLATFORM: [&str; 10] = [
+const PLATFORM: [&str; 11] = [
     "_sqlx_migrations",
     "audit_head",
     "audit_seal",
@@ -20,6 +21,7 @@ const PLATFORM: [&str; 10] = [
     "lease",
     "master_key",
     "orphan",
+    "person_session",
     "tenant_right",
 ];
 
@@ -49,6 +51,9 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
             expires_at: None,
         };
         bed.store.create_token(&token, &actor()).await.unwrap();
+        people::owner(&bed, name, &format!("owner@{name}.test")).await;
+        people::member(&bed, name, &format!("viewer@{name}.test"), Role::Viewer).await;
+        people::invited(&bed, name, &format!("guest@{name}.test"), Role::Viewer).await;
         bed.sql(&format!(
             "INSERT INTO resource_status (uid, observed_generation, status)
                  SELECT uid, 1, jsonb_build_object('of', '{name}') FROM resource WHERE org = '{name}';
@@ -169,6 +174,8 @@ async fn a_tenant_sees_its_own_rows_of_every_table_and_nothing_without_a_reach()
     let hidden = [
         "SELECT ciphertext FROM secret_version",
         "SELECT hash FROM api_token",
+        "SELECT hash FROM invitation",
+        "SELECT * FROM person_session",
         "SELECT * FROM lease",
         "SELECT * FROM audit_seal",
         "SELECT * FROM instance",
@@ -224,6 +231,19 @@ fn attempts() -> Vec<(&'static str, &'static str, &'static str)> {
                  VALUES ('{new}', 'evil', '', '{Organization}', 'owner')",
         ),
         ("api_token", "UPDATE", "UPDATE api_token SET revoked_at = now() WHERE org_uid = '{Organization}'"),
+        ("membership", "UPDATE", "UPDATE membership SET given_by = 'evil' WHERE org_uid = '{Organization}'"),
+        (
+            "membership",
+            "DELETE",
+            "DELETE FROM membership WHERE org_uid = '{Organization}' AND role = 'viewer'",
+        ),
+        (
+            "invitation",
+            "INSERT",
+            "INSERT INTO invitation (org_uid, email, role, hash, made_by, expires_at)
+                 VALUES ('{Organization}', 'evil@evil.test', 'owner', '', 'x', now() + interval '1 day')",
+        ),
+        ("invitation", "DELETE", "DELETE FROM invitation WHERE org_uid = '{Organization}'"),
         (
             "audit",
             "INSERT",
@@ -291,6 +311,8 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
         "UPDATE resource SET finalizers = '{}' WHERE kind = 'Environment'",
         "UPDATE secret_version SET digest = ''",
         "DELETE FROM audit",
+        "INSERT INTO membership (person, org_uid, role, given_by) SELECT person, org_uid, 'owner', '' FROM membership",
+        "UPDATE person SET email = 'mine@evil.test'",
     ];
     for sql in beyond {
         assert!(touched(&bed, "acme", &filled(sql)).is_err(), "{sql}");
@@ -373,6 +395,11 @@ async fn what_a_tenant_asks_of_anothers_below_every_check_of_the_program_is_not_
     let refused = acme.create_token(&token, &actor()).await.unwrap_err();
     assert!(matches!(refused, StoreError::NotFound { .. }), "{refused:?}");
     assert!(!acme.revoke_token(&owner, "ci", &actor()).await.unwrap());
+    assert_eq!(acme.members(&owner).await.unwrap(), []);
+    assert_eq!(acme.invitations(&owner).await.unwrap(), []);
+    let member = people::address("viewer@globex.test");
+    assert!(acme.remove_member(&owner, &member, Role::Owner, &actor()).await.is_err());
+    assert!(acme.set_role(&owner, &member, Role::Owner, Role::Owner, &actor()).await.is_err());
     let refused = acme.apply(&[item(app("globex", "shop", "evil:1"))], &actor()).await.unwrap_err();
     assert!(matches!(refused, StoreError::OrgMissing { .. }), "{refused:?}");
     let deleted = acme.delete(&theirs, skep_store::Precondition::None, &actor()).await.unwrap();

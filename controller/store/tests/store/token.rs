@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use skep_schemas::{Role, Scope};
-use skep_store::{NewToken, Precondition, Principal, StoreError};
+use skep_store::{Grant, NewToken, Precondition, Principal, StoreError};
 
 use crate::support::{Bed, actor, finalize, org, org_name};
 
@@ -27,7 +27,7 @@ async fn the_first_token_is_made_once_however_many_ask() {
         made.extend(answer.await.unwrap());
     }
     let [token] = made.as_slice() else { panic!("one token, not {}", made.len()) };
-    assert_eq!(bed.store.authenticate(token).await.unwrap().unwrap().name, "bootstrap");
+    assert_eq!(bed.store.authenticate(token).await.unwrap().unwrap().name(), "bootstrap");
     assert!(!bed.dump().contains(token.expose_secret()));
     assert!(bed.store.revoke_token(&Scope::Platform, "bootstrap", &actor()).await.unwrap());
     assert!(bed.store.bootstrap_token().await.unwrap().is_none(), "not even after it was revoked");
@@ -41,7 +41,7 @@ async fn a_token_is_valid_from_its_making_to_its_end() {
     let error =
         bed.store.create_token(&new_token("ci", Scope::Platform, Role::Admin), &actor()).await.unwrap_err();
     assert!(matches!(error, StoreError::TokenNameTaken { .. }), "{error:?}");
-    assert_eq!(bed.store.authenticate(&token).await.unwrap().unwrap().name, "ci");
+    assert_eq!(bed.store.authenticate(&token).await.unwrap().unwrap().name(), "ci");
     assert_eq!(bed.store.tokens(&Scope::Platform).await.unwrap()[0].name, "ci");
     let longer = format!("{}x", token.expose_secret());
     for wrong in ["", "skep_", &longer, &"skep_".repeat(1000)] {
@@ -62,7 +62,8 @@ async fn a_token_of_an_organisation_is_valid_there_alone_and_goes_with_it() {
     let made = bed.apply(&[org("acme"), org("globex")]).await.unwrap();
     let token = bed.store.create_token(&new_token("ci", of("acme"), Role::Deployer), &actor()).await.unwrap();
     let known = bed.store.authenticate(&token).await.unwrap().unwrap();
-    assert_eq!(known, Principal { name: "ci".to_owned(), reach: of("acme"), role: Role::Deployer });
+    let grant = Grant { reach: of("acme"), role: Role::Deployer };
+    assert_eq!(known, Principal::Token { name: "ci".to_owned(), grant });
 
     // A name is each organisation's own, and is found and revoked nowhere else.
     bed.store.create_token(&new_token("ci", of("globex"), Role::Viewer), &actor()).await.unwrap();

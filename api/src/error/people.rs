@@ -1,0 +1,37 @@
+//! How broken rules about people are told.
+
+use skep_schemas::codes::Code;
+use skep_store::PeopleError;
+
+use super::{About, ApiError};
+
+impl From<PeopleError> for ApiError {
+    fn from(error: PeopleError) -> Self {
+        let problem = error.to_string();
+        let refused = |code, help| Self::Refused {
+            code,
+            problem: problem.clone(),
+            help,
+            about: About::Nothing,
+            diagnostics: Vec::new(),
+        };
+        match error {
+            PeopleError::NotMember { .. } => {
+                Self::NoneSuch { problem, help: "see who is with `skep member list`, or invite the person" }
+            }
+            PeopleError::NoSuchPerson { .. } => {
+                Self::NoneSuch { problem, help: "see who is with `skep person list`" }
+            }
+            PeopleError::MemberAlready { .. } => {
+                refused(Code::NameTaken, "give the member another role with `skep member set`")
+            }
+            PeopleError::MemberAbove { .. } => {
+                Self::invalid(problem, "ask somebody with that role: nobody decides about who is above him")
+            }
+            PeopleError::LastOwner => refused(Code::LastOwner, "make somebody else an owner first"),
+            PeopleError::TooManyInvitations { .. } => {
+                refused(Code::QuotaExceeded, "take back those that nobody will accept")
+            }
+        }
+    }
+}
