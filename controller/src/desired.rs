@@ -100,10 +100,13 @@ async fn organization(
     // The key of an Organization is made from an organisation name only (checked when it was applied).
     let org = org_name(&organization)?;
     let stance = stance::of(snapshot, &organization.meta, &[], now).await?;
+    let dependents = snapshot.dependents(&org).await?;
     Ok(OrganizationDesired {
         stance,
         subnet: snapshot.subnet(uid).await?,
-        dependents: snapshot.dependents(&org).await?,
+        dependents: dependents.all,
+        environments: dependents.environments,
+        network: policies::network(snapshot, &organization.spec).await?,
         inventory: snapshot.inventory(uid).await?,
         org,
         organization,

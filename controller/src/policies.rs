@@ -1,7 +1,7 @@
-//! The policies that an environment is under at this moment.
+//! The policies that an organisation and its environments are under at this moment.
 
 use skep_planner::policy::image::{self, ImageRules};
-use skep_schemas::kind::{ImagePolicySpec, OrganizationSpec, PlanSpec};
+use skep_schemas::kind::{ImagePolicySpec, NetworkRules, OrganizationSpec, PlanSpec};
 use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 use skep_store::{Snapshot, StoreError};
 
@@ -14,9 +14,8 @@ pub(crate) async fn images(
     org: &OrgName,
     organization: Option<&Resource<OrganizationSpec>>,
 ) -> Result<Vec<ImageRules>, StoreError> {
-    let plan = organization.and_then(|organization| organization.spec.plan.clone());
-    let plan = match plan.and_then(|name| ResourceKey::new(Scope::Platform, Kind::Plan, name).ok()) {
-        Some(key) => typed::<PlanSpec>(snapshot, &key).await?,
+    let plan = match organization {
+        Some(organization) => plan(snapshot, &organization.spec).await?,
         None => None,
     };
     let policies = snapshot.list_org(org, Kind::ImagePolicy).await?.into_iter();
@@ -31,4 +30,24 @@ pub(crate) async fn images(
         plan.as_ref().map(|plan| (plan.meta.key.name(), &plan.spec)),
         policies.iter().map(|(name, spec)| (name, spec)),
     ))
+}
+
+/// What the network of an organisation shall be like.
+pub(crate) async fn network(
+    snapshot: &mut Snapshot,
+    organization: &OrganizationSpec,
+) -> Result<NetworkRules, StoreError> {
+    let plan = plan(snapshot, organization).await?;
+    Ok(plan.and_then(|plan| plan.spec.network).unwrap_or_default())
+}
+
+async fn plan(
+    snapshot: &mut Snapshot,
+    organization: &OrganizationSpec,
+) -> Result<Option<Resource<PlanSpec>>, StoreError> {
+    let name = organization.plan.clone();
+    match name.and_then(|name| ResourceKey::new(Scope::Platform, Kind::Plan, name).ok()) {
+        Some(key) => typed::<PlanSpec>(snapshot, &key).await,
+        None => Ok(None),
+    }
 }

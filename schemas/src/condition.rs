@@ -107,6 +107,8 @@ reasons! {
     SecurityNotEnforced,
     /// An object of that name exists in the Swarm and is not ours.
     ForeignObject,
+    /// The network was made when its plan said otherwise.
+    NetworkOutdated,
     /// No free subnet is left in the pool.
     NetworkPoolExhausted,
     /// The engine does not answer, or has no manager.

@@ -263,6 +263,7 @@ mod tests {
             "skep-scenarios",
             "skep-models",
             "skep-e2e",
+            "skep-probe",
             "skep-fuzz",
             "skep-acto",
             "xtask",

@@ -94,7 +94,7 @@ pub use scoped::ScopedStore;
 pub use seal::{MasterKey, MasterKeyError};
 pub use secret::SecretCurrent;
 pub use secret_exam::{Examined, Unreadable, ValuePosition};
-pub use snapshot::{DomainClaim, KeyEntry, Snapshot};
+pub use snapshot::{Dependents, DomainClaim, KeyEntry, Snapshot};
 pub use store::{Connections, Store};
 pub use sweep::{Retention, Swept};
 pub use token::{NewToken, TokenInfo};

@@ -50,6 +50,15 @@ pub struct DomainClaim {
     pub name: ResourceName,
 }
 
+/// How much an organisation still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependents {
+    /// All its resources.
+    pub all: u64,
+    /// Its environments.
+    pub environments: u64,
+}
+
 /// A resource by its key, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
@@ -142,11 +151,15 @@ impl Snapshot {
     }
 
     /// How many resources an organisation still has.
-    pub async fn dependents(&mut self, org: &OrgName) -> Result<u64, StoreError> {
-        let count =
-            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM resource WHERE org = $1"#, org.as_str());
-        let count = count.fetch_one(&mut *self.tx).await.map_err(read)?;
-        Ok(u64::try_from(count).unwrap_or(0))
+    pub async fn dependents(&mut self, org: &OrgName) -> Result<Dependents, StoreError> {
+        let counts = sqlx::query!(
+            r#"SELECT count(*) AS "all!", count(*) FILTER (WHERE kind = $2) AS "environments!" FROM resource WHERE org = $1"#,
+            org.as_str(),
+            Kind::Environment.as_str()
+        );
+        let counts = counts.fetch_one(&mut *self.tx).await.map_err(read)?;
+        let number = |count: i64| u64::try_from(count).unwrap_or(0);
+        Ok(Dependents { all: number(counts.all), environments: number(counts.environments) })
     }
 
     /// All resources whose spec refers to this one, by key.

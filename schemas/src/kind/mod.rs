@@ -33,7 +33,7 @@ pub use environment::{
 };
 pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
-pub use plan::{PlanDetail, PlanSpec, Quota};
+pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
 pub use process::{HealthCheck, NamedPort, ProcessSpec, Resources, VolumeMount};
 pub use secret::{SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue};
 

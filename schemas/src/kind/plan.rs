@@ -27,6 +27,39 @@ pub struct PlanSpec {
     /// Which images an organisation of this plan may run; its own ImagePolicies can only narrow that. Any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<ImagePolicySpec>,
+    /// What the network of an organisation of this plan is like. With a way out and not encrypted when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRules>,
+}
+
+/// What the network of an organisation is like. Nothing of it can change in place: when a plan says otherwise than before, networks
+/// are made anew as soon as their organisations have no environment, and until then the organisations say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkRules {
+    /// Whether containers may open connections to anything but each other. They are reached through the edge either way.
+    #[serde(default, skip_serializing_if = "Egress::is_allow")]
+    pub egress: Egress,
+    /// Whether what containers on different nodes say to each other is encrypted on its way (IPsec between the nodes).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
+}
+
+/// Whether containers may open connections to the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Egress {
+    /// To the Internet, and to the nodes as anybody outside may.
+    #[default]
+    Allow,
+    /// Not at all: neither the Internet, nor the nodes, nor a cloud's metadata service, nor any resolver but the organisation's own.
+    Deny,
+}
+
+impl Egress {
+    const fn is_allow(&self) -> bool {
+        matches!(self, Self::Allow)
+    }
 }
 
 /// The most that an organisation may have. What is not named is unlimited; what is being deleted counts until it is gone.

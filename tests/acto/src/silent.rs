@@ -38,6 +38,11 @@ pub static SILENT: &[Silent] = &[
         pattern: "/spec/quota",
         reason: "says what may be applied, and changes nothing of what was; the store's `quota` tests show it",
     },
+    Silent {
+        kind: Some(Kind::Plan),
+        pattern: "/spec/network",
+        reason: "decided when the network of an organisation of this plan is made. `a-network-is-made-anew-when-nothing-is-on-it` shows it",
+    },
     Silent { kind: Some(Kind::App), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::Secret), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::DriftPolicy), pattern: "/spec", reason: BY_HAND },

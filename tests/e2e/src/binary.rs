@@ -1,5 +1,6 @@
-//! The `skep` binary under test.
+//! The programs under test: `skep`, and what tries to get out of a tenant's container.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -24,6 +25,36 @@ pub fn skep() -> Result<PathBuf> {
         .context("run cargo")?;
     ensure!(status.success(), "cargo could not build skep");
     Ok(BUILT.get_or_init(|| target().join("debug/skep")).clone())
+}
+
+/// The probe of `tests/probe`, linked statically: it runs where there is no libc. Built anew, which takes a second.
+pub fn probe() -> Result<PathBuf> {
+    let directory = target().join("probe");
+    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    // Tests of other processes may do the same now: whoever is last replaces the whole file by an equal one.
+    let fresh = tempfile::Builder::new().tempdir_in(&directory)?;
+    let built = fresh.path().join("probe");
+    let status = Command::new("rustc")
+        .args([
+            "--edition",
+            "2024",
+            "-C",
+            "opt-level=s",
+            "-C",
+            "strip=symbols",
+            "-C",
+            "target-feature=+crt-static",
+            "-o",
+        ])
+        .arg(&built)
+        .arg("tests/probe/src/main.rs")
+        .current_dir(workspace())
+        .status()
+        .context("run rustc")?;
+    ensure!(status.success(), "rustc could not build the probe");
+    let probe = directory.join("probe");
+    fs::rename(&built, &probe).context("cannot put the probe in its place")?;
+    Ok(probe)
 }
 
 /// The root of the repository.

@@ -19,11 +19,18 @@ pub(crate) fn organization(store: &Store, key: &ResourceKey) -> Option<Organizat
     Some(OrganizationDesired {
         stance: stance(store, key, None),
         subnet: store.subnet(uid),
-        dependents: store.dependents(&org),
+        dependents: store.dependents(&org, None),
+        environments: store.dependents(&org, Some(Kind::Environment)),
+        network: plan_of(store, &organization.spec).and_then(|plan| plan.spec.network).unwrap_or_default(),
         inventory: store.inventory(uid),
         org,
         organization,
     })
+}
+
+fn plan_of(store: &Store, organization: &OrganizationSpec) -> Option<Resource<PlanSpec>> {
+    let key = ResourceKey::new(Scope::Platform, Kind::Plan, organization.plan.clone()?).ok()?;
+    store.typed(&key)
 }
 
 pub(crate) fn secret(store: &Store, key: &ResourceKey) -> Option<SecretDesired> {
@@ -55,11 +62,7 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
     let app = key.sibling(Kind::App, environment.spec.app.clone());
     let referrers = store.referrers(key).into_iter().map(|referrer| referrer.meta.key.clone());
     let domains = referrers.filter(|referrer| referrer.kind() == Kind::Domain);
-    let plan_of_org = organization.as_ref().and_then(|organization| organization.spec.plan.clone());
-    let plan_of_org = plan_of_org.and_then(|name| {
-        let key = ResourceKey::new(Scope::Platform, Kind::Plan, name).ok()?;
-        store.typed::<PlanSpec>(&key)
-    });
+    let plan_of_org = organization.as_ref().and_then(|organization| plan_of(store, &organization.spec));
     let of_org = |key: &ResourceKey| key.kind() == Kind::ImagePolicy && key.org() == Some(&org);
     let policies = store.keys().into_iter().filter(of_org);
     let policies: Vec<Resource<ImagePolicySpec>> = policies.filter_map(|key| store.typed(&key)).collect();

@@ -224,9 +224,10 @@ impl Store {
         self.resources.values().filter(|other| other.spec.references(&other.meta.key).contains(key)).collect()
     }
 
-    /// How many resources an organisation has.
-    pub fn dependents(&self, org: &OrgName) -> u64 {
-        let count = self.resources.keys().filter(|key| key.org() == Some(org)).count();
+    /// How many resources an organisation has, of one kind or of all.
+    pub fn dependents(&self, org: &OrgName, kind: Option<Kind>) -> u64 {
+        let of_kind = |key: &&ResourceKey| kind.is_none_or(|kind| key.kind() == kind);
+        let count = self.resources.keys().filter(|key| key.org() == Some(org)).filter(of_kind).count();
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 

@@ -42,6 +42,7 @@ cases! {
     a_foreign_network_of_our_name_is_not_used,
     a_missing_reference_is_named,
     a_network_that_became_foreign_does_not_hold_up_deletion,
+    a_network_is_made_anew_when_nothing_is_on_it,
     a_network_waits_for_tasks_that_are_ending,
     a_new_region_is_not_done_before_tasks_have_moved,
     a_paused_environment_is_looked_at_and_not_changed,

@@ -129,6 +129,18 @@ impl Node {
         (published, self.registry_storage.join(format!("withdrawn-{name}")))
     }
 
+    /// Gives the machine a further address, such as `169.254.169.254/32`.
+    pub fn add_address(&self, address: &str) -> Result<()> {
+        let arguments = ["netns", "exec", &self.namespace, "ip", "address", "add", address, "dev", "lo"];
+        command::run("ip", arguments).map(drop)
+    }
+
+    /// Changes the machine's firewall, with arguments of `iptables`.
+    pub fn firewall(&self, arguments: &[&str]) -> Result<()> {
+        let program = ["netns", "exec", &self.namespace, "iptables"];
+        command::run("ip", program.iter().chain(arguments)).map(drop)
+    }
+
     /// Everything the engine logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.daemon.log()).unwrap_or_default()

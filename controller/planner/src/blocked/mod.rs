@@ -73,6 +73,13 @@ pub enum Blocked {
         /// The object.
         object: String,
     },
+    /// The organisation's network was made when its plan said otherwise.
+    NetworkOutdated {
+        /// The network.
+        object: String,
+        /// In what it is otherwise, in words.
+        why: String,
+    },
     /// No subnet is free.
     NetworkPoolExhausted,
     /// No address for an edge task is free in the organisation's subnet.
@@ -184,6 +191,7 @@ impl Blocked {
             Self::ReleaseFailed { rolled_back: true, .. } => Reason::RolledBack,
             Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
             Self::ForeignObject { .. } => Reason::ForeignObject,
+            Self::NetworkOutdated { .. } => Reason::NetworkOutdated,
             Self::NetworkPoolExhausted | Self::EdgeAddressesExhausted { .. } => Reason::NetworkPoolExhausted,
             Self::UpdateInProgress { .. } => Reason::UpdateInProgress,
             Self::StepFailed { .. } => Reason::StepFailed,
@@ -213,6 +221,7 @@ impl Blocked {
             | Self::WouldNeverSchedule { .. }
             | Self::ReleaseFailed { .. }
             | Self::ForeignObject { .. }
+            | Self::NetworkOutdated { .. }
             | Self::NetworkPoolExhausted
             | Self::EdgeAddressesExhausted { .. }
             | Self::RouteInvalid { .. }

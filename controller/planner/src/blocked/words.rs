@@ -27,6 +27,9 @@ impl Blocked {
             // A secret is never taken over, because its value cannot be read.
             Self::ForeignObject { object } if object.starts_with("secret ") => "remove or rename it",
             Self::ForeignObject { .. } => "remove or rename it, or take it over with `skep adopt`",
+            Self::NetworkOutdated { .. } => {
+                "delete the organisation's environments, so that it is made anew, or name another plan"
+            }
             Self::NetworkPoolExhausted => {
                 "delete an organisation, or enlarge the pool with `skep serve --network-pool`"
             }
@@ -90,6 +93,7 @@ impl Blocked {
             Self::ForeignObject { object } => {
                 write!(f, "{object} exists and was not made for this resource")
             }
+            Self::NetworkOutdated { object, why } => write!(f, "{object} {why}"),
             Self::NetworkPoolExhausted => f.write_str("no free subnet is left in the network pool"),
             Self::EdgeAddressesExhausted { subnet } => write!(f, "no free edge address is left in {subnet}"),
             Self::Unobserved { what, why } => write!(f, "{what} could not be read: {why}"),
@@ -181,6 +185,7 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         ReleaseFailed { release: release, rolled_back: true, why: text() },
         ReleaseFailed { release: release, rolled_back: false, why: text() },
         ForeignObject { object: text() },
+        NetworkOutdated { object: text(), why: text() },
         NetworkPoolExhausted {},
         EdgeAddressesExhausted { subnet: text() },
         Unobserved { what: text(), why: text() },

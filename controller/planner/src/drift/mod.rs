@@ -222,6 +222,7 @@ pub fn is_complete(plan: &Plan) -> bool {
         | Blocked::UpdateInProgress { .. }
         | Blocked::StepFailed { .. }
         | Blocked::NotKept { .. }
+        | Blocked::NetworkOutdated { .. }
         | Blocked::Paused { .. }
         | Blocked::SafetyHold { .. }
         | Blocked::Contested { .. }

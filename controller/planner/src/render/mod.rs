@@ -10,7 +10,7 @@ mod secret;
 mod service;
 
 pub use anchor::anchor_spec;
-pub use network::network_spec;
+pub use network::{ENCRYPTED, network_spec};
 pub use routing::{Route, RouteTls, route_labels};
 pub use secret::secret_spec;
 pub(crate) use service::monitor;

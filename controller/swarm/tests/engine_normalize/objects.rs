@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use skep_planner::diff;
 use skep_planner::render::{network_spec, secret_spec};
 use skep_planner::settings::OrgSubnet;
-use skep_planner::swarm::{Network, Secret};
+use skep_planner::swarm::{Network, NetworkCreate, Secret};
 use skep_planner::{FieldChange, InstanceId};
+use skep_schemas::kind::{Egress, NetworkRules};
 use skep_schemas::{OrgName, ResourceKey, Uid};
 use skep_testbed::EngineVersion;
 
@@ -53,9 +54,11 @@ pub(crate) fn a_rendered_network_and_another_of_its_name_are_told_apart(version:
     let docker = Docker::start(version);
     let key = ResourceKey::organization(&org());
     let subnet = OrgSubnet::new("10.201.0.0/24".parse().expect("a subnet"));
-    let desired = network_spec(&InstanceId::new("test"), &org(), &key, Uid::generate(), subnet);
+    let (instance, uid) = (InstanceId::new("test"), Uid::generate());
+    let rendered = |rules| network_spec(&instance, &org(), &key, uid, subnet, rules);
+    let desired = rendered(NetworkRules::default());
     let sent = serde_json::to_value(&desired).expect("JSON");
-    let difference = |edited: &Value| {
+    let difference = |edited: &Value, desired: &NetworkCreate| {
         let id = docker.create("networks", edited).unwrap_or_else(|error| panic!("{error}: {edited}"));
         // Right after it was made, when nothing is allocated, and then.
         let soon = docker.get(&format!("/networks/{id}"));
@@ -63,9 +66,14 @@ pub(crate) fn a_rendered_network_and_another_of_its_name_are_told_apart(version:
         docker.remove("networks", &id);
         [soon, later].map(|live| {
             let live: Network = serde_json::from_value(live).expect("a network");
-            diff::network(&live, &desired)
+            diff::network(&live, desired)
         })
     };
+    let strict = rendered(NetworkRules { egress: Egress::Deny, encrypted: true });
+    let strict_sent = serde_json::to_value(&strict).expect("JSON");
+    assert_eq!(difference(&strict_sent, &strict), [vec![], vec![]]);
+    assert_eq!(pointers(&difference(&strict_sent, &desired)[1]), ["/Internal", "/Options"]);
+    let difference = |edited: &Value| difference(edited, &desired);
     assert_eq!(difference(&sent), [vec![], vec![]]);
     for (pointer, value) in [
         ("/Labels/by", json!("hand")),

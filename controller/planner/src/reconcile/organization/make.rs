@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::{Edge, EdgeTask, Pass};
+use super::{Edge, EdgeTask, Pass, outdated};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
@@ -18,6 +18,9 @@ use crate::{diff, health, naming, render};
 impl Pass<'_> {
     pub(super) fn make(&mut self) {
         let Some(network) = self.network() else { return };
+        if self.is_made_anew() {
+            return;
+        }
         let edge = match &self.observed.edge {
             Observed::Present(edge) => edge,
             // Without an edge there is nothing to anchor for; domains say that they are not served.
@@ -65,7 +68,8 @@ impl Pass<'_> {
         } else {
             format!("the organisation has no network yet; it gets {subnet}")
         };
-        let spec = render::network_spec(&self.settings.instance, org, &meta.key, meta.uid, subnet);
+        let rules = self.desired.network;
+        let spec = render::network_spec(&self.settings.instance, org, &meta.key, meta.uid, subnet, rules);
         let op = Op::CreateNetwork { spec: Box::new(spec) };
         self.plan.steps.push(Step::new(object, op, why, Cost::Create));
         match self.mode {
@@ -99,8 +103,10 @@ impl Pass<'_> {
 
     fn report_network(&mut self, object: &ObjectRef, network: &Network, subnet: OrgSubnet) {
         let meta = &self.desired.organization.meta;
-        let wanted =
-            render::network_spec(&self.settings.instance, &self.desired.org, &meta.key, meta.uid, subnet);
+        // As it was made: what its plan has said since is not somebody's change.
+        let rules = outdated::rules_of(network);
+        let (instance, org) = (&self.settings.instance, &self.desired.org);
+        let wanted = render::network_spec(instance, org, &meta.key, meta.uid, subnet, rules);
         for change in diff::network(network, &wanted) {
             let response = self.desired.stance.response(object, &change.pointer).unless_corrected();
             self.plan.drift.push(Drift::of_field(object, DriftClass::Modified, &change, response));

@@ -3,15 +3,19 @@
 //! Making: network, then anchor, then one connection per edge task. Connections are lost whenever an edge task is replaced and are
 //! made again from what is observed; the proxy itself is never restarted. Removing runs backwards, because a network that is
 //! deleted while an edge task is still connected leaves an undeletable remnant on that node (tried on 20.10 and 26.1): connections
-//! first, then everything in the organisation, then the anchor, then the network.
+//! first, then everything in the organisation, then the anchor, then the network. A network that its plan wants otherwise goes the
+//! same way, as soon as nothing is on it, and is then made anew.
 
 mod make;
+mod outdated;
 mod remove;
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use skep_schemas::kind::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec, Status};
+use skep_schemas::kind::{
+    EdgeStatus, NetworkRules, NetworkStatus, OrganizationDetail, OrganizationSpec, Status,
+};
 use skep_schemas::{OrgName, Reason, Resource};
 
 use super::conditions::Conditions;
@@ -36,6 +40,10 @@ pub struct OrganizationDesired {
     pub subnet: Option<OrgSubnet>,
     /// How many resources it still has.
     pub dependents: u64,
+    /// How many of them are environments, whose tasks are on its network.
+    pub environments: u64,
+    /// What its plan says of its network.
+    pub network: NetworkRules,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
     /// How Skep stands to drift of it.

@@ -1,4 +1,4 @@
-//! Removing an organisation: backwards, and only what is ours.
+//! Removing what an organisation has in the Swarm: backwards, and only what is ours.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,37 @@ const WHY: &str = "the organisation is being deleted";
 
 impl Pass<'_> {
     pub(super) fn remove(&mut self) {
+        if self.dismantle(WHY, self.desired.dependents) {
+            self.plan.finalized = true;
+        }
+    }
+
+    /// Takes away what the organisation has in the Swarm, backwards, as soon as the so many resources that need it are gone. Is nothing
+    /// left?
+    pub(super) fn dismantle(&mut self, why: &str, dependents: u64) -> bool {
         let network = match &self.observed.network {
             Observed::Present(network) => Some(network),
             Observed::Absent => None,
-            Observed::Unknown { why } => return self.unobserved("the organisation's network", &why.clone()),
+            Observed::Unknown { why } => {
+                self.unobserved("the organisation's network", &why.clone());
+                return false;
+            }
         };
         let edge_tasks = match &self.observed.edge {
             Observed::Present(edge) => edge.tasks.as_slice(),
             Observed::Absent => &[],
-            Observed::Unknown { why } => return self.unobserved("the edge", &why.clone()),
+            Observed::Unknown { why } => {
+                self.unobserved("the edge", &why.clone());
+                return false;
+            }
         };
         let anchor = match &self.observed.anchor {
             Observed::Present(anchor) => Some(anchor),
             Observed::Absent => None,
-            Observed::Unknown { why } => return self.unobserved("the anchor", &why.clone()),
+            Observed::Unknown { why } => {
+                self.unobserved("the anchor", &why.clone());
+                return false;
+            }
         };
         let network = network.filter(|network| self.owns_network(network));
         let anchor = anchor.filter(|anchor| self.owns_anchor(anchor));
@@ -37,36 +54,37 @@ impl Pass<'_> {
                 let object = ObjectRef::new(ObjectKind::EdgeAttachment, task.container.as_str());
                 let op =
                     Op::DisconnectEdge { network: network.id.clone(), container: task.container.clone() };
-                self.plan.steps.push(Step::new(object, op, WHY, Cost::Delete));
+                self.plan.steps.push(Step::new(object, op, why, Cost::Delete));
             }
         }
-        if self.desired.dependents > 0 {
-            let who = format!("{} resources of the organisation", self.desired.dependents);
+        if dependents > 0 {
+            let who = format!("{dependents} resources of the organisation");
             self.plan.blocked.push(Blocked::WaitingForDependents { who });
-            return;
+            return false;
         }
         if let Some(anchor) = anchor {
             let object = ObjectRef::new(ObjectKind::Service, &anchor.spec.name);
             let op = Op::RemoveService { id: anchor.id.clone() };
-            self.plan.steps.push(Step::new(object, op, WHY, Cost::Delete));
-            return;
+            self.plan.steps.push(Step::new(object, op, why, Cost::Delete));
+            return false;
         }
         if self.observed.anchor_tasks > 0 {
             let object = format!("network {}", naming::network(&self.desired.org));
             self.plan
                 .blocked
                 .push(Blocked::StillInUse { object, by: "tasks of its anchor that are ending".to_owned() });
-            return;
+            return false;
         }
         match network {
             Some(network) if attached.is_empty() => {
                 let object = ObjectRef::new(ObjectKind::Network, &network.name);
                 let op = Op::RemoveNetwork { id: network.id.clone() };
-                self.plan.steps.push(Step::new(object, op, WHY, Cost::Delete));
+                self.plan.steps.push(Step::new(object, op, why, Cost::Delete));
             }
             Some(_) => {}
-            None => self.plan.finalized = true,
+            None => return true,
         }
+        false
     }
 
     /// Entries whose objects are certainly gone.
