@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use skep_schemas::Scope;
-use skep_store::{Actor, Grant, Person, ScopedStore, SessionId, SessionInfo, Store, StoreError};
+use skep_store::{Actor, Grant, Person, ScopedStore, SessionId, SessionInfo, Store, StoreError, Subject};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use crate::limits::{REQUESTS_MAX, STREAMS_MAX, WRITES_MAX};
 use crate::metrics::Metrics;
 use crate::port::ControlPlane;
 use crate::rates::{RateLimits, Rates};
+use crate::vouch::Issuers;
 
 /// What the API is given.
 pub struct Api {
@@ -34,6 +35,8 @@ pub struct Api {
     pub registry: Arc<Registry>,
     /// The API's own metrics, registered there.
     pub metrics: Metrics,
+    /// Who vouches for people.
+    pub issuers: Arc<Issuers>,
     /// How often tenants may ask.
     pub rates: RateLimits,
     /// Ends open streams, so that a server can stop.
@@ -53,6 +56,8 @@ pub(crate) struct Shared {
     writes: Arc<Semaphore>,
     /// Open streams.
     streams: Arc<Semaphore>,
+    /// Who vouches for people.
+    issuers: Arc<Issuers>,
     /// How often tenants may ask.
     pub(crate) rates: Rates,
     /// Writes down what is denied.
@@ -71,12 +76,13 @@ pub(crate) struct App(Arc<Shared>);
 
 impl App {
     pub(crate) fn new(api: Api, openapi: Bytes) -> Self {
-        let Api { store, control, registry, metrics, rates, shutdown } = api;
+        let Api { store, control, registry, metrics, issuers, rates, shutdown } = api;
         let hub = Hub::start(store.clone(), metrics.clone(), shutdown.clone());
         let drift = DriftFeed::start(store.clone(), shutdown.clone());
         let denials = Denials::new(store.clone(), metrics.clone());
         Self(Arc::new(Shared {
             rates: Rates::new(rates),
+            issuers,
             denials,
             hub,
             drift,
@@ -93,8 +99,31 @@ impl App {
     }
 
     /// Who a token stands for; `None` for one that is not valid.
-    pub(crate) async fn authenticate(&self, token: &SecretString) -> Result<Option<Principal>, StoreError> {
+    pub(crate) async fn authenticate(&self, token: &SecretString) -> Result<Option<Principal>, ApiError> {
+        if Issuers::is_one(token) {
+            return self.vouched_for(token).await.map(Some);
+        }
         Ok(self.store.authenticate(token).await?.map(Principal::from))
+    }
+
+    /// Who a token of somebody else stands for.
+    async fn vouched_for(&self, token: &SecretString) -> Result<Principal, ApiError> {
+        let vouched = self.issuers.verify(token).await.map_err(|refusal| {
+            tracing::info!(%refusal, "a token of somebody else was refused");
+            if refusal.is_transient() {
+                return ApiError::IssuerUnavailable { cause: refusal.into() };
+            }
+            ApiError::Unauthorized
+        })?;
+        let subject = Subject {
+            issuer: &vouched.issuer,
+            subject: &vouched.subject,
+            email: &vouched.email,
+            display_name: vouched.display_name.as_deref(),
+        };
+        let by = Actor::new(&vouched.issuer);
+        let (person, grants) = self.store.person_vouched_for(subject, &by).await?;
+        Ok(Principal::vouched(person, grants, vouched.grants))
     }
 
     /// The store as far as a principal reaches; nobody reaches anything.

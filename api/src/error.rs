@@ -23,10 +23,10 @@ use skep_store::{Denied, StoreError};
 
 use crate::access::{Permission, Target};
 use crate::limits;
-use crate::port::PortError;
 use crate::wire::Problem;
 
 mod people;
+mod port;
 
 /// What happened inside; logged and never sent.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -108,6 +108,8 @@ pub(crate) enum ApiError {
     EngineUnavailable { cause: Cause },
     #[error("the database does not answer")]
     Unavailable { cause: Cause },
+    #[error("the keys of whoever signed the token cannot be read")]
+    IssuerUnavailable { cause: Cause },
     #[error("the organisation's secrets cannot be opened")]
     SecretsClosed { cause: Cause },
     #[error("an internal error")]
@@ -174,7 +176,10 @@ impl ApiError {
             Self::Refused { code, .. } => *code,
             Self::CursorExpired => Code::CursorExpired,
             Self::TooOften { .. } | Self::TooManyStreams => Code::TooManyRequests,
-            Self::TimedOut | Self::SecretsClosed { .. } | Self::Unavailable { .. } => Code::Unavailable,
+            Self::TimedOut
+            | Self::SecretsClosed { .. }
+            | Self::IssuerUnavailable { .. }
+            | Self::Unavailable { .. } => Code::Unavailable,
             Self::EngineUnavailable { .. } => Code::EngineUnavailable,
             Self::Internal { .. } => Code::Internal,
         }
@@ -212,6 +217,9 @@ impl ApiError {
             Self::EngineUnavailable { .. } | Self::Unavailable { .. } => {
                 "try again later; GET /readyz says what is not ready".to_owned()
             }
+            Self::IssuerUnavailable { .. } => {
+                "try again in a moment, or use a token of Skep's own".to_owned()
+            }
             Self::SecretsClosed { .. } => {
                 "the server lacks a master key: whoever runs it finds with `skep master-key status` which"
                     .to_owned()
@@ -234,6 +242,7 @@ impl ApiError {
     pub(crate) fn cause(&self) -> Option<&Cause> {
         match self {
             Self::EngineUnavailable { cause }
+            | Self::IssuerUnavailable { cause }
             | Self::Unavailable { cause }
             | Self::SecretsClosed { cause }
             | Self::Internal { cause } => Some(cause),
@@ -282,6 +291,7 @@ impl IntoResponse for ApiError {
             Self::TooManyStreams
             | Self::TimedOut
             | Self::EngineUnavailable { .. }
+            | Self::IssuerUnavailable { .. }
             | Self::Unavailable { .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
@@ -297,18 +307,6 @@ impl IntoResponse for ApiError {
 impl From<Diagnostics> for ApiError {
     fn from(diagnostics: Diagnostics) -> Self {
         Self::Manifests { diagnostics }
-    }
-}
-
-impl From<PortError> for ApiError {
-    fn from(error: PortError) -> Self {
-        match error {
-            PortError::EngineUnavailable { source } => Self::EngineUnavailable { cause: source },
-            PortError::NotFound { key } => Self::NotFound { key },
-            PortError::Invalid { diagnostics } => Self::Manifests { diagnostics },
-            PortError::Store { source } => source.into(),
-            PortError::Internal { source } => Self::Internal { cause: source },
-        }
     }
 }
 

@@ -38,6 +38,7 @@ mod server;
 mod stream;
 mod tls;
 mod ui;
+mod vouch;
 pub mod wire;
 
 use axum::Router;
@@ -50,6 +51,7 @@ pub use port::{ControlPlane, LogLines, PortError, PreviewRequest};
 pub use rates::{Rate, RateLimits};
 pub use server::{ServeError, ServeOptions, serve};
 pub use tls::TlsFiles;
+pub use vouch::{IdentityConfig, IdentityError, IssuerConfig, Issuers, KeysAt, SigningAlgorithm};
 
 use app::App;
 use error::ApiError;

@@ -77,8 +77,11 @@ pub const BOUND_MAX: usize = 10_000;
 /// The longest URL. The longest that makes sense is a list with a selector of 16 labels, about 2.5 kB.
 pub const URI_MAX: usize = 8 * 1024;
 
-/// The longest token that is looked up; ours are 50 characters.
-pub const TOKEN_MAX: usize = 256;
+/// The longest token that is looked at: ours are 50 characters, those of identity providers with the names of groups some thousand.
+pub const TOKEN_MAX: usize = 8 * 1024;
+
+/// The longest life of a token that somebody else signed: it cannot be taken back before its end.
+pub(crate) const VOUCHED_LIFE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Bytes of a request's head. A token, a cursor and what proxies add is under 4 kB.
 pub const HEAD_MAX: usize = 32 * 1024;

@@ -100,9 +100,10 @@ impl Slot {
 async fn over(app: &App, token: &SecretString, principal: &Principal) -> ApiError {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        let known = app.authenticate(token).await;
-        if known.is_ok_and(|known| known.is_none_or(|known| !known.still_is(principal))) {
-            return ApiError::Unauthorized;
+        match app.authenticate(token).await {
+            Ok(Some(known)) if known.still_is(principal) => {}
+            Ok(_) | Err(ApiError::Unauthorized) => return ApiError::Unauthorized,
+            Err(_) => {}
         }
     }
 }

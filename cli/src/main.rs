@@ -21,6 +21,7 @@ mod database;
 mod dev;
 #[cfg(test)]
 mod fixture;
+mod issuers;
 #[cfg(test)]
 mod loopback;
 mod output;

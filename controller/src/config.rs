@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use skep_api::ServeOptions;
+use skep_api::{Issuers, ServeOptions};
 use skep_planner::InstanceId;
 use skep_planner::settings::{EdgeSettings, NetworkPool, Settings};
 use skep_schemas::kind::Resources;
@@ -36,6 +37,8 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// How the API is reached.
     pub serve: ServeOptions,
+    /// Who vouches for people.
+    pub issuers: Arc<Issuers>,
     /// Where organisations' subnets come from.
     pub pool: NetworkPool,
     /// How the proxy at the edge is set up.

@@ -141,6 +141,7 @@ async fn serve(
         control,
         metrics: skep_api::Metrics::register(&mut registry),
         registry: Arc::new(registry),
+        issuers: config.issuers,
         rates: RateLimits::USUAL,
         shutdown: shutdown.child_token(),
     };

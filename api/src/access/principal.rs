@@ -24,8 +24,8 @@ fn covers(grant: &Grant, target: &Target) -> bool {
 pub(crate) struct Own {
     /// Who.
     pub(crate) person: Person,
-    /// The session.
-    pub(crate) session: SessionId,
+    /// The session; none for one who comes with somebody else's word each time.
+    pub(crate) session: Option<SessionId>,
 }
 
 /// Who asks.
@@ -55,6 +55,19 @@ impl Principal {
     /// Whoever has a token.
     pub(crate) fn bearer(name: String, grant: Grant) -> Self {
         Self { name, own: None, grants: vec![grant.clone()], grant: Some(grant) }
+    }
+
+    /// A person for whom somebody vouches. Of a membership and a role that comes with the token, the greater one counts.
+    pub(crate) fn vouched(person: Person, members: Vec<Grant>, told: Vec<Grant>) -> Self {
+        let mut grants = members;
+        for grant in told {
+            match grants.iter_mut().find(|known| known.reach == grant.reach) {
+                Some(known) => known.role = known.role.max(grant.role),
+                None => grants.push(grant),
+            }
+        }
+        let name = person.email.to_string();
+        Self { name, own: Some(Own { person, session: None }), grants, grant: None }
     }
 
     /// The same, acting with the grant that fits best.

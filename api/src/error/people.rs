@@ -19,6 +19,8 @@ impl From<PeopleError> for ApiError {
             PeopleError::NotMember { .. } => {
                 Self::NoneSuch { problem, help: "see who is with `skep member list`, or invite the person" }
             }
+            // Whoever asks is not who he says: that is no account of his.
+            PeopleError::AddressOfAnother { .. } => Self::Unauthorized,
             PeopleError::NoSuchPerson { .. } => {
                 Self::NoneSuch { problem, help: "see who is with `skep person list`" }
             }

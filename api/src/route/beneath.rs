@@ -27,7 +27,7 @@ use crate::call::Address;
 use crate::port::{LogLines, PortError, PreviewRequest};
 use crate::routes;
 use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
-use crate::{Api, ControlPlane, Metrics, RateLimits};
+use crate::{Api, ControlPlane, Issuers, Metrics, RateLimits};
 
 /// What is the platform's, or nobody's: these ask for all of the store by themselves, or for nothing of it.
 const OTHERS: [&str; 15] = [
@@ -93,6 +93,7 @@ impl Bed {
             control: Arc::new(Looks),
             registry: Arc::new(registry),
             metrics,
+            issuers: Arc::new(Issuers::none()),
             rates: RateLimits::USUAL,
             shutdown: CancellationToken::new(),
         };

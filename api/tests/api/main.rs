@@ -17,4 +17,5 @@ mod safety;
 mod served;
 mod support;
 mod tenancy;
+mod vouched;
 mod watch;

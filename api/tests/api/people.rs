@@ -1,11 +1,34 @@
 //! People over HTTP: coming in, acting in several organisations, and leaving.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use skep_schemas::Role;
+use skep_schemas::{Role, Scope};
+use skep_store::{Actor, NewInvitation};
 
 use crate::support::{Answer, Server, manifest};
+
+impl Server {
+    /// The session of a person who is a member of these; absent for the platform.
+    pub(crate) async fn session_of(
+        &self,
+        email: &str,
+        memberships: &[(Option<&str>, Role)],
+    ) -> Result<SecretString> {
+        let (by, store) = (Actor::new("tester"), &self.store);
+        let person = store.ensure_person(&email.parse()?, None, &by).await?;
+        let expires_at = jiff::Timestamp::now().checked_add(Duration::from_secs(600))?;
+        for (org, role) in memberships {
+            let reach = org.map_or(Ok(Scope::Platform), |org| org.parse().map(Scope::Org))?;
+            let new = NewInvitation { reach, email: person.email.clone(), role: *role, expires_at };
+            let code = store.invite(&new, &by).await?;
+            store.accept_invitation(&person, &code, &by).await?.context("it was for this person")?;
+        }
+        Ok(store.start_session(&person, "a test", expires_at, &by).await?)
+    }
+}
 
 fn body(value: &Value) -> Option<(&'static str, String)> {
     Some(("application/json", value.to_string()))

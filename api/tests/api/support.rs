@@ -18,10 +18,10 @@ use serde_json::Value;
 use skep_api::wire::{
     AdoptView, Binding, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
 };
-use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
+use skep_api::{Api, ControlPlane, Issuers, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::{ResourceKey, Role, Scope};
-use skep_store::{Actor, MasterKey, NewInvitation, NewToken, ScopedStore, Store, StoreOptions};
+use skep_store::{Actor, MasterKey, NewToken, ScopedStore, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -132,7 +132,12 @@ pub(crate) struct Server {
     pub(crate) postgres: Postgres,
 }
 
-fn over(store: &Store, control: &Arc<Control>, rates: RateLimits) -> Result<(Router, CancellationToken)> {
+fn over(
+    store: &Store,
+    control: &Arc<Control>,
+    rates: RateLimits,
+    issuers: &Arc<Issuers>,
+) -> Result<(Router, CancellationToken)> {
     let shutdown = CancellationToken::new();
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -141,6 +146,7 @@ fn over(store: &Store, control: &Arc<Control>, rates: RateLimits) -> Result<(Rou
         control: control.clone(),
         registry: Arc::new(registry),
         metrics,
+        issuers: issuers.clone(),
         rates,
         shutdown: shutdown.clone(),
     })?;
@@ -154,19 +160,28 @@ impl Server {
 
     /// A server that tenants may ask so often.
     pub(crate) async fn with_rates(rates: RateLimits) -> Result<Self> {
+        Self::with(rates, Issuers::none()).await
+    }
+
+    /// A server that believes these.
+    pub(crate) async fn with_issuers(issuers: Issuers) -> Result<Self> {
+        Self::with(RateLimits::USUAL, issuers).await
+    }
+
+    async fn with(rates: RateLimits, issuers: Issuers) -> Result<Self> {
         let postgres = tokio::task::spawn_blocking(Postgres::shared).await??;
         let database = postgres.create_database("api")?;
         let store = Store::connect(&database, StoreOptions::new(MasterKey::generate()?)).await?;
         store.migrate().await?;
         let token = store.bootstrap_token().await?.context("a new database has no token yet")?;
         let control = Arc::new(Control::default());
-        let (router, shutdown) = over(&store, &control, rates)?;
+        let (router, shutdown) = over(&store, &control, rates, &Arc::new(issuers))?;
         Ok(Self { router, store, control, token, shutdown, database, postgres })
     }
 
     /// Another server over the same database, and what stops it.
     pub(crate) fn again(&self) -> Result<(Router, CancellationToken)> {
-        over(&self.store, &self.control, RateLimits::USUAL)
+        over(&self.store, &self.control, RateLimits::USUAL, &Arc::new(Issuers::none()))
     }
 
     /// A server with an organisation.
@@ -183,24 +198,6 @@ impl Server {
         let reach = org.map_or(Ok(Scope::Platform), |org| org.parse().map(Scope::Org))?;
         let new = NewToken { name: name.parse()?, reach, role, expires_at: None };
         Ok(self.store.create_token(&new, &Actor::new("tester")).await?)
-    }
-
-    /// The session of a person who is a member of these; absent for the platform.
-    pub(crate) async fn session_of(
-        &self,
-        email: &str,
-        memberships: &[(Option<&str>, Role)],
-    ) -> Result<SecretString> {
-        let (by, store) = (Actor::new("tester"), &self.store);
-        let person = store.ensure_person(&email.parse()?, None, &by).await?;
-        let expires_at = jiff::Timestamp::now().checked_add(Duration::from_secs(600))?;
-        for (org, role) in memberships {
-            let reach = org.map_or(Ok(Scope::Platform), |org| org.parse().map(Scope::Org))?;
-            let new = NewInvitation { reach, email: person.email.clone(), role: *role, expires_at };
-            let code = store.invite(&new, &by).await?;
-            store.accept_invitation(&person, &code, &by).await?.context("it was for this person")?;
-        }
-        Ok(store.start_session(&person, "a test", expires_at, &by).await?)
     }
 
     /// A request with the token.

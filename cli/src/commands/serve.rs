@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ipnet::Ipv4Net;
 use secrecy::{ExposeSecret, SecretString};
-use skep_api::{ServeOptions, TlsFiles};
+use skep_api::{Issuers, ServeOptions, TlsFiles};
 use skep_controller::serve::Started;
 use skep_controller::{SafetySettings, ServeConfig};
 use skep_planner::NetworkPool;
@@ -22,9 +23,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, variable};
 use crate::args::{secret, span};
-use crate::database;
 use crate::dev::key;
 use crate::telemetry::LogFormat;
+use crate::{database, issuers};
 
 /// The shortest resync: each one reads every resource and all that belongs to it.
 const RESYNC_MIN: Duration = Duration::from_secs(1);
@@ -75,6 +76,9 @@ pub(crate) struct ServerArgs {
     /// Serve plain HTTP to other machines; for a proxy on a private network that ends TLS.
     #[arg(long, env = "SKEP_ALLOW_PLAIN_REMOTE")]
     allow_plain_remote: bool,
+    /// File that says who vouches for people (docs/guides/logins.md); without one, nobody but the platform's owners.
+    #[arg(long, env = "SKEP_IDENTITY_FILE", value_name = "FILE")]
+    identity_file: Option<PathBuf>,
     /// Range that the networks of organisations are taken from.
     #[arg(long, env = "SKEP_NETWORK_POOL", value_name = "CIDR", default_value = "10.128.0.0/9")]
     network_pool: Ipv4Net,
@@ -181,7 +185,9 @@ impl ServerArgs {
         if self.docker_cert_path.is_some() && !self.docker_host.starts_with("tcp://") {
             tracing::debug!("the engine is reached by a socket, so its certificates are not used");
         }
+        let issuers = self.identity_file.as_deref().map_or_else(|| Ok(Issuers::none()), issuers::read)?;
         Ok(ServeConfig {
+            issuers: Arc::new(issuers),
             database_url,
             keys,
             docker_host: self.docker_host,

@@ -17,7 +17,13 @@ const FILE_MAX: u64 = 1024;
 
 /// The key in a file that only its owner may read.
 pub(crate) fn read(path: &Path) -> Result<MasterKey> {
-    let at = || format!("the key file {}", path.display());
+    let text = read_private(path, "the key file")?;
+    parse(&text).with_context(|| format!("the key file {} does not hold a key", path.display()))
+}
+
+/// The text of a small file that only its owner may read.
+pub(crate) fn read_private(path: &Path, what: &str) -> Result<SecretString> {
+    let at = || format!("{what} {}", path.display());
     let file = File::open(path).with_context(|| format!("cannot open {}", at()))?;
     let meta = file.metadata().with_context(|| format!("cannot look at {}", at()))?;
     ensure!(meta.is_file(), "{} is not a file", at());
@@ -30,7 +36,7 @@ pub(crate) fn read(path: &Path) -> Result<MasterKey> {
     );
     let mut text = String::new();
     file.take(FILE_MAX).read_to_string(&mut text).with_context(|| format!("cannot read {}", at()))?;
-    parse(&SecretString::from(text)).with_context(|| format!("{} does not hold a key", at()))
+    Ok(SecretString::from(text))
 }
 
 /// The key in a text.

@@ -84,7 +84,7 @@ pub use member::{Beat, Member};
 pub use options::StoreOptions;
 pub use people::{
     InvitationInfo, MemberInfo, NewInvitation, PEOPLE_MAX, PeopleError, Person, PersonId, SessionId,
-    SessionInfo,
+    SessionInfo, Subject,
 };
 pub use principal::{Grant, Principal};
 pub use print::Print;

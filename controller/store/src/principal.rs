@@ -31,8 +31,8 @@ pub enum Principal {
     Person {
         /// Who.
         id: PersonId,
-        /// The session.
-        session: SessionId,
+        /// The session; none for one who comes with somebody else's word each time.
+        session: Option<SessionId>,
         /// The address.
         email: EmailAddress,
         /// How the person is called.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use secrecy::SecretString;
-use skep_api::ServeOptions;
+use skep_api::{Issuers, ServeOptions};
 use skep_controller::serve::Started;
 use skep_controller::{SafetySettings, ServeConfig};
 use skep_planner::safety::RemovalLimits;
@@ -71,6 +71,7 @@ fn config(database: String) -> Result<ServeConfig> {
         docker_host: String::new(),
         docker_cert_path: None,
         listen: "127.0.0.1:0".parse()?,
+        issuers: Arc::new(Issuers::none()),
         serve: ServeOptions { tls: None, allow_plain_remote: false },
         pool: NetworkPool::new("10.128.0.0/9".parse()?, 22).context("a pool")?,
         edge: edge(),

@@ -21,7 +21,7 @@ use serde_json::{Value as Json, json};
 use skep_api::wire::{
     AdoptView, Binding, Code, ComponentHealth, LogQuery, PROBLEM_JSON, PreviewView, TasksView,
 };
-use skep_api::{Api, ControlPlane, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
+use skep_api::{Api, ControlPlane, Issuers, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
 use skep_fuzz::{Campaign, Random, manifests, scalars, writing};
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, MasterKey, ScopedStore, Store, StoreOptions};
@@ -118,6 +118,7 @@ impl Server {
             control: Arc::new(Idle),
             registry: Arc::new(registry),
             metrics,
+            issuers: Arc::new(Issuers::none()),
             rates: RateLimits::USUAL,
             shutdown: CancellationToken::new(),
         })?;

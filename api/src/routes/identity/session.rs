@@ -13,7 +13,7 @@ pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<SessionList>, A
     let view = |session: SessionInfo| SessionView {
         id: session.id.get(),
         origin: session.origin,
-        current: session.id == own.session,
+        current: Some(session.id) == own.session,
         created_at: session.created_at,
         expires_at: session.expires_at,
         last_used_at: session.last_used_at,
@@ -27,7 +27,13 @@ pub(super) async fn end(call: Call<NoQuery>) -> Result<Document<EndedSession>, A
 }
 
 pub(super) async fn log_out(call: Call<NoQuery>) -> Result<Document<EndedSession>, ApiError> {
-    let id = call.principal.own()?.session;
+    let session = call.principal.own()?.session;
+    let id = session.ok_or_else(|| {
+        ApiError::invalid(
+            "you ask with a token that somebody else made, and not in a session",
+            "it ends by itself; whoever made it says how to end it earlier",
+        )
+    })?;
     end_one(&call, id).await
 }
 

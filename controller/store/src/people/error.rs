@@ -34,6 +34,12 @@ pub enum PeopleError {
         /// The address.
         email: EmailAddress,
     },
+    /// The address belongs to somebody whom the same issuer knows by another subject.
+    #[error("{email} is the address of an account that belongs to somebody else at the same issuer")]
+    AddressOfAnother {
+        /// The address.
+        email: EmailAddress,
+    },
     /// As many invitations are open as may be.
     #[error("{found} invitations are open, and {limit} may be")]
     TooManyInvitations {

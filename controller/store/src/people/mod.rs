@@ -13,6 +13,7 @@ mod error;
 mod invitation;
 mod membership;
 mod session;
+mod subject;
 
 use skep_schemas::{EmailAddress, OrgName, Scope};
 use sqlx::PgConnection;
@@ -27,6 +28,7 @@ pub use error::PeopleError;
 pub use invitation::{InvitationInfo, NewInvitation};
 pub use membership::MemberInfo;
 pub use session::{SessionId, SessionInfo};
+pub use subject::Subject;
 
 /// The most people in one answer.
 pub const PEOPLE_MAX: u32 = 500;

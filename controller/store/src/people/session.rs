@@ -169,7 +169,7 @@ impl Store {
         }
         Ok(Some(Principal::Person {
             id: PersonId(row.uid),
-            session: SessionId(row.id),
+            session: Some(SessionId(row.id)),
             email: address(&row.email)?,
             display_name: row.display_name,
             grants,

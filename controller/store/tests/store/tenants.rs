@@ -11,7 +11,7 @@ use crate::people;
 use crate::support::{Bed, actor, app, domain, environment, item, key, manifest, org, org_name, secret};
 
 /// Tables that no tenant's request uses. A new table is either here or has policies.
-const PLATFORM: [&str; 11] = [
+const PLATFORM: [&str; 12] = [
     "_sqlx_migrations",
     "audit_head",
     "audit_seal",
@@ -22,6 +22,7 @@ const PLATFORM: [&str; 11] = [
     "master_key",
     "orphan",
     "person_session",
+    "person_subject",
     "tenant_right",
 ];
 
