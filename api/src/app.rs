@@ -9,8 +9,10 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
-use skep_schemas::Scope;
-use skep_store::{Actor, Grant, Person, ScopedStore, SessionId, SessionInfo, Store, StoreError, Subject};
+use skep_schemas::{ResourceKey, Scope};
+use skep_store::{
+    Actor, Grant, Person, Rotated, ScopedStore, SessionId, SessionInfo, Store, StoreError, Subject,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -158,6 +160,17 @@ impl App {
     /// Ends one of them. Was there one?
     pub(crate) async fn end_session(&self, own: &Own, id: SessionId, by: &Actor) -> Result<bool, StoreError> {
         self.store.end_session(own.person.id, id, by).await
+    }
+
+    /// Makes a former value of a secret that the store reaches the current one again. The value goes from the store to the store.
+    pub(crate) async fn restore_secret(
+        &self,
+        store: &ScopedStore,
+        key: &ResourceKey,
+        version: u32,
+        actor: &Actor,
+    ) -> Result<Rotated, StoreError> {
+        self.store.restore_secret(store, key, version, actor).await
     }
 
     /// Does the database answer?

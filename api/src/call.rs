@@ -238,6 +238,8 @@ pub(crate) trait JsonBody: DeserializeOwned + JsonSchema + Send {
     const IS: &'static str;
     /// One that is right.
     const EXAMPLE: &'static str;
+    /// May it hold what nobody is to see? Then a refusal says where it is wrong, and quotes nothing.
+    const IS_SECRET: bool = false;
 }
 
 impl<T: JsonBody> Payload for Json<T> {
@@ -248,7 +250,12 @@ impl<T: JsonBody> Payload for Json<T> {
             return Err(ApiError::UnsupportedMedia { given: "YAML, which is for manifests".to_owned() });
         };
         serde_json::from_str(&text).map(Self).map_err(|error| {
-            ApiError::invalid(format!("the body is not {}: {error}", T::IS), format!("send `{}`", T::EXAMPLE))
+            let wrong = if T::IS_SECRET {
+                format!("it goes wrong at line {}, column {}", error.line(), error.column())
+            } else {
+                error.to_string()
+            };
+            ApiError::invalid(format!("the body is not {}: {wrong}", T::IS), format!("send `{}`", T::EXAMPLE))
         })
     }
 

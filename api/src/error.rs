@@ -331,8 +331,23 @@ impl From<StoreError> for ApiError {
             }
             StoreError::SecretValueMissing { ref key } => {
                 let about = About::Key(key.clone());
-                Self::refused(Code::SecretValueMissing, &error, "add `value` to its spec", about)
+                let help = "add `value` to its spec, or `generate` for a random one";
+                Self::refused(Code::SecretValueMissing, &error, help, about)
             }
+            StoreError::SecretNotGenerated { .. } => {
+                Self::invalid(error.to_string(), "send the new value, or add `generate` to its spec")
+            }
+            StoreError::SecretGenerated { .. } => Self::invalid(
+                error.to_string(),
+                "leave the value out to have another one made, or apply it in a manifest without `generate`",
+            ),
+            StoreError::SecretValueSame { .. } => {
+                Self::invalid(error.to_string(), "nothing was changed; send another value")
+            }
+            StoreError::SecretVersionMissing { .. } => Self::invalid(
+                error.to_string(),
+                "`skep secrets versions` lists those that are; others went with the last release that had them",
+            ),
             StoreError::HostTaken { ref host } => {
                 let about = About::Host(host.clone());
                 Self::refused(

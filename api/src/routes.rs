@@ -16,6 +16,7 @@ mod quota;
 mod release;
 mod resource;
 mod safety;
+mod secret;
 mod selection;
 mod server;
 mod token;
@@ -40,6 +41,7 @@ pub(crate) fn table() -> Vec<Route> {
     const AUDIT: Access = Access::Needs(Permission::ReadAudit);
     const TOKENS: Access = Access::Needs(Permission::ManageTokens);
     const MASTER_KEY: Access = Access::Needs(Permission::ManageMasterKey);
+    const ROTATE: Access = Access::Needs(Permission::RotateSecrets);
     const DIAGNOSE: Access = Access::Needs(Permission::Diagnose);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
@@ -178,6 +180,38 @@ pub(crate) fn table() -> Vec<Route> {
             "listReleases",
             "The releases of an environment.",
             release::list,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/secrets/{name}/versions",
+            READ,
+            "listSecretVersions",
+            "The values that a secret had, without them: who made each, when, and which releases have it.",
+            secret::versions,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/secrets/{name}/where",
+            READ,
+            "getSecretUse",
+            "Which environments, processes and releases use which version of a secret.",
+            secret::used,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/secrets/{name}/rotate",
+            ROTATE,
+            "rotateSecret",
+            "Give a secret another value: this one, or another random one.",
+            secret::rotate,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/secrets/{name}/restore",
+            ROTATE,
+            "restoreSecret",
+            "Make a former value of a secret the current one again.",
+            secret::restore,
         ),
         Route::new(
             Get,

@@ -20,6 +20,7 @@ mod operation;
 mod people;
 mod quota;
 mod safety;
+mod secret;
 mod token;
 
 pub use audit::{
@@ -47,6 +48,10 @@ pub use quota::{QuotaItem, QuotaView};
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
+};
+pub use secret::{
+    RestoreSecret, RotateSecret, SecretObjectView, SecretOrigin, SecretReleaseView, SecretRotated,
+    SecretUseView, SecretVersionList, SecretVersionView, SecretWhere,
 };
 pub use skep_planner::binding::Binding;
 pub use skep_planner::drift::{DriftClass, Response as DriftResponse};

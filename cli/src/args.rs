@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
     explain, get, holds, intervention, logs, master_key, member, migrate, orphans, person, plan, quota,
-    serve, token, version, wait,
+    secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Logs(logs::LogsArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
+    /// See which values a secret had and where they are used, and give it another one while everything runs.
+    Secrets(secrets::SecretsArgs),
     /// Make, list and revoke tokens.
     Token(token::TokenArgs),
     /// See and change who is a member of an organisation, or of the platform.

@@ -20,6 +20,8 @@ pub(crate) enum Permission {
     Confirm,
     /// Pause, resume, and ask to try again: changes what is done about a resource, not what is wanted.
     Intervene,
+    /// Give a secret another value, or a former one again.
+    RotateSecrets,
     /// See what processes print, which may be personal data.
     ReadLogs,
     /// See the server's metrics, which tell of all organisations.
@@ -54,6 +56,7 @@ impl fmt::Display for Permission {
             Self::Delete => "delete resources",
             Self::Confirm => "confirm what is on hold and adopt what others made",
             Self::Intervene => "pause, resume and retry resources",
+            Self::RotateSecrets => "rotate secrets",
             Self::ReadLogs => "read logs",
             Self::ReadMetrics => "read metrics",
             Self::Debug => "see what the server is doing",
@@ -79,6 +82,7 @@ impl Permission {
             Self::Delete => "delete",
             Self::Confirm => "confirm",
             Self::Intervene => "intervene",
+            Self::RotateSecrets => "rotate-secrets",
             Self::ReadLogs => "read-logs",
             Self::ReadMetrics => "read-metrics",
             Self::Debug => "debug",
@@ -113,12 +117,13 @@ pub(crate) enum Needs {
 impl Permission {
     /// All.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Read,
         Self::Write,
         Self::Delete,
         Self::Confirm,
         Self::Intervene,
+        Self::RotateSecrets,
         Self::ReadLogs,
         Self::ReadMetrics,
         Self::Debug,
@@ -144,7 +149,7 @@ impl Permission {
                 Some(Kind::Plan) => AnyRole,
                 _ => Within(Role::Viewer),
             },
-            Self::ReadLogs => Within(Role::Deployer),
+            Self::ReadLogs | Self::RotateSecrets => Within(Role::Deployer),
             Self::Write => match kind {
                 Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret) => Within(Role::Deployer),
                 Some(Kind::DriftPolicy | Kind::ImagePolicy) => Within(Role::Admin),

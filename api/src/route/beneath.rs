@@ -247,6 +247,8 @@ fn body(route: &Route, kind: Kind) -> Value {
             json!({ "email": "evil@evil.test", "role": "owner" })
         }
         (_, "putOrgMember" | "putMember") => json!({ "role": "owner" }),
+        (_, "rotateSecret") => json!({ "value": "evil" }),
+        (_, "restoreSecret") => json!({ "version": 1 }),
         (_, "deleteBatch") => json!({ "delete": [{ "org": "globex", "kind": "App", "name": "theirs" }] }),
         (_, "apply") => document(Some("globex"), Kind::App, "theirs", &changed),
         (Verb::Post, id) if id.starts_with("pause") => json!({ "reason": "evil" }),

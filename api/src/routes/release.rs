@@ -23,14 +23,19 @@ fn item(release: &Release) -> ReleaseItem {
         image: release.content.image.reference.to_string(),
         digest: release.content.image.digest().to_string(),
         processes: release.content.processes.keys().cloned().collect(),
-        verdict: match release.verdict {
-            Verdict::Pending => ReleaseVerdict::Pending,
-            Verdict::Succeeded => ReleaseVerdict::Succeeded,
-            Verdict::RolledBack { .. } => ReleaseVerdict::RolledBack,
-            Verdict::Failed { .. } => ReleaseVerdict::Failed,
-            Verdict::Superseded => ReleaseVerdict::Superseded,
-        },
+        verdict: verdict(&release.verdict),
         reason: release.verdict.failure().map(str::to_owned),
         created_at: release.created_at,
+    }
+}
+
+/// How a release went, as it is told.
+pub(super) const fn verdict(verdict: &Verdict) -> ReleaseVerdict {
+    match verdict {
+        Verdict::Pending => ReleaseVerdict::Pending,
+        Verdict::Succeeded => ReleaseVerdict::Succeeded,
+        Verdict::RolledBack { .. } => ReleaseVerdict::RolledBack,
+        Verdict::Failed { .. } => ReleaseVerdict::Failed,
+        Verdict::Superseded => ReleaseVerdict::Superseded,
     }
 }

@@ -14,6 +14,7 @@ mod problem;
 mod rates;
 mod resource;
 mod safety;
+mod secret;
 mod served;
 mod support;
 mod tenancy;

@@ -37,6 +37,8 @@ pub(crate) mod orphans;
 pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod quota;
+mod secret_rollout;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod version;
@@ -121,6 +123,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
+        Command::Secrets(args) => secrets::run(&Session::open(global)?, args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,
         Command::Member(args) => member::run(&Session::open(global)?, args).await,
         Command::Invite(args) => member::invite(&Session::open(global)?, args).await,

@@ -58,6 +58,32 @@ pub enum StoreError {
         /// The secret.
         key: ResourceKey,
     },
+    /// A Secret is to be rotated that is not made at random, and no value came with it.
+    #[error("the value of {key} is not made at random, and no other one is given")]
+    SecretNotGenerated {
+        /// The secret.
+        key: ResourceKey,
+    },
+    /// A Secret is to be rotated that is made at random, and a value came with it.
+    #[error("the value of {key} is made at random, and another one is given")]
+    SecretGenerated {
+        /// The secret.
+        key: ResourceKey,
+    },
+    /// The value that a Secret is to have is the one that it has.
+    #[error("{key} has this value already")]
+    SecretValueSame {
+        /// The secret.
+        key: ResourceKey,
+    },
+    /// A former value of a Secret is not kept any more, or never was.
+    #[error("version {version} of {key} is not kept")]
+    SecretVersionMissing {
+        /// The secret.
+        key: ResourceKey,
+        /// The version.
+        version: u32,
+    },
     /// Another Domain has the host. It is not told whose.
     #[error("host {host} belongs to another domain")]
     HostTaken {
@@ -355,6 +381,7 @@ operations! {
     Report => "write a status or an event",
     Subnet => "allocate a subnet",
     OpenSecret => "read a sealed value",
+    RotateSecret => "change the value of a secret",
     MasterKey => "read or change the master key",
     Lease => "change a lease",
     Token => "read or write tokens",

@@ -172,7 +172,7 @@ fn verdict_columns(verdict: &Verdict) -> (&'static str, Option<&str>) {
     }
 }
 
-fn verdict(word: &str, reason: Option<String>) -> Option<Verdict> {
+pub(crate) fn verdict(word: &str, reason: Option<String>) -> Option<Verdict> {
     Some(match (word, reason) {
         ("pending", None) => Verdict::Pending,
         ("succeeded", None) => Verdict::Succeeded,

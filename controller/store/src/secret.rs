@@ -6,6 +6,7 @@ use skep_schemas::kind::SecretValue;
 use skep_schemas::{OrgName, ResourceName, Revision, Uid};
 use sqlx::PgConnection;
 
+use crate::audit::Actor;
 use crate::error::{Fault, Operation, StoreError};
 use crate::master_keys::MasterKeys;
 use crate::seal::{DataKey, Place, Sealed};
@@ -32,6 +33,54 @@ pub(crate) struct SecretOwner<'a> {
     pub(crate) org_uid: Uid,
     pub(crate) name: &'a ResourceName,
     pub(crate) uid: Uid,
+}
+
+/// A value that is written, and how it came about.
+pub(crate) struct NewValue<'a> {
+    pub(crate) value: &'a SecretValue,
+    pub(crate) origin: SecretOrigin,
+    pub(crate) by: &'a Actor,
+}
+
+/// Where a value of a secret came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretOrigin {
+    /// Somebody wrote it: in a manifest, or to rotate the secret.
+    Written,
+    /// It was made at random.
+    Generated,
+    /// It is a former one again.
+    Restored {
+        /// Of which version.
+        from: u32,
+    },
+}
+
+impl SecretOrigin {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Generated => "generated",
+            Self::Restored { .. } => "restored",
+        }
+    }
+
+    const fn from(self) -> Option<u32> {
+        match self {
+            Self::Restored { from } => Some(from),
+            Self::Written | Self::Generated => None,
+        }
+    }
+
+    /// From its columns.
+    pub(crate) fn of_columns(word: &str, from: Option<i32>) -> Option<Self> {
+        match (word, from) {
+            ("written", None) => Some(Self::Written),
+            ("generated", None) => Some(Self::Generated),
+            ("restored", Some(from)) => u32::try_from(from).ok().map(|from| Self::Restored { from }),
+            _ => None,
+        }
+    }
 }
 
 impl Store {
@@ -65,15 +114,15 @@ impl Store {
     }
 }
 
-/// Stores a value as the next version, unless it equals the current one. Was it stored?
+/// Stores a value as the next version, unless it equals the current one. The version, if it was stored.
 pub(crate) async fn store(
     tx: &mut PgConnection,
     master_keys: &MasterKeys,
     owner: SecretOwner<'_>,
-    value: &SecretValue,
-) -> Result<bool, Fault> {
+    new: NewValue<'_>,
+) -> Result<Option<u32>, Fault> {
     let key = data_key(tx, master_keys, owner.org_uid).await?;
-    let digest = key.digest(owner.name.as_str(), value);
+    let digest = key.digest(owner.name.as_str(), new.value);
     let current = sqlx::query!(
         "SELECT version, digest FROM secret_version WHERE uid = $1 ORDER BY version DESC LIMIT 1",
         owner.uid.uuid()
@@ -81,22 +130,32 @@ pub(crate) async fn store(
     .fetch_optional(&mut *tx)
     .await?;
     if current.as_ref().is_some_and(|current| current.digest == digest) {
-        return Ok(false);
+        return Ok(None);
     }
     let version = current.map_or(0, |current| current.version).saturating_add(1);
     let place = Place { org: owner.org.as_str(), name: owner.name.as_str(), uid: owner.uid, version };
-    let sealed = key.seal(&place, value)?;
+    let sealed = key.seal(&place, new.value)?;
+    let column = |number: u32| i32::try_from(number).map_err(|why| StoreError::corrupt("a version", why));
     sqlx::query!(
-        "INSERT INTO secret_version (uid, version, nonce, ciphertext, digest) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO secret_version (uid, version, nonce, ciphertext, digest, origin, restored_from, made_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         owner.uid.uuid(),
         version,
         sealed.nonce,
         sealed.ciphertext,
-        digest
+        digest,
+        new.origin.word(),
+        new.origin.from().map(column).transpose()?,
+        new.by.as_str()
     )
     .execute(tx)
     .await?;
-    Ok(true)
+    Ok(Some(version_of(version)?))
+}
+
+/// A version, from its column.
+pub(crate) fn version_of(column: i32) -> Result<u32, StoreError> {
+    u32::try_from(column).map_err(|why| StoreError::corrupt("a version of a secret", why))
 }
 
 /// The newest value of every secret of an organisation, by name.

@@ -35,7 +35,9 @@ pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
 pub use process::{HealthCheck, NamedPort, ProcessSpec, Resources, VolumeMount};
-pub use secret::{SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue};
+pub use secret::{
+    Alphabet, GENERATED_MAX, GenerateSpec, SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue,
+};
 
 /// Where the resources of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

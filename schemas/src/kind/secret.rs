@@ -9,6 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Kind, KindSpec, Problems};
 use crate::resource::ResourceKey;
 
+/// Random values that are easier to guess than this are refused: 2^64 tries are out of reach for whoever asks a server.
+const GENERATED_BITS_MIN: u32 = 64;
+
+/// The longest random value, in characters. None has to be longer; keys of 512 bits have 128 hexadecimal digits.
+pub const GENERATED_MAX: u32 = 1024;
+
 /// The longest value: Swarm refuses 512,000 bytes and more (swarmkit `validateSecretSpec`; tried on 20.10.24).
 pub const SECRET_VALUE_MAX: usize = 511_999;
 
@@ -22,6 +28,65 @@ pub struct SecretSpec {
     /// The value. Write-only: no answer ever contains it. Absent: the stored value stays.
     #[serde(default, skip_serializing)]
     pub value: Option<SecretValue>,
+    /// Make the value at random instead, once; another one only when this changes or somebody rotates the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GenerateSpec>,
+}
+
+/// How a random value looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GenerateSpec {
+    /// How many characters it has.
+    #[serde(default = "usual_length")]
+    #[schemars(range(min = 11, max = 1024))]
+    pub length: u32,
+    /// Which characters it is made of.
+    #[serde(default)]
+    pub alphabet: Alphabet,
+}
+
+const fn usual_length() -> u32 {
+    32
+}
+
+impl Default for GenerateSpec {
+    fn default() -> Self {
+        Self { length: usual_length(), alphabet: Alphabet::default() }
+    }
+}
+
+/// The characters of random values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Alphabet {
+    /// Letters and digits, which need quoting nowhere.
+    #[default]
+    Alphanumeric,
+    /// Hexadecimal digits in lower case.
+    Hex,
+    /// Letters, digits, `-` and `_`: six bits each.
+    Base64url,
+    /// Decimal digits.
+    Digits,
+}
+
+impl Alphabet {
+    /// Its characters, all of them ASCII and each there once.
+    pub const fn characters(self) -> &'static [u8] {
+        match self {
+            Self::Alphanumeric => b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+            Self::Hex => b"0123456789abcdef",
+            Self::Base64url => b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+            Self::Digits => b"0123456789",
+        }
+    }
+
+    /// The fewest characters of a value that nobody guesses.
+    const fn length_min(self) -> u32 {
+        let bits = self.characters().len().ilog2();
+        GENERATED_BITS_MIN.div_ceil(bits)
+    }
 }
 
 /// The value of a secret. It has no `Serialize`, shows itself as `[REDACTED]`, and is wiped from memory when dropped.
@@ -91,20 +156,17 @@ impl KindSpec for SecretSpec {
     type Detail = SecretDetail;
 
     fn check(&self, problems: &mut Problems) {
-        let Some(value) = &self.value else { return };
-        let length = value.expose_secret().len();
-        if length == 0 {
-            problems.push(
-                "/value",
-                "the value is empty",
-                "write a value, or leave the field out to keep the stored one",
-            );
+        if let Some(value) = &self.value {
+            check_value(value, problems);
         }
-        if length > SECRET_VALUE_MAX {
+        if let Some(generate) = &self.generate {
+            check_generate(*generate, problems);
+        }
+        if self.value.is_some() && self.generate.is_some() {
             problems.push(
-                "/value",
-                format!("the value is {length} bytes long"),
-                format!("Swarm stores at most {SECRET_VALUE_MAX} bytes"),
+                "/generate",
+                "the secret has a value and asks for a random one",
+                "keep `value` or `generate`, not both",
             );
         }
     }
@@ -122,6 +184,36 @@ impl KindSpec for SecretSpec {
     }
 }
 
+fn check_value(value: &SecretValue, problems: &mut Problems) {
+    let length = value.expose_secret().len();
+    if length == 0 {
+        problems.push(
+            "/value",
+            "the value is empty",
+            "write a value, or leave the field out to keep the stored one",
+        );
+    }
+    if length > SECRET_VALUE_MAX {
+        problems.push(
+            "/value",
+            format!("the value is {length} bytes long"),
+            format!("Swarm stores at most {SECRET_VALUE_MAX} bytes"),
+        );
+    }
+}
+
+fn check_generate(generate: GenerateSpec, problems: &mut Problems) {
+    let GenerateSpec { length, alphabet } = generate;
+    let least = alphabet.length_min();
+    if !(least..=GENERATED_MAX).contains(&length) {
+        problems.push(
+            "/generate/length",
+            format!("a random value of {length} such characters is none that is made"),
+            format!("use {least}, which nobody guesses, to {GENERATED_MAX}"),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +226,39 @@ mod tests {
         assert_eq!(json, "{}");
         assert!(!format!("{spec:?}").contains("canary"));
         assert_eq!(spec.value.unwrap().expose_secret(), "canary-4711");
+    }
+
+    #[test]
+    fn a_random_value_is_long_enough_that_nobody_guesses_it() {
+        let found = |json: &str| {
+            let spec: SecretSpec = serde_json::from_str(json).unwrap();
+            let mut problems = Problems::default();
+            spec.check(&mut problems);
+            problems.into_vec().into_iter().map(|problem| problem.pointer).collect::<Vec<_>>()
+        };
+        for right in [
+            r#"{"generate": {}}"#,
+            r#"{"generate": {"length": 16, "alphabet": "hex"}}"#,
+            r#"{"generate": {"length": 11, "alphabet": "base64url"}}"#,
+        ] {
+            assert!(found(right).is_empty(), "{right}");
+        }
+        for wrong in [
+            r#"{"generate": {"length": 15, "alphabet": "hex"}}"#,
+            r#"{"generate": {"length": 12, "alphabet": "digits"}}"#,
+            r#"{"generate": {"length": 1025}}"#,
+        ] {
+            assert_eq!(found(wrong), ["/generate/length"], "{wrong}");
+        }
+        assert_eq!(found(r#"{"value": "x", "generate": {}}"#), ["/generate"]);
+    }
+
+    #[test]
+    fn every_alphabet_has_each_character_once_and_nothing_but_ascii() {
+        for alphabet in [Alphabet::Alphanumeric, Alphabet::Hex, Alphabet::Base64url, Alphabet::Digits] {
+            let characters = alphabet.characters();
+            let different: std::collections::BTreeSet<_> = characters.iter().collect();
+            assert!(different.len() == characters.len() && characters.is_ascii(), "{alphabet:?}");
+        }
     }
 }

@@ -340,7 +340,9 @@ async fn fresh(ground: &mut Ground, desired: &Desired) -> Result<State> {
 /// none to keep, and the store refuses it.
 fn keeps_a_value(desired: &Desired) -> bool {
     let mut secrets = desired.keys().filter(|key| key.kind() == Kind::Secret);
-    secrets.any(|key| desired.get(key).is_some_and(|secret| secret.pointer("/spec/value").is_none()))
+    let says =
+        |secret: &Json| ["/spec/value", "/spec/generate"].iter().any(|field| secret.pointer(field).is_some());
+    secrets.any(|key| desired.get(key).is_some_and(|secret| !says(secret)))
 }
 
 /// The services whose number of instances no manifest says.

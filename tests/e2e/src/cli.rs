@@ -82,6 +82,14 @@ impl Cli {
         answer(self.command(args))
     }
 
+    /// The same with this on standard input.
+    pub fn run_with_input<S: AsRef<OsStr>>(&self, args: &[S], input: &str) -> Result<Answer> {
+        let path = self.file("input", input)?;
+        let mut command = self.command(args);
+        command.stdin(std::fs::File::open(path)?);
+        answer(command)
+    }
+
     /// Starts it and leaves it running.
     pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Process> {
         Process::start(self.command(args))

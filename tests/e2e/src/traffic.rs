@@ -1,5 +1,6 @@
 //! Requests to a host through the edge, one after the other without an end, and what became of each.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,10 @@ use skep_testbed::{edge, http};
 
 use crate::installation::Installation;
 
-/// Between two requests: some twenty a second notice an instance that is gone, and leave the machine to the tests.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Requests a second: these notice an instance that is gone, and leave the machine to the tests.
+const USUAL: u32 = 20;
+/// The most different answers that are kept.
+const BODIES_MAX: usize = 20;
 /// How long the edge may take to know a host whose instances are ready.
 const KNOWN: Duration = Duration::from_secs(60);
 /// The most failures that are kept in words.
@@ -33,16 +36,26 @@ pub struct Counted {
     pub failed: u64,
     /// The first of these in words, with the time since the beginning.
     pub failures: Vec<String>,
+    /// The different bodies of answers.
+    pub bodies: BTreeSet<String>,
+    /// How long it lasted.
+    pub took: Duration,
 }
 
 impl Installation {
     /// Begins to ask for `/` of a host, which the edge has to know: it looks for what is new once a second.
     pub fn traffic(&self, host: &str) -> Result<Traffic> {
+        self.traffic_of(host, "/", USUAL)
+    }
+
+    /// Begins to ask for a path of a host, so many times a second.
+    pub fn traffic_of(&self, host: &str, path: &str, per_second: u32) -> Result<Traffic> {
         self.wait_for_status(host, 200, KNOWN)?;
-        let (address, host) = (self.engine.address(), host.to_owned());
+        let (address, host, path) = (self.engine.address(), host.to_owned(), path.to_owned());
+        let every = Duration::from_secs(1) / per_second;
         let stop = Arc::new(AtomicBool::new(false));
         let asked_to_stop = Arc::clone(&stop);
-        let thread = thread::spawn(move || ask(address, &host, &asked_to_stop));
+        let thread = thread::spawn(move || ask(address, &host, &path, every, &asked_to_stop));
         Ok(Traffic { stop, thread: Some(thread) })
     }
 }
@@ -64,12 +77,18 @@ impl Drop for Traffic {
     }
 }
 
-fn ask(address: IpAddr, host: &str, stop: &AtomicBool) -> Counted {
+fn ask(address: IpAddr, host: &str, path: &str, every: Duration, stop: &AtomicBool) -> Counted {
     let began = Instant::now();
+    let mut next = began;
     let mut counted = Counted::default();
     while !stop.load(Ordering::SeqCst) {
-        let failure = match http::get(address, edge::HTTP_PORT, host, "/") {
-            Ok(answer) if answer.status == 200 => None,
+        let failure = match http::get(address, edge::HTTP_PORT, host, path) {
+            Ok(answer) if answer.status == 200 => {
+                if counted.bodies.len() < BODIES_MAX {
+                    counted.bodies.insert(answer.body);
+                }
+                None
+            }
             Ok(answer) => Some(answer.head),
             Err(error) => Some(format!("{error:#}")),
         };
@@ -82,7 +101,10 @@ fn ask(address: IpAddr, host: &str, stop: &AtomicBool) -> Counted {
                 }
             }
         }
-        thread::sleep(PAUSE);
+        // By the clock, so that slow answers do not make fewer requests.
+        next += every;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
     }
+    counted.took = began.elapsed();
     counted
 }

@@ -73,7 +73,11 @@ fn organization(key: &ResourceKey) -> Option<OrgName> {
 
 /// Holds an organisation in place: shared by those who write inside it, alone for who writes it or counts what it has. Its deletion waits
 /// for both.
-async fn lock_org(tx: &mut PgConnection, org: &OrgName, alone: bool) -> Result<Option<Uid>, Fault> {
+pub(crate) async fn lock_org(
+    tx: &mut PgConnection,
+    org: &OrgName,
+    alone: bool,
+) -> Result<Option<Uid>, Fault> {
     let row = if alone {
         sqlx::query!(
             r#"SELECT uid, deletion_requested_at IS NOT NULL AS "deleting!" FROM resource

@@ -19,12 +19,14 @@ use sqlx::PgConnection;
 use crate::audit::Actor;
 use crate::delete::{self, DeleteItem};
 use crate::error::{Fault, Operation, StoreError, must_run_again};
+use crate::generate::Occasion;
 use crate::row::{ResourceRow, resource_query};
 use crate::safety::Confirmation;
 use crate::scoped::ScopedStore;
 use crate::snapshot::Snapshot;
 use crate::{policy, quota};
 use lock::Locked;
+pub(crate) use lock::lock_org;
 
 /// The most items of one batch: all of them are locked at once.
 pub const APPLY_MAX: usize = 1000;
@@ -110,7 +112,7 @@ impl ScopedStore {
         actor: &Actor,
     ) -> Result<Vec<Applied>, Failure> {
         let mut tx = self.begin().await?;
-        let mut applied = self.write_batch(&mut tx, items, order, actor).await?;
+        let mut applied = self.write_batch(&mut tx, items, order, actor, Occasion::Write).await?;
         let stamped = unstamped(&mut tx).await?;
         tx.commit().await?;
         if let Some(seq) = stamped {
@@ -141,7 +143,7 @@ impl ScopedStore {
         actor: &Actor,
     ) -> Result<Vec<Applied>, Failure> {
         let mut tx = self.begin().await?;
-        let applied = self.write_batch(&mut tx, items, order, actor).await?;
+        let applied = self.write_batch(&mut tx, items, order, actor, Occasion::Rehearsal).await?;
         tx.rollback().await?;
         Ok(applied)
     }
@@ -176,7 +178,7 @@ impl ScopedStore {
         actor: &Actor,
     ) -> Result<(Vec<Applied>, Snapshot), Failure> {
         let mut tx = self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-        let applied = self.write_batch(&mut tx, items, order, actor).await?;
+        let applied = self.write_batch(&mut tx, items, order, actor, Occasion::Rehearsal).await?;
         for key in deletions {
             let item = DeleteItem {
                 key: key.clone(),
@@ -194,6 +196,7 @@ impl ScopedStore {
         items: &[ApplyItem],
         order: &[usize],
         actor: &Actor,
+        occasion: Occasion,
     ) -> Result<Vec<Applied>, Failure> {
         let limited = quota::limited(tx, items).await?;
         let mut locked = Locked::take(tx, items, &limited, self.master_keys()).await?;
@@ -205,7 +208,7 @@ impl ScopedStore {
         let mut claims = claim::Claims::default();
         for &index in order {
             let Some(item) = items.get(index) else { continue };
-            let write = write::Write { item, actor, master_keys: self.master_keys() };
+            let write = write::Write { item, actor, master_keys: self.master_keys(), occasion };
             written.push((index, write.run(tx, &mut locked, &mut claims).await?));
         }
         claims.settle(tx).await?;

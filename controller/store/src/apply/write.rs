@@ -1,5 +1,6 @@
 //! What an apply does to one resource.
 
+use skep_schemas::kind::GenerateSpec;
 use skep_schemas::{API_VERSION, AnySpec, Finalizer, Generation, Kind, Revision, Uid};
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -9,15 +10,17 @@ use super::lock::Locked;
 use super::{ApplyItem, Failure, Outcome};
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::StoreError;
+use crate::generate::{self, Occasion};
 use crate::master_keys::MasterKeys;
 use crate::row::{ResourceRow, finalizer_word, org_column};
-use crate::secret;
+use crate::secret::{self, NewValue, SecretOrigin};
 
 /// One item on its way into the database.
 pub(super) struct Write<'a> {
     pub(super) item: &'a ApplyItem,
     pub(super) actor: &'a Actor,
     pub(super) master_keys: &'a MasterKeys,
+    pub(super) occasion: Occasion,
 }
 
 /// What became of an item.
@@ -56,7 +59,8 @@ impl Write<'_> {
     async fn create(&self, tx: &mut PgConnection, org_uid: Option<Uid>) -> Result<Uid, Failure> {
         let manifest = &self.item.manifest;
         let key = &manifest.key;
-        if matches!(&manifest.spec, AnySpec::Secret(secret) if secret.value.is_none()) {
+        if matches!(&manifest.spec, AnySpec::Secret(secret) if secret.value.is_none() && secret.generate.is_none())
+        {
             return Err(StoreError::SecretValueMissing { key: key.clone() }.into());
         }
         let uid = Uid::generate();
@@ -82,7 +86,7 @@ impl Write<'_> {
         if key.kind() == Kind::Organization {
             secret::ensure_key(tx, self.master_keys, uid).await?;
         }
-        self.seal(tx, org_uid, uid).await?;
+        self.seal(tx, org_uid, uid, None).await?;
         let spec = self.spec()?;
         let subject = Subject { key, uid, generation: 1, before: None, after: Some(&spec) };
         audit::record(tx, self.actor, Verb::Create, &subject).await?;
@@ -97,7 +101,7 @@ impl Write<'_> {
     ) -> Result<Written, Failure> {
         let manifest = &self.item.manifest;
         let (spec, refs) = (self.spec()?, self.refs());
-        let new_value = self.seal(tx, org_uid, row.uid()).await?;
+        let new_value = self.seal(tx, org_uid, row.uid(), Some(row)).await?;
         let spec_changed = new_value || row.spec != spec;
         let meta_changed = row.labels.0 != manifest.labels
             || row.annotations.0 != manifest.annotations
@@ -132,16 +136,41 @@ impl Write<'_> {
         Ok(Written { uid: row.uid(), outcome: Outcome::Configured })
     }
 
-    /// Stores the value that came with a Secret, sealed, unless it is the current one. Was it new?
-    async fn seal(&self, tx: &mut PgConnection, org_uid: Option<Uid>, uid: Uid) -> Result<bool, Failure> {
+    /// Stores the value that came with a Secret or is to be made for it, sealed, unless it is the current one. Was it new?
+    async fn seal(
+        &self,
+        tx: &mut PgConnection,
+        org_uid: Option<Uid>,
+        uid: Uid,
+        row: Option<&ResourceRow>,
+    ) -> Result<bool, Failure> {
         let manifest = &self.item.manifest;
         let (AnySpec::Secret(spec), Some(org), Some(org_uid)) = (&manifest.spec, manifest.key.org(), org_uid)
         else {
             return Ok(false);
         };
-        let Some(value) = &spec.value else { return Ok(false) };
+        let made;
+        let (value, origin) = match (&spec.value, spec.generate) {
+            (Some(value), _) => (value, SecretOrigin::Written),
+            // What was made so stays until somebody rotates it.
+            (None, generate) if generate == self.generated_before(row)? => return Ok(false),
+            (None, Some(generate)) => {
+                made = generate::value(generate, self.occasion)?;
+                (&made, SecretOrigin::Generated)
+            }
+            (None, None) => return Ok(false),
+        };
         let owner = secret::SecretOwner { org, org_uid, name: manifest.key.name(), uid };
-        Ok(secret::store(tx, self.master_keys, owner, value).await?)
+        let new = NewValue { value, origin, by: self.actor };
+        Ok(secret::store(tx, self.master_keys, owner, new).await?.is_some())
+    }
+
+    /// How the stored spec asks for a random value. What this version cannot read is an error: another value made for it would take the
+    /// place of one that is in use.
+    fn generated_before(&self, row: Option<&ResourceRow>) -> Result<Option<GenerateSpec>, StoreError> {
+        let Some(stored) = row.and_then(|row| row.spec.get("generate")) else { return Ok(None) };
+        let read = serde_json::from_value(stored.clone());
+        read.map(Some).map_err(|why| StoreError::corrupt(format!("spec of {}", self.item.manifest.key), why))
     }
 
     /// The spec as stored: never with a secret's value, which does not serialise.

@@ -119,6 +119,8 @@ pub(crate) enum Verb {
     AcceptInvitation,
     ChangeRole,
     RemoveMember,
+    RotateSecret,
+    RestoreSecret,
 }
 
 impl Verb {
@@ -145,6 +147,8 @@ impl Verb {
             Self::AcceptInvitation => "accept-invitation",
             Self::ChangeRole => "change-role",
             Self::RemoveMember => "remove-member",
+            Self::RotateSecret => "rotate-secret",
+            Self::RestoreSecret => "restore-secret",
         }
     }
 }

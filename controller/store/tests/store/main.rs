@@ -21,6 +21,7 @@ mod quota;
 mod records;
 mod safety;
 mod secret;
+mod secret_versions;
 mod support;
 mod tenant_role;
 mod tenants;

@@ -114,7 +114,7 @@ pub(crate) fn domain(org: &str, name: &str, host: &str) -> Manifest {
 
 pub(crate) fn secret(org: &str, name: &str, value: Option<&str>) -> Manifest {
     let value = value.map(|value| SecretValue::new(value.to_owned()));
-    let spec = SecretSpec { description: None, value }.into();
+    let spec = SecretSpec { value, ..SecretSpec::default() }.into();
     Manifest { key: key(org, Kind::Secret, name), labels: Labels::new(), annotations: Labels::new(), spec }
 }
 
