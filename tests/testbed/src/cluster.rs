@@ -178,6 +178,9 @@ impl Node {
         let machine = Machine::start(&self.records, &self.name(), Some(&self.namespace))?;
         let machine = self.machine.insert(machine);
         registry::start(machine, &self.dir, &self.registry_storage, self.address)?;
+        if self.daemon.has_locked_registry() {
+            registry::locked::start(machine, &self.dir, &self.registry_storage, self.address)?;
+        }
         self.daemon.start(machine)
     }
 }

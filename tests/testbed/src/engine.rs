@@ -60,6 +60,8 @@ pub struct EngineOptions {
     pub standalone: bool,
     /// Do not insist on the release. For an installation to try things on, never for a test.
     pub any_release: bool,
+    /// Have a second registry that asks who it is, over the same images: see [`registry::locked`](crate::registry::locked).
+    pub locked_registry: bool,
     /// Labels of the engine, as `key=value`.
     pub labels: Vec<String>,
     /// Further arguments for `dockerd`.
@@ -93,6 +95,10 @@ impl Daemon {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("docker.sock")
+    }
+
+    pub(crate) fn has_locked_registry(&self) -> bool {
+        self.options.locked_registry
     }
 
     pub(crate) fn credentials(&self) -> Option<&Credentials> {

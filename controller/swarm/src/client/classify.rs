@@ -58,8 +58,11 @@ fn in_use(message: &str) -> bool {
     ["is in use by", "already in use", "has active endpoints"].iter().any(|words| message.contains(words))
 }
 
+/// The last are the engine's own words, when a registry asks for a password and none was given.
 fn registry_denies(message: &str) -> bool {
-    ["unauthorized", "authentication required", "denied"].iter().any(|words| message.contains(words))
+    ["unauthorized", "authentication required", "denied", "no basic auth credentials"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 fn shortened(message: &str) -> String {
@@ -104,6 +107,7 @@ mod tests {
         assert_sorted!(UpdateService, 500, "rpc error: code = Unknown desc = raft: raft message is too large and can't be sent" => Invalid { .. }, None);
         assert_sorted!(CreateService, 503, "This node is not a swarm manager. Use \"docker swarm init\"" => NoManager { .. }, None);
         assert_sorted!(ResolveImage, 401, "unauthorized: authentication required" => Unauthorized { .. }, None);
+        assert_sorted!(ResolveImage, 500, "Head \"http://127.0.0.1:5001/v2/idle/manifests/1\": no basic auth credentials" => Unauthorized { .. }, None);
         assert_sorted!(ResolveImage, 403, "denied: requested access to the resource is denied" => Unauthorized { .. }, None);
     }
 

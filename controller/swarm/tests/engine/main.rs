@@ -11,6 +11,7 @@ mod proxy;
 mod quorum;
 mod reading;
 mod refusals;
+mod registries;
 mod services;
 mod setup;
 mod streams;
