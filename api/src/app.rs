@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use skep_schemas::{ResourceKey, Scope};
@@ -26,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::port::ControlPlane;
 use crate::rates::{RateLimits, Rates};
 use crate::vouch::Issuers;
+use crate::wire::LoginProvider;
 
 /// What the API is given.
 pub struct Api {
@@ -125,7 +127,7 @@ impl App {
         };
         let by = Actor::new(&vouched.issuer);
         let (person, grants) = self.store.person_vouched_for(subject, &by).await?;
-        Ok(Principal::vouched(person, grants, vouched.grants))
+        Ok(Principal::vouched(vouched.issuer, person, grants, vouched.grants))
     }
 
     /// The store as far as a principal reaches; nobody reaches anything.
@@ -150,6 +152,22 @@ impl App {
         by: &Actor,
     ) -> Result<Option<Grant>, StoreError> {
         self.store.accept_invitation(person, code, by).await
+    }
+
+    /// Where people log in.
+    pub(crate) fn login(&self) -> Option<LoginProvider> {
+        self.issuers.login()
+    }
+
+    /// Makes a session of whoever asks.
+    pub(crate) async fn log_in(
+        &self,
+        own: &Own,
+        origin: &str,
+        expires_at: Timestamp,
+        by: &Actor,
+    ) -> Result<SecretString, StoreError> {
+        self.store.start_session(&own.person, origin, expires_at, by).await
     }
 
     /// The sessions of whoever asks.

@@ -108,7 +108,10 @@ pub const CERTIFICATE_CHECK: Duration = Duration::from_secs(30);
 pub(crate) const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// The longest life of a person's session; after that the person is asked again who he is. What runs unattended takes a token.
-pub(crate) const SESSION_LIFE_MAX: Duration = Duration::from_secs(90 * 86_400);
+pub(crate) const SESSION_LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// The life of a session when none is asked for: a day of work.
+pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 /// The longest time in which an invitation may be accepted, and the time when none is asked for.
 pub(crate) const INVITATION_LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);

@@ -42,18 +42,24 @@ impl RateLimits {
     pub const USUAL: Self = Self { token: rate(20, 200), org: rate(60, 600) };
 }
 
-const fn rate(per_second: u32, burst: u32) -> Rate {
-    const fn at_least_one(number: u32) -> NonZeroU32 {
-        match NonZeroU32::new(number) {
-            Some(number) => number,
-            None => NonZeroU32::MIN,
-        }
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
     }
+}
+
+const fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second: at_least_one(per_second), burst: at_least_one(burst) }
 }
 
+/// How often a person may log in: more often than people and their scripts do, and so seldom that sessions of others in that name
+/// are not pushed out one after the other unseen.
+const LOGINS: Rate = Rate { per_second: at_least_one(1), burst: at_least_one(10) };
+
 /// The budgets.
 pub(crate) struct Rates {
+    logins: DefaultKeyedRateLimiter<String>,
     /// By the name that the audit knows a token by: the organisation's stands in it.
     tokens: DefaultKeyedRateLimiter<String>,
     orgs: DefaultKeyedRateLimiter<OrgName>,
@@ -64,10 +70,20 @@ impl Rates {
     pub(crate) fn new(limits: RateLimits) -> Self {
         let quota = |rate: Rate| Quota::per_second(rate.per_second).allow_burst(rate.burst);
         Self {
+            logins: RateLimiter::keyed(quota(LOGINS)),
             tokens: RateLimiter::keyed(quota(limits.token)),
             orgs: RateLimiter::keyed(quota(limits.org)),
             clock: DefaultClock::default(),
         }
+    }
+
+    /// Takes one login from a person. An error says how long to wait.
+    pub(crate) fn take_login(&self, principal: &Principal) -> Result<(), Duration> {
+        if self.logins.len() > TIDY_AFTER {
+            self.logins.retain_recent();
+        }
+        let taken = self.logins.check_key(&principal.name);
+        taken.map_err(|until: governor::NotUntil<_>| until.wait_time_from(self.clock.now()))
     }
 
     /// Takes one request from whoever asks. An error says how long to wait.

@@ -41,8 +41,9 @@ pub use operation::{
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,
-    MadeInvitation, MadeSession, MemberList, MemberView, PeopleQuery, PersonList, PersonRequest, PersonView,
-    RemovedMember, RemovedPerson, RevokedInvitation, RoleChange, SessionList, SessionRequest, SessionView,
+    LoginProvider, LoginRequest, LoginView, MadeInvitation, MadeSession, MemberList, MemberView, PeopleQuery,
+    PersonList, PersonRequest, PersonView, RemovedMember, RemovedPerson, RevokedInvitation, RoleChange,
+    SessionList, SessionRequest, SessionView,
 };
 pub use quota::{QuotaItem, QuotaView};
 pub use safety::{

@@ -13,8 +13,8 @@ use skep_schemas::{OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
-    explain, get, holds, intervention, logs, master_key, member, migrate, orphans, person, plan, quota,
-    secrets, serve, token, version, wait,
+    explain, get, holds, intervention, login, logs, master_key, member, migrate, orphans, person, plan,
+    quota, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -116,6 +116,10 @@ pub(crate) enum Command {
     Invite(member::InviteArgs),
     /// See, make and remove accounts, for whoever runs the platform.
     Person(person::PersonArgs),
+    /// Log in with the identity provider, in a browser.
+    Login(login::LoginArgs),
+    /// End the session that `skep login` began.
+    Logout(login::LogoutArgs),
     /// See and end your own sessions.
     Session(person::SessionArgs),
     /// See who did what, and check that it is still told as it was.

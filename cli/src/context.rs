@@ -106,7 +106,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn parse(text: &str) -> Result<Self, ContextError> {
+    /// From an address.
+    pub(crate) fn parse(text: &str) -> Result<Self, ContextError> {
         let refuse = |why| ContextError::Server { text: text.to_owned(), why };
         let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| refuse("it is not a URL"))?;
         let encrypted = match uri.scheme_str() {
@@ -138,7 +139,7 @@ impl Server {
     }
 
     /// Does only this machine see what is sent?
-    fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
@@ -207,7 +208,8 @@ fn chosen(name: Option<String>, config: &ConfigFile) -> Result<Option<&ContextEn
     }
 }
 
-fn same_server(entry: &ContextEntry, server: &Server) -> bool {
+/// Is the entry about this server?
+pub(crate) fn same_server(entry: &ContextEntry, server: &Server) -> bool {
     let own = Server::parse(entry.server.as_deref().unwrap_or(DEFAULT_SERVER));
     own.is_ok_and(|own| own == *server)
 }

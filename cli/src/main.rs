@@ -22,6 +22,7 @@ mod dev;
 #[cfg(test)]
 mod fixture;
 mod issuers;
+mod login;
 #[cfg(test)]
 mod loopback;
 mod output;

@@ -26,6 +26,8 @@ pub(crate) struct Own {
     pub(crate) person: Person,
     /// The session; none for one who comes with somebody else's word each time.
     pub(crate) session: Option<SessionId>,
+    /// Who vouches for the person now, without a session.
+    pub(crate) issuer: Option<String>,
 }
 
 /// Who asks.
@@ -58,7 +60,7 @@ impl Principal {
     }
 
     /// A person for whom somebody vouches. Of a membership and a role that comes with the token, the greater one counts.
-    pub(crate) fn vouched(person: Person, members: Vec<Grant>, told: Vec<Grant>) -> Self {
+    pub(crate) fn vouched(issuer: String, person: Person, members: Vec<Grant>, told: Vec<Grant>) -> Self {
         let mut grants = members;
         for grant in told {
             match grants.iter_mut().find(|known| known.reach == grant.reach) {
@@ -67,7 +69,7 @@ impl Principal {
             }
         }
         let name = person.email.to_string();
-        Self { name, own: Some(Own { person, session: None }), grants, grant: None }
+        Self { name, own: Some(Own { person, session: None, issuer: Some(issuer) }), grants, grant: None }
     }
 
     /// The same, acting with the grant that fits best.
@@ -170,7 +172,7 @@ impl From<skep_store::Principal> for Principal {
             }
             skep_store::Principal::Person { id, session, email, display_name, grants } => Self {
                 name: email.to_string(),
-                own: Some(Own { person: Person { id, email, display_name }, session }),
+                own: Some(Own { person: Person { id, email, display_name }, session, issuer: None }),
                 grants,
                 grant: None,
             },

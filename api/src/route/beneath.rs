@@ -30,12 +30,13 @@ use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, Ta
 use crate::{Api, ControlPlane, Issuers, Metrics, RateLimits};
 
 /// What is the platform's, or nobody's: these ask for all of the store by themselves, or for nothing of it.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 16] = [
     "/v1/holds",
     "/v1/orphans",
     "/v1/audit/chain",
     "/v1/people",
     "/v1/session",
+    "/v1/login",
     "/v1/invitations/accept",
     "/v1/whoami",
     "/v1/version",

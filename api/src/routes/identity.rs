@@ -145,6 +145,15 @@ pub(super) fn table() -> Vec<Route> {
             "Make a session for a person.",
             people::start_session,
         ),
+        Route::new(Get, "/v1/login", Access::Open, "getLogin", "Where people log in.", session::provider),
+        Route::new(
+            Post,
+            "/v1/sessions",
+            OWN,
+            "logIn",
+            "Exchange the ID token of a login for a session.",
+            session::log_in,
+        ),
         Route::new(Get, "/v1/sessions", OWN, "listSessions", "One's own sessions.", session::list),
         Route::new(
             Delete,

@@ -43,6 +43,10 @@ pub struct IssuerConfig {
     /// Does this issuer tell addresses only when it has verified them? Otherwise the claim `email_verified` has to say so.
     #[serde(default)]
     pub addresses_are_verified: bool,
+    /// Do people log in there with the command? `audience` is then the name by which the provider knows the command, and its tokens can
+    /// be exchanged for sessions.
+    #[serde(default)]
+    pub login: bool,
     /// The claim that gives roles in organisations, `{"acme": "deployer"}`. Without it no claim gives any role.
     #[serde(default)]
     pub roles_claim: Option<String>,
@@ -113,6 +117,9 @@ pub enum IdentityError {
         /// How many.
         found: usize,
     },
+    /// People are sent to one place.
+    #[error("`login` is said of two issuers, and people can be sent to one")]
+    TwoLogins,
     /// Something is missing, or is too much.
     #[error("issuer {issuer}: {problem}")]
     Issuer {
@@ -127,6 +134,9 @@ impl IdentityConfig {
     pub(super) fn check(&self) -> Result<(), IdentityError> {
         if self.issuers.len() > ISSUERS_MAX {
             return Err(IdentityError::TooMany { found: self.issuers.len() });
+        }
+        if self.issuers.iter().filter(|one| one.login).count() > 1 {
+            return Err(IdentityError::TwoLogins);
         }
         for (at, one) in self.issuers.iter().enumerate() {
             if self.issuers[..at].iter().any(|earlier| earlier.issuer == one.issuer) {
@@ -145,6 +155,11 @@ impl IssuerConfig {
     fn check(&self) -> Result<(), &'static str> {
         if self.issuer.is_empty() || self.audience.is_empty() {
             return Err("`issuer` and `audience` must not be empty");
+        }
+        if self.login && self.algorithm == SigningAlgorithm::HS256 {
+            return Err(
+                "people do not log in where tokens are signed with a shared secret; `login` takes RS256 or ES256",
+            );
         }
         match (self.algorithm, &self.secret_file, &self.keys) {
             (SigningAlgorithm::HS256, Some(_), None) => Ok(()),

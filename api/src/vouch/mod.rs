@@ -26,6 +26,7 @@ use skep_schemas::{EmailAddress, OrgName, Role, Scope};
 use skep_store::Grant;
 
 use crate::limits::{DISPLAY_NAME_MAX, VOUCHED_LIFE_MAX};
+use crate::wire::LoginProvider;
 pub use config::{IdentityConfig, IdentityError, IssuerConfig, KeysAt, SigningAlgorithm};
 use fetch::Fetch;
 use keys::{Keys, Source};
@@ -109,6 +110,12 @@ impl Issuers {
             Ok(Issuer { config, proof })
         };
         config.issuers.into_iter().map(build).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Where people log in with the command.
+    pub(crate) fn login(&self) -> Option<LoginProvider> {
+        let issuer = &self.0.iter().find(|issuer| issuer.config.login)?.config;
+        Some(LoginProvider { issuer: issuer.issuer.clone(), client_id: issuer.audience.clone() })
     }
 
     /// Could this be a token of somebody else? Ours have no dots.
@@ -209,6 +216,12 @@ impl Issuer {
         }
         if iss != self.config.issuer || sub.is_empty() || sub.len() > NAME_MAX {
             return Err(Refusal::Claim("sub"));
+        }
+        // An ID token is for the client that asked for it, whoever else may read it.
+        if self.config.login
+            && others.get("azp").is_some_and(|azp| azp.as_str() != Some(&self.config.audience))
+        {
+            return Err(Refusal::Claim("azp"));
         }
         let email = others.get(&self.config.email_claim).and_then(Value::as_str).ok_or(Refusal::NoAddress)?;
         let email: EmailAddress = email.parse().map_err(|_| Refusal::NoAddress)?;

@@ -61,8 +61,36 @@ pub struct RemovedPerson {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionRequest {
-    /// When it ends: a length such as `12h`, at most 90 days.
+    /// When it ends: a length such as `12h`, at most 30 days.
     pub expires_in: Duration,
+}
+
+/// Where people log in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginView {
+    /// The identity provider; absent if people do not log in by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<LoginProvider>,
+}
+
+/// An OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginProvider {
+    /// Its name, which is where its description is.
+    pub issuer: String,
+    /// By what it knows the command.
+    pub client_id: String,
+}
+
+/// A session to be made for whoever asks, with the ID token of a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoginRequest {
+    /// When it ends: a length such as `12h`, at most 30 days. Without one after twelve hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<Duration>,
 }
 
 /// A session that was just made. It has no `Debug`: its text is told once, here.

@@ -34,7 +34,7 @@ async fn every_route_but_the_health_checks_and_the_pages_files_needs_a_token() -
     let operations = operations()?;
     let open: Vec<_> =
         operations.iter().filter(|(.., open)| *open).map(|(_, path, _)| path.as_str()).collect();
-    assert_eq!(open, ["/ui/drift", "/ui/drift.css", "/ui/drift.js", "/healthz", "/readyz"]);
+    assert_eq!(open, ["/ui/drift", "/ui/drift.css", "/ui/drift.js", "/healthz", "/readyz", "/v1/login"]);
     assert!(operations.len() >= 20, "{operations:?}");
     let revoked = server.token_of(None, "gone", Role::Owner).await?;
     assert!(server.store.revoke_token(&Scope::Platform, "gone", &skep_store::Actor::new("tester")).await?);

@@ -113,6 +113,18 @@ impl Client {
         self.answer(Method::PUT, path, Bytes::from(body)).await
     }
 
+    /// Sends a form, as OAuth has it, and reads the answer. Never sent twice.
+    pub(crate) async fn post_form<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        form: String,
+    ) -> Result<A, ClientError> {
+        let mut request = self.request(Method::POST, path, Bytes::from(form), "application/json")?;
+        let content = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, content);
+        self.answer_to(request).await
+    }
+
     /// Deletes. Never sent twice.
     pub(crate) async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
         self.answer(Method::DELETE, path, Bytes::new()).await
@@ -147,7 +159,10 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<A, ClientError> {
-        let request = self.request(method, path, body, "application/json")?;
+        self.answer_to(self.request(method, path, body, "application/json")?).await
+    }
+
+    async fn answer_to<A: DeserializeOwned>(&self, request: Request<Full<Bytes>>) -> Result<A, ClientError> {
         let exchange = async {
             let response = self.send(request).await?;
             let (status, content) = (response.status(), content_type(&response));

@@ -29,6 +29,7 @@ pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod holds;
 pub(crate) mod intervention;
+pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod master_key;
 pub(crate) mod member;
@@ -128,6 +129,8 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Member(args) => member::run(&Session::open(global)?, args).await,
         Command::Invite(args) => member::invite(&Session::open(global)?, args).await,
         Command::Person(args) => person::run(&Session::open(global)?, args).await,
+        Command::Login(args) => login::run(global, args).await,
+        Command::Logout(args) => login::log_out(global, &args).await,
         Command::Session(args) => person::sessions(&Session::open(global)?, args).await,
         Command::Audit(args) => audit::run(&Session::open(global)?, args).await,
         Command::Doctor(args) => doctor::run(&Session::open(global)?, args).await,

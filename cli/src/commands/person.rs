@@ -41,7 +41,7 @@ enum PersonCommand {
     Session {
         /// The address.
         email: EmailAddress,
-        /// When it ends, at most 90 days.
+        /// When it ends, at most 30 days.
         #[arg(long, value_name = "SPAN", default_value = "12h")]
         expires_in: Duration,
     },

@@ -23,6 +23,7 @@ pub mod engine;
 pub mod events;
 pub mod forwarder;
 pub mod http;
+pub mod identity_provider;
 pub mod image;
 pub mod install;
 pub mod lease;

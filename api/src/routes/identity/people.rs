@@ -53,7 +53,7 @@ pub(super) async fn start_session(
     call: Call<NoQuery, Json<SessionRequest>>,
 ) -> Result<Document<MadeSession>, ApiError> {
     let Json(SessionRequest { expires_in }) = &call.body;
-    let help = "write a length such as `12h`, at most 90 days; for what runs unattended make a token";
+    let help = "write a length such as `12h`, at most 30 days; for what runs unattended make a token";
     let expires_at = end(expires_in.to_std(), SESSION_LIFE_MAX, help)?;
     let email = call.address.email()?.clone();
     let store = call.platform_store()?;

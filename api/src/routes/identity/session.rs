@@ -1,11 +1,46 @@
 //! A person's own sessions: seen and ended.
 
+use secrecy::ExposeSecret;
 use skep_store::{SessionId, SessionInfo};
 
 use crate::answer::Document;
-use crate::call::{Call, NoQuery};
+use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
-use crate::wire::{EndedSession, SessionList, SessionView};
+use crate::limits::{SESSION_LIFE, SESSION_LIFE_MAX};
+use crate::routes::token::end as end_of;
+use crate::wire::{EndedSession, LoginRequest, LoginView, MadeSession, SessionList, SessionView};
+
+impl JsonBody for LoginRequest {
+    const IS: &'static str = "a session to be made";
+    const EXAMPLE: &'static str = r#"{"expiresIn": "12h"}"#;
+}
+
+/// Where to log in is asked before anybody is somebody.
+pub(super) async fn provider(call: Call<NoQuery>) -> Result<Document<LoginView>, ApiError> {
+    Ok(Document(LoginView { provider: call.app.login() }))
+}
+
+/// Exchanges the token of a login for a session. A session makes no other session: it would have no end.
+pub(super) async fn log_in(
+    call: Call<NoQuery, Json<LoginRequest>>,
+) -> Result<Document<MadeSession>, ApiError> {
+    let own = call.principal.own()?;
+    let provider = call.app.login().map(|provider| provider.issuer);
+    if provider.is_none() || own.issuer != provider {
+        return Err(ApiError::invalid(
+            "a session is made for whoever comes from the identity provider, with the ID token of a login",
+            "log in with `skep login`",
+        ));
+    }
+    call.app.rates.take_login(&call.principal).map_err(|wait| ApiError::TooOften { wait })?;
+    let Json(LoginRequest { expires_in }) = &call.body;
+    let length = expires_in.map_or(SESSION_LIFE, |length| length.to_std());
+    let expires_at = end_of(length, SESSION_LIFE_MAX, "write a length such as `12h`, at most 30 days")?;
+    let origin = format!("a login at {}", provider.unwrap_or_default());
+    let token = call.app.log_in(own, &origin, expires_at, &call.actor).await?;
+    let email = own.person.email.clone();
+    Ok(Document(MadeSession { token: token.expose_secret().to_owned(), email, expires_at }))
+}
 
 pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<SessionList>, ApiError> {
     let own = call.principal.own()?;
