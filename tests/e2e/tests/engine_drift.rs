@@ -310,7 +310,10 @@ fn a_network_that_was_removed_is_made_again_and_one_in_its_place_is_told_by_fiel
     let remove = || {
         at.cli.run(&pause)?.ok()?;
         at.docker(&["service", "rm", "skep-anchor-lonely"])?;
-        at.docker(&["network", "disconnect", "--force", network, &proxy])?;
+        // Into one that is elsewhere Skep cannot connect the proxy at its address.
+        if at.addresses(&proxy)?.iter().any(|(name, _)| name == network) {
+            at.docker(&["network", "disconnect", "--force", network, &proxy])?;
+        }
         wait_until("the network to be removed", PUT_BACK, || at.docker(&["network", "rm", network]).map(drop))
     };
     let resume = || at.cli.run(&["resume", "organization/lonely"])?.ok();
@@ -339,18 +342,32 @@ fn a_network_that_was_removed_is_made_again_and_one_in_its_place_is_told_by_fiel
         wait::ready(edges.as_array().is_some_and(|edges| edges.len() == 1), &edges.to_string())
     })?;
 
-    // Somebody makes another one with our labels, and with a way out of ours: closed to other containers, elsewhere.
+    // Somebody makes another one with our labels and one more, elsewhere.
     remove()?;
-    let other = json!({
-        "Name": network, "Driver": "overlay", "Attachable": true, "Internal": true, "Labels": wanted["Labels"],
+    let mut other = json!({
+        "Name": network, "Driver": "overlay", "Attachable": true, "Labels": wanted["Labels"],
         "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.201.7.0/24"}]},
     });
+    other["Labels"]["by"] = json!("hand");
     at.ask_engine("POST", "/networks/create", &other)?;
     resume()?;
     reported("network||replaced|correct|corrected")?;
-    reported("network|/Internal|modified|report|open")?;
+    reported("network|/Labels/by|modified|report|open")?;
     reported("network|/IPAM/Config/0/Subnet|modified|report|open")?;
     let shown = at.cli.run(&["get", "organization", "lonely", "-o", "json"])?.ok()?.out;
-    ensure!(shown.contains("Drifted") && shown.contains("/Internal"), "{shown}");
+    ensure!(shown.contains("Drifted") && shown.contains("/Labels/by"), "{shown}");
+
+    // One without a way out, which the plan does not deny: nothing is on it, so it is made as the plan says.
+    remove()?;
+    other["Internal"] = json!(true);
+    at.ask_engine("POST", "/networks/create", &other)?;
+    resume()?;
+    wait_until("the network to have a way out again", PUT_BACK, || {
+        let now = at.engine_says(&format!("/networks/{network}"))?;
+        let subnet = &now["IPAM"]["Config"][0]["Subnet"];
+        let is_ours = *subnet == wanted["IPAM"]["Config"][0]["Subnet"];
+        wait::ready(now["Internal"] == false && is_ours, &now.to_string())
+    })
+    .with_context(|| at.logs())?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::{Edge, EdgeTask, Pass, outdated};
+use super::{Edge, EdgeTask, Pass};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
@@ -103,8 +103,7 @@ impl Pass<'_> {
 
     fn report_network(&mut self, object: &ObjectRef, network: &Network, subnet: OrgSubnet) {
         let meta = &self.desired.organization.meta;
-        // As it was made: what its plan has said since is not somebody's change.
-        let rules = outdated::rules_of(network);
+        let rules = self.rules_for(network);
         let (instance, org) = (&self.settings.instance, &self.desired.org);
         let wanted = render::network_spec(instance, org, &meta.key, meta.uid, subnet, rules);
         for change in diff::network(network, &wanted) {
