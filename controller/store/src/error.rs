@@ -3,6 +3,9 @@
 //! Database constraints protect the rules; this module gives their violations names. Callers decide by variant and by
 //! [`StoreError::is_transient`], never by text.
 
+mod fault;
+mod operation;
+
 use std::net::Ipv4Addr;
 
 use skep_planner::policy::Violation;
@@ -10,8 +13,10 @@ use skep_planner::quota::Excess;
 use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
 use skep_schemas::{Generation, Host, OrgName, ResourceKey, Revision, Uid};
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use self::fault::transient;
+pub(crate) use self::fault::{Fault, must_run_again, violated};
+pub use self::operation::Operation;
 use crate::people::PeopleError;
 
 /// Why an operation of the store did not happen.
@@ -346,51 +351,6 @@ pub enum StoreError {
     },
 }
 
-macro_rules! operations {
-    ($($name:ident => $text:literal,)*) => {
-        /// What was being done when the database failed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Operation {
-            $(#[doc = $text] $name,)*
-        }
-
-        impl std::fmt::Display for Operation {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self { $(Self::$name => $text,)* })
-            }
-        }
-    };
-}
-
-operations! {
-    Setup => "set up the database",
-    Ping => "reach the database",
-    Apply => "apply manifests",
-    Delete => "delete a resource",
-    Read => "read resources",
-    List => "list resources",
-    Watch => "read changes",
-    Compact => "compact the change log",
-    BeginPlan => "record a plan",
-    Step => "record a step",
-    Drift => "note drift",
-    Intervene => "pause, resume or retry a resource",
-    Learn => "note what was found of objects",
-    Forget => "forget objects",
-    Finalize => "finalise a resource",
-    Report => "write a status or an event",
-    Subnet => "allocate a subnet",
-    OpenSecret => "read a sealed value",
-    RotateSecret => "change the value of a secret",
-    MasterKey => "read or change the master key",
-    Lease => "change a lease",
-    Token => "read or write tokens",
-    People => "read or write people",
-    Audit => "read or write the audit",
-    Safety => "read or write holds and orphans",
-    Sweep => "remove what is no longer kept",
-}
-
 impl StoreError {
     /// May the same call succeed soon without anyone changing anything?
     pub fn is_transient(&self) -> bool {
@@ -421,97 +381,6 @@ impl StoreError {
     }
 }
 
-/// An error inside an operation: its own, or one of the database that still has to be told what was being done.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    Sql(sqlx::Error),
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Sql(source)
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<PeopleError> for Fault {
-    fn from(error: PeopleError) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl Fault {
-    /// Did the server say no, so that what was asked certainly did not happen? One that ends the connection while it says so may have done
-    /// it before.
-    pub(crate) fn is_refused(&self) -> bool {
-        match self {
-            Self::Store(_) => true,
-            Self::Sql(error) => error
-                .as_database_error()
-                .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-                .is_some_and(|error| !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
-        }
-    }
-
-    /// Was a lock not to be had in time?
-    pub(crate) fn is_lock_held(&self) -> bool {
-        matches!(self, Self::Sql(error) if sqlstate(error).as_deref() == Some("55P03"))
-    }
-
-    /// The error that callers see.
-    pub(crate) fn during(self, operation: Operation) -> StoreError {
-        match self {
-            Self::Sql(source) => StoreError::Database { operation, source },
-            Self::Store(error) => error,
-        }
-    }
-}
-
-/// The constraint that a statement violated.
-pub(crate) fn violated(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error()?.constraint()
-}
-
-/// Was the transaction ended to resolve a deadlock or a serialisation failure, so that it can simply run again?
-pub(crate) fn must_run_again(error: &sqlx::Error) -> bool {
-    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
-}
-
-fn transient(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(_) => sqlstate(error).is_some_and(|code| {
-            // Connection exceptions, rollbacks, resources, operator intervention (a restart), and locks that took too long.
-            ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03"
-        }),
-        _ => false,
-    }
-}
-
-fn sqlstate(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
-}
-
 fn listed(all: &[impl std::fmt::Display]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lost_connection_is_transient_and_a_broken_rule_is_not() {
-        let lost = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
-        assert!(Fault::from(lost).during(Operation::Apply).is_transient());
-        let row = sqlx::Error::RowNotFound;
-        assert!(!Fault::from(row).during(Operation::Apply).is_transient());
-        assert!(!StoreError::SubnetsExhausted.is_transient());
-    }
 }

@@ -1,0 +1,46 @@
+//! What was being done when the database failed.
+
+macro_rules! operations {
+    ($($name:ident => $text:literal,)*) => {
+        /// What was being done when the database failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Operation {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl std::fmt::Display for Operation {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$name => $text,)* })
+            }
+        }
+    };
+}
+
+operations! {
+    Setup => "set up the database",
+    Ping => "reach the database",
+    Apply => "apply manifests",
+    Delete => "delete a resource",
+    Read => "read resources",
+    List => "list resources",
+    Watch => "read changes",
+    Compact => "compact the change log",
+    BeginPlan => "record a plan",
+    Step => "record a step",
+    Drift => "note drift",
+    Intervene => "pause, resume or retry a resource",
+    Learn => "note what was found of objects",
+    Forget => "forget objects",
+    Finalize => "finalise a resource",
+    Report => "write a status or an event",
+    Subnet => "allocate a subnet",
+    OpenSecret => "read a sealed value",
+    RotateSecret => "change the value of a secret",
+    MasterKey => "read or change the master key",
+    Lease => "change a lease",
+    Token => "read or write tokens",
+    People => "read or write people",
+    Audit => "read or write the audit",
+    Safety => "read or write holds and orphans",
+    Sweep => "remove what is no longer kept",
+}
