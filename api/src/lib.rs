@@ -47,7 +47,7 @@ use http::{Method, Uri};
 
 pub use app::Api;
 pub use metrics::Metrics;
-pub use port::{ControlPlane, LogLines, PortError, PreviewRequest};
+pub use port::{ControlPlane, IdleControl, LogLines, PortError, PreviewRequest};
 pub use rates::{Rate, RateLimits};
 pub use server::{ServeError, ServeOptions, serve};
 pub use tls::TlsFiles;

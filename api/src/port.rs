@@ -3,6 +3,8 @@
 //! The API never talks to the Swarm. What only the controller can answer goes through [`ControlPlane`]; everything else is
 //! in the store; what is asked in a tenant's name comes with the store as far as that tenant reaches.
 
+mod idle;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +13,7 @@ use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, ResourceKey};
 use skep_store::{Actor, ScopedStore};
 
+pub use self::idle::IdleControl;
 use crate::wire::{AdoptView, Binding, ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
 
 /// A set of changes whose outcome is asked for.

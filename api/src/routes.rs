@@ -39,9 +39,7 @@ pub(crate) fn table() -> Vec<Route> {
     const INTERVENE: Access = Access::Needs(Permission::Intervene);
     const DESCRIBE: Access = Access::Needs(Permission::Describe);
     const AUDIT: Access = Access::Needs(Permission::ReadAudit);
-    const TOKENS: Access = Access::Needs(Permission::ManageTokens);
     const MASTER_KEY: Access = Access::Needs(Permission::ManageMasterKey);
-    const ROTATE: Access = Access::Needs(Permission::RotateSecrets);
     const DIAGNOSE: Access = Access::Needs(Permission::Diagnose);
     const IN_ORG: &str = "/v1/orgs/{org}/{kind}";
     const ONE_IN_ORG: &str = "/v1/orgs/{org}/{kind}/{name}";
@@ -183,38 +181,6 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         Route::new(
             Get,
-            "/v1/orgs/{org}/secrets/{name}/versions",
-            READ,
-            "listSecretVersions",
-            "The values that a secret had, without them: who made each, when, and which releases have it.",
-            secret::versions,
-        ),
-        Route::new(
-            Get,
-            "/v1/orgs/{org}/secrets/{name}/where",
-            READ,
-            "getSecretUse",
-            "Which environments, processes and releases use which version of a secret.",
-            secret::used,
-        ),
-        Route::new(
-            Post,
-            "/v1/orgs/{org}/secrets/{name}/rotate",
-            ROTATE,
-            "rotateSecret",
-            "Give a secret another value: this one, or another random one.",
-            secret::rotate,
-        ),
-        Route::new(
-            Post,
-            "/v1/orgs/{org}/secrets/{name}/restore",
-            ROTATE,
-            "restoreSecret",
-            "Make a former value of a secret the current one again.",
-            secret::restore,
-        ),
-        Route::new(
-            Get,
             "/v1/orgs/{org}/{kind}/{name}/plans",
             READ,
             "listOrgResourcePlans",
@@ -321,40 +287,6 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         Route::new(
             Get,
-            "/v1/orgs/{org}/tokens",
-            TOKENS,
-            "listOrgTokens",
-            "The tokens of an organisation.",
-            token::list,
-        ),
-        Route::new(
-            Post,
-            "/v1/orgs/{org}/tokens",
-            TOKENS,
-            "createOrgToken",
-            "Make a token of an organisation.",
-            token::create,
-        ),
-        Route::new(
-            Delete,
-            "/v1/orgs/{org}/tokens/{name}",
-            TOKENS,
-            "revokeOrgToken",
-            "Revoke a token of an organisation.",
-            token::revoke,
-        ),
-        Route::new(Get, "/v1/tokens", TOKENS, "listTokens", "The tokens of the platform.", token::list),
-        Route::new(Post, "/v1/tokens", TOKENS, "createToken", "Make a token of the platform.", token::create),
-        Route::new(
-            Delete,
-            "/v1/tokens/{name}",
-            TOKENS,
-            "revokeToken",
-            "Revoke a token of the platform.",
-            token::revoke,
-        ),
-        Route::new(
-            Get,
             "/v1/orgs/{org}/audit",
             AUDIT,
             "searchOrgAudit",
@@ -415,6 +347,8 @@ pub(crate) fn table() -> Vec<Route> {
             server::readyz,
         ),
     ];
+    routes.extend(secret::table());
+    routes.extend(token::table());
     routes.extend(identity::table());
     routes
 }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use async_trait::async_trait;
 use axum::body::{Body, Bytes};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use skep_schemas::{Kind, KindScope, ResourceKey, Role, Scope};
+use skep_schemas::{Kind, KindScope, Role, Scope};
 use skep_store::{Actor, Grant, MasterKey, NewInvitation, NewToken, ScopedStore, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
@@ -24,10 +23,8 @@ use crate::access::Principal;
 use crate::acting::Acting;
 use crate::app::App;
 use crate::call::Address;
-use crate::port::{LogLines, PortError, PreviewRequest};
 use crate::routes;
-use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
-use crate::{Api, ControlPlane, Issuers, Metrics, RateLimits};
+use crate::{Api, IdleControl, Issuers, Metrics, RateLimits};
 
 /// What is the platform's, or nobody's: these ask for all of the store by themselves, or for nothing of it.
 const OTHERS: [&str; 16] = [
@@ -91,7 +88,7 @@ impl Bed {
         let metrics = Metrics::register(&mut registry);
         let api = Api {
             store: store.clone(),
-            control: Arc::new(Looks),
+            control: Arc::new(IdleControl),
             registry: Arc::new(registry),
             metrics,
             issuers: Arc::new(Issuers::none()),
@@ -298,59 +295,4 @@ fn written(bed: &Bed) -> Result<Vec<String>> {
     let dump = bed.postgres.dump(&bed.database)?;
     let lines = dump.lines().filter(|line| !line.contains("setval(") && !line.contains("restrict "));
     Ok(lines.map(str::to_owned).collect())
-}
-
-/// A controller that looks where it is told to, and does nothing by itself.
-struct Looks;
-
-#[async_trait]
-impl ControlPlane for Looks {
-    async fn preview(&self, _: &ScopedStore, _: PreviewRequest) -> Result<PreviewView, PortError> {
-        Ok(PreviewView::default())
-    }
-
-    async fn moved(&self, _: &ScopedStore, _: &Binding) -> Result<Vec<String>, PortError> {
-        Ok(Vec::new())
-    }
-
-    async fn logs(
-        &self,
-        store: &ScopedStore,
-        environment: &ResourceKey,
-        _: LogQuery,
-    ) -> Result<LogLines, PortError> {
-        let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
-        found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
-        Ok(Box::pin(futures::stream::empty()))
-    }
-
-    fn readiness(&self) -> Vec<ComponentHealth> {
-        Vec::new()
-    }
-
-    fn tasks(&self) -> TasksView {
-        TasksView::default()
-    }
-
-    async fn adopt(&self, _: &ResourceKey, _: &Actor, _: bool) -> Result<AdoptView, PortError> {
-        Ok(AdoptView { objects: Vec::new(), preview: PreviewView::default(), adopted: false })
-    }
-
-    fn on_hold(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn weigh_removals(&self) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn orphan_grace(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    async fn hold_confirmed(&self) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn wake(&self, _: &[ResourceKey]) {}
 }

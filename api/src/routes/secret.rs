@@ -6,13 +6,56 @@ use skep_schemas::{Kind, ResourceKey};
 use skep_store::{Rotated, SecretHistory};
 
 use super::release::verdict;
+use crate::access::{Access, Permission};
 use crate::answer::Document;
 use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
+use crate::route::Route;
+use crate::route::Verb::{Get, Post};
 use crate::wire::{
     ResourceView, RestoreSecret, RotateSecret, SecretObjectView, SecretOrigin, SecretReleaseView,
     SecretRotated, SecretUseView, SecretVersionList, SecretVersionView, SecretWhere,
 };
+
+/// The routes of secrets beyond their manifests.
+pub(super) fn table() -> Vec<Route> {
+    const READ: Access = Access::Needs(Permission::Read);
+    const ROTATE: Access = Access::Needs(Permission::RotateSecrets);
+    vec![
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/secrets/{name}/versions",
+            READ,
+            "listSecretVersions",
+            "The values that a secret had, without them: who made each, when, and which releases have it.",
+            versions,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/secrets/{name}/where",
+            READ,
+            "getSecretUse",
+            "Which environments, processes and releases use which version of a secret.",
+            used,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/secrets/{name}/rotate",
+            ROTATE,
+            "rotateSecret",
+            "Give a secret another value: this one, or another random one.",
+            rotate,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/secrets/{name}/restore",
+            ROTATE,
+            "restoreSecret",
+            "Make a former value of a secret the current one again.",
+            restore,
+        ),
+    ]
+}
 
 impl JsonBody for RotateSecret {
     const IS: &'static str = "another value for a secret";

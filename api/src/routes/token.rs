@@ -6,12 +6,55 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use skep_store::{Grant, NewToken};
 
-use crate::access::Principal;
+use crate::access::{Access, Permission, Principal};
 use crate::answer::Document;
 use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::TOKEN_LIFE_MAX;
+use crate::route::Route;
+use crate::route::Verb::{Delete, Get, Post};
 use crate::wire::{GrantView, MadeToken, RevokedToken, TokenList, TokenRequest, TokenView, WhoAmI};
+
+/// The routes of tokens.
+pub(super) fn table() -> Vec<Route> {
+    const TOKENS: Access = Access::Needs(Permission::ManageTokens);
+    vec![
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/tokens",
+            TOKENS,
+            "listOrgTokens",
+            "The tokens of an organisation.",
+            list,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/tokens",
+            TOKENS,
+            "createOrgToken",
+            "Make a token of an organisation.",
+            create,
+        ),
+        Route::new(
+            Delete,
+            "/v1/orgs/{org}/tokens/{name}",
+            TOKENS,
+            "revokeOrgToken",
+            "Revoke a token of an organisation.",
+            revoke,
+        ),
+        Route::new(Get, "/v1/tokens", TOKENS, "listTokens", "The tokens of the platform.", list),
+        Route::new(Post, "/v1/tokens", TOKENS, "createToken", "Make a token of the platform.", create),
+        Route::new(
+            Delete,
+            "/v1/tokens/{name}",
+            TOKENS,
+            "revokeToken",
+            "Revoke a token of the platform.",
+            revoke,
+        ),
+    ]
+}
 
 impl JsonBody for TokenRequest {
     const IS: &'static str = "a token to be made";

@@ -6,18 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use skep_api::wire::{
-    AdoptView, Binding, ComponentHealth, LogQuery, LoginRequest, MadeSession, PreviewView, TasksView, WhoAmI,
-};
-use skep_api::{
-    Api, ControlPlane, IdentityConfig, Issuers, LogLines, Metrics, PortError, PreviewRequest, RateLimits,
-    ServeOptions,
-};
-use skep_schemas::ResourceKey;
-use skep_store::{Actor, MasterKey, ScopedStore, Store, StoreOptions};
+use skep_api::wire::{LoginRequest, MadeSession, WhoAmI};
+use skep_api::{Api, IdentityConfig, IdleControl, Issuers, Metrics, RateLimits, ServeOptions};
+use skep_store::{MasterKey, Store, StoreOptions};
 use skep_testbed::Postgres;
 use skep_testbed::identity_provider::{CLIENT_ID, Fault, IdentityProvider};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -59,7 +52,7 @@ impl Bed {
         let metrics = Metrics::register(&mut registry);
         let router = skep_api::router(Api {
             store: store.clone(),
-            control: Arc::new(Nothing),
+            control: Arc::new(IdleControl),
             registry: Arc::new(registry),
             metrics,
             issuers: Arc::new(issuers),
@@ -275,52 +268,4 @@ async fn a_login_replaces_no_token_that_somebody_put_into_a_context() {
     assert_eq!(bed.whoami().await.unwrap().name, "alice@example.com");
     let read = ConfigFile::load(&bed.config()).unwrap();
     assert_eq!(read.contexts["p"].token.as_ref().unwrap().expose_secret(), "canary-4711");
-}
-
-/// A controller with nothing to control.
-struct Nothing;
-
-#[async_trait]
-impl ControlPlane for Nothing {
-    async fn preview(&self, _: &ScopedStore, _: PreviewRequest) -> Result<PreviewView, PortError> {
-        Ok(PreviewView::default())
-    }
-
-    async fn moved(&self, _: &ScopedStore, _: &Binding) -> Result<Vec<String>, PortError> {
-        Ok(Vec::new())
-    }
-
-    async fn logs(&self, _: &ScopedStore, _: &ResourceKey, _: LogQuery) -> Result<LogLines, PortError> {
-        Ok(Box::pin(futures::stream::empty()))
-    }
-
-    fn readiness(&self) -> Vec<ComponentHealth> {
-        Vec::new()
-    }
-
-    fn tasks(&self) -> TasksView {
-        TasksView::default()
-    }
-
-    async fn adopt(&self, _: &ResourceKey, _: &Actor, _: bool) -> Result<AdoptView, PortError> {
-        Ok(AdoptView { objects: Vec::new(), preview: PreviewView::default(), adopted: false })
-    }
-
-    fn on_hold(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn weigh_removals(&self) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn orphan_grace(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    async fn hold_confirmed(&self) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn wake(&self, _: &[ResourceKey]) {}
 }

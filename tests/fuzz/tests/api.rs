@@ -8,23 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Uri};
 use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
-use skep_api::wire::{
-    AdoptView, Binding, Code, ComponentHealth, LogQuery, PROBLEM_JSON, PreviewView, TasksView,
-};
-use skep_api::{Api, ControlPlane, Issuers, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
+use skep_api::wire::{Code, PROBLEM_JSON};
+use skep_api::{Api, IdleControl, Issuers, Metrics, RateLimits};
 use skep_fuzz::{Campaign, Random, manifests, scalars, writing};
-use skep_schemas::ResourceKey;
-use skep_store::{Actor, MasterKey, ScopedStore, Store, StoreOptions};
+use skep_store::{MasterKey, Store, StoreOptions};
 use skep_testbed::Postgres;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -36,54 +31,6 @@ const CASES: u64 = 2500;
 const ANSWER_MAX: usize = 1 << 20;
 /// Longer than any request takes on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A controller that knows nothing and does nothing.
-struct Idle;
-
-#[async_trait]
-impl ControlPlane for Idle {
-    async fn preview(&self, _: &ScopedStore, _: PreviewRequest) -> Result<PreviewView, PortError> {
-        Ok(PreviewView::default())
-    }
-
-    async fn moved(&self, _: &ScopedStore, _: &Binding) -> Result<Vec<String>, PortError> {
-        Ok(Vec::new())
-    }
-
-    async fn logs(&self, _: &ScopedStore, _: &ResourceKey, _: LogQuery) -> Result<LogLines, PortError> {
-        Ok(futures::stream::empty().boxed())
-    }
-
-    fn readiness(&self) -> Vec<ComponentHealth> {
-        Vec::new()
-    }
-
-    fn tasks(&self) -> TasksView {
-        TasksView::default()
-    }
-
-    async fn adopt(&self, _: &ResourceKey, _: &Actor, dry_run: bool) -> Result<AdoptView, PortError> {
-        Ok(AdoptView { objects: Vec::new(), preview: PreviewView::default(), adopted: !dry_run })
-    }
-
-    fn on_hold(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn weigh_removals(&self) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn orphan_grace(&self) -> Duration {
-        Duration::from_secs(3600)
-    }
-
-    async fn hold_confirmed(&self) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn wake(&self, _: &[ResourceKey]) {}
-}
 
 /// A server on a database of its own.
 struct Server {
@@ -115,7 +62,7 @@ impl Server {
         let metrics = Metrics::register(&mut registry);
         let router = skep_api::router(Api {
             store,
-            control: Arc::new(Idle),
+            control: Arc::new(IdleControl),
             registry: Arc::new(registry),
             metrics,
             issuers: Arc::new(Issuers::none()),

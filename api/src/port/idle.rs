@@ -1,0 +1,66 @@
+//! A control plane without a controller behind it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use skep_schemas::ResourceKey;
+use skep_store::{Actor, ScopedStore};
+
+use super::{ControlPlane, LogLines, PortError, PreviewRequest};
+use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
+
+/// Looks where it is told to, previews nothing and does nothing: for whoever serves the API alone, as tests do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IdleControl;
+
+#[async_trait]
+impl ControlPlane for IdleControl {
+    async fn preview(&self, _: &ScopedStore, _: PreviewRequest) -> Result<PreviewView, PortError> {
+        Ok(PreviewView::default())
+    }
+
+    async fn moved(&self, _: &ScopedStore, _: &Binding) -> Result<Vec<String>, PortError> {
+        Ok(Vec::new())
+    }
+
+    async fn logs(
+        &self,
+        store: &ScopedStore,
+        environment: &ResourceKey,
+        _: LogQuery,
+    ) -> Result<LogLines, PortError> {
+        let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
+        found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
+        Ok(Box::pin(futures::stream::empty()))
+    }
+
+    fn readiness(&self) -> Vec<ComponentHealth> {
+        Vec::new()
+    }
+
+    fn tasks(&self) -> TasksView {
+        TasksView::default()
+    }
+
+    async fn adopt(&self, _: &ResourceKey, _: &Actor, dry_run: bool) -> Result<AdoptView, PortError> {
+        Ok(AdoptView { objects: Vec::new(), preview: PreviewView::default(), adopted: !dry_run })
+    }
+
+    fn on_hold(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn weigh_removals(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn orphan_grace(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn hold_confirmed(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn wake(&self, _: &[ResourceKey]) {}
+}
