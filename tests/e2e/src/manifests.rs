@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub struct Web {
     /// The organisation.
     pub org: String,
+    /// The organisation's plan, which is not one of the manifests.
+    pub plan: Option<String>,
     /// The image.
     pub image: String,
     /// How many instances.
@@ -32,6 +34,7 @@ impl Web {
     pub fn new(org: &str) -> Self {
         Self {
             org: org.to_owned(),
+            plan: None,
             image: image("hello:v1"),
             instances: 2,
             env: BTreeMap::new(),
@@ -57,7 +60,11 @@ impl Web {
 
     /// All of it as one text.
     pub fn manifests(&self) -> String {
-        let mut all = vec![organization(&self.org), self.app()];
+        let mut organization = organization(&self.org);
+        if let Some(plan) = &self.plan {
+            organization["spec"]["plan"] = json!(plan);
+        }
+        let mut all = vec![organization, self.app()];
         let value = json!({ "value": "a value of no importance" });
         all.extend(self.secrets.iter().map(|name| resource(&self.org, "Secret", name, value.clone())));
         all.push(self.environment());

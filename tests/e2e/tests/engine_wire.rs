@@ -185,20 +185,13 @@ fn assert_silent(from: &Resident<'_>, targets: &[String]) -> Result<usize> {
 
 /// An organisation whose application has the probe, on a plan with this network.
 fn curious(org: &str, network: &Value) -> (Web, String) {
-    let web = Web { instances: 3, ..Web::new(org).with_image("curious:1") };
     let plan = format!("{org}-plan");
-    let organization = json!({
-        "apiVersion": "skep.dev/v1", "kind": "Organization", "metadata": { "name": org }, "spec": { "plan": plan },
-    });
-    let instance = json!({ "cpu": "100m", "memory": "64Mi", "pids": 256 });
+    let web = Web { instances: 3, plan: Some(plan.clone()), ..Web::new(org).with_image("curious:1") };
     let plan = json!({
         "apiVersion": "skep.dev/v1", "kind": "Plan", "metadata": { "name": plan },
-        "spec": { "instance": instance, "network": network },
+        "spec": { "instance": { "cpu": "100m", "memory": "64Mi", "pids": 256 }, "network": network },
     });
-    let manifests = web.manifests();
-    // The first document is the organisation without a plan.
-    let rest = manifests.split_once("\n---\n").map_or("", |(_, rest)| rest);
-    let all = documents(&[plan, organization]) + "---\n" + rest;
+    let all = documents(&[plan]) + &web.manifests();
     (web, all)
 }
 
