@@ -11,7 +11,7 @@ use super::{Outcome, Session};
 use crate::audit_chain::{Check, Found, Remembered};
 use crate::client::with_query;
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, json, print, stdout_style};
 
 /// Entries that are listed when no number is asked for.
 const LISTED: u32 = 50;
@@ -98,11 +98,7 @@ async fn list(session: &Session, args: ListArgs) -> Result<Outcome> {
         limit: Some(args.limit),
     };
     let found: AuditList = session.client.get(&with_query(&path, &search)?).await?;
-    print(&match args.output {
-        PlanFormat::Text => table(&found),
-        PlanFormat::Json => json(&found)?,
-        PlanFormat::Yaml => yaml(&found)?,
-    })?;
+    print(&args.output.of(&found, || table(&found))?)?;
     Ok(Outcome::Done)
 }
 
@@ -146,11 +142,7 @@ async fn verify(session: &Session, args: &VerifyArgs) -> Result<Outcome> {
         let text = json(remember)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    print(&match args.output {
-        PlanFormat::Text => told(&found),
-        PlanFormat::Json => json(&found)?,
-        PlanFormat::Yaml => yaml(&found)?,
-    })?;
+    print(&args.output.of(&found, || told(&found))?)?;
     Ok(if found.findings.is_empty() { Outcome::Done } else { Outcome::Negative })
 }
 

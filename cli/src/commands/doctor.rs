@@ -8,7 +8,7 @@ use skep_schemas::diagnostic::Style;
 use super::{Outcome, Session};
 use crate::client::with_query;
 use crate::output::text::{Tone, harmless, paint};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// The most requests of one examination. Each looks at a hundred things or more.
 const STEPS_MAX: usize = 100_000;
@@ -32,11 +32,11 @@ pub(super) async fn run(session: &Session, args: DoctorArgs) -> Result<Outcome> 
     let checks = examined(session, args.section).await?;
     let failed = checks.iter().any(|check| check.outcome == CheckOutcome::Fail);
     let report = DoctorReport { checks, next: None };
-    print(&match args.output {
-        PlanFormat::Text => report.checks.iter().map(|check| shown(check, stdout_style())).collect(),
-        PlanFormat::Json => json(&report)?,
-        PlanFormat::Yaml => yaml(&report)?,
-    })?;
+    print(
+        &args
+            .output
+            .of(&report, || report.checks.iter().map(|check| shown(check, stdout_style())).collect())?,
+    )?;
     Ok(if failed { Outcome::Negative } else { Outcome::Done })
 }
 

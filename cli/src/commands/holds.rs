@@ -7,7 +7,7 @@ use skep_api::wire::{HoldList, HoldQuery, HoldView};
 use super::{Outcome, Session};
 use crate::client::with_query;
 use crate::output::text::harmless;
-use crate::output::{PlanFormat, json, print, yaml};
+use crate::output::{PlanFormat, print};
 
 /// `skep holds`
 #[derive(Debug, Args)]
@@ -23,11 +23,7 @@ pub(crate) struct HoldsArgs {
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: &HoldsArgs) -> Result<Outcome> {
     let holds = list(session, args.all).await?;
-    print(&match args.output {
-        PlanFormat::Text => holds.items.iter().map(shown).collect::<Vec<_>>().join("\n"),
-        PlanFormat::Json => json(&holds)?,
-        PlanFormat::Yaml => yaml(&holds)?,
-    })?;
+    print(&args.output.of(&holds, || holds.items.iter().map(shown).collect::<Vec<_>>().join("\n"))?)?;
     if holds.items.is_empty() && args.output == PlanFormat::Text {
         eprintln!("nothing is on hold");
     }

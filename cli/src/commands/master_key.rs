@@ -7,7 +7,7 @@ use skep_api::wire::{ClosedOrganization, MasterKeyRotation, MasterKeyView, Rotat
 use super::{Outcome, Session};
 use crate::output::table::{Cell, render};
 use crate::output::text::harmless;
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep master-key`
 #[derive(Debug, Args)]
@@ -50,11 +50,7 @@ pub(super) async fn run(session: &Session, args: MasterKeyArgs) -> Result<Outcom
 
 async fn status(session: &Session, output: PlanFormat) -> Result<Outcome> {
     let standing: MasterKeyView = session.client.get("/v1/master-key").await?;
-    print(&match output {
-        PlanFormat::Text => shown(&standing),
-        PlanFormat::Json => json(&standing)?,
-        PlanFormat::Yaml => yaml(&standing)?,
-    })?;
+    print(&output.of(&standing, || shown(&standing))?)?;
     Ok(if standing.closed.is_empty() { Outcome::Done } else { Outcome::Negative })
 }
 
@@ -101,11 +97,7 @@ async fn rotate(session: &Session, to: Option<String>, output: PlanFormat) -> Re
         so_far.closed.extend(batch.closed);
         so_far = MasterKeyRotation { left: batch.left, next: batch.next, ..so_far };
     }
-    print(&match output {
-        PlanFormat::Text => came_to(&so_far),
-        PlanFormat::Json => json(&so_far)?,
-        PlanFormat::Yaml => yaml(&so_far)?,
-    })?;
+    print(&output.of(&so_far, || came_to(&so_far))?)?;
     Ok(if so_far.left == 0 { Outcome::Done } else { Outcome::Negative })
 }
 

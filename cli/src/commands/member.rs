@@ -11,7 +11,7 @@ use skep_schemas::{Duration, EmailAddress, Role};
 use super::{Outcome, Session};
 use crate::client::escape;
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep member`
 #[derive(Debug, Args)]
@@ -96,11 +96,7 @@ pub(super) async fn run(session: &Session, args: MemberArgs) -> Result<Outcome> 
     match args.command {
         MemberCommand::List { output } => {
             let members: MemberList = session.client.get(&path).await?;
-            print(&match output {
-                PlanFormat::Text => member_table(&members),
-                PlanFormat::Json => json(&members)?,
-                PlanFormat::Yaml => yaml(&members)?,
-            })?;
+            print(&output.of(&members, || member_table(&members))?)?;
         }
         MemberCommand::Set { email, role } => {
             let path = format!("{path}/{}", escape(email.as_str()));
@@ -131,11 +127,7 @@ pub(super) async fn invite(session: &Session, args: InviteArgs) -> Result<Outcom
         }
         InviteCommand::List { output } => {
             let invitations: InvitationList = session.client.get(&path()?).await?;
-            print(&match output {
-                PlanFormat::Text => invitation_table(&invitations),
-                PlanFormat::Json => json(&invitations)?,
-                PlanFormat::Yaml => yaml(&invitations)?,
-            })?;
+            print(&output.of(&invitations, || invitation_table(&invitations))?)?;
         }
         InviteCommand::Revoke { id } => {
             let revoked: RevokedInvitation = session.client.delete(&format!("{}/{id}", path()?)).await?;

@@ -6,7 +6,7 @@ use skep_api::wire::OrphanList;
 
 use super::{Outcome, Session};
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep orphans`
 #[derive(Debug, Args)]
@@ -19,12 +19,11 @@ pub(crate) struct OrphansArgs {
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: &OrphansArgs) -> Result<Outcome> {
     let orphans: OrphanList = session.client.get("/v1/orphans").await?;
-    print(&match args.output {
-        PlanFormat::Text if orphans.items.is_empty() => String::new(),
-        PlanFormat::Text => table(&orphans),
-        PlanFormat::Json => json(&orphans)?,
-        PlanFormat::Yaml => yaml(&orphans)?,
-    })?;
+    print(
+        &args
+            .output
+            .of(&orphans, || if orphans.items.is_empty() { String::new() } else { table(&orphans) })?,
+    )?;
     if orphans.items.is_empty() && args.output == PlanFormat::Text {
         eprintln!("there are no orphans");
     }

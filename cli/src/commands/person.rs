@@ -12,7 +12,7 @@ use skep_schemas::{Duration, EmailAddress};
 use super::{Outcome, Session};
 use crate::client::{escape, with_query};
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep person`
 #[derive(Debug, Args)]
@@ -79,11 +79,7 @@ pub(super) async fn run(session: &Session, args: PersonArgs) -> Result<Outcome> 
     match args.command {
         PersonCommand::List { output } => {
             let people = everybody(session).await?;
-            print(&match output {
-                PlanFormat::Text => person_table(&people),
-                PlanFormat::Json => json(&people)?,
-                PlanFormat::Yaml => yaml(&people)?,
-            })?;
+            print(&output.of(&people, || person_table(&people))?)?;
         }
         PersonCommand::Create { email, display_name } => {
             let request = PersonRequest { email, display_name };
@@ -113,11 +109,7 @@ pub(super) async fn sessions(session: &Session, args: SessionArgs) -> Result<Out
     match args.command {
         SessionCommand::List { output } => {
             let sessions: SessionList = session.client.get("/v1/sessions").await?;
-            print(&match output {
-                PlanFormat::Text => session_table(&sessions),
-                PlanFormat::Json => json(&sessions)?,
-                PlanFormat::Yaml => yaml(&sessions)?,
-            })?;
+            print(&output.of(&sessions, || session_table(&sessions))?)?;
         }
         SessionCommand::End { id } => {
             let ended: EndedSession = session.client.delete(&format!("/v1/sessions/{id}")).await?;

@@ -9,7 +9,7 @@ use skep_schemas::manifest::SourcedManifest;
 
 use super::{Outcome, Session, apply};
 use crate::args::Sources;
-use crate::output::{PlanFormat, json, print, yaml};
+use crate::output::{PlanFormat, print};
 use crate::plan_file::PlanFile;
 
 /// `skep plan`
@@ -65,11 +65,7 @@ pub(super) async fn preview(session: &Session, manifests: &[SourcedManifest]) ->
 
 /// The preview in a format.
 pub(super) fn shown(preview: &PreviewView, format: PlanFormat) -> Result<String> {
-    match format {
-        PlanFormat::Text => Ok(preview.render()),
-        PlanFormat::Json => json(preview),
-        PlanFormat::Yaml => yaml(preview),
-    }
+    format.of(preview, || preview.render())
 }
 
 #[cfg(test)]

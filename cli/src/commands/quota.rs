@@ -6,7 +6,7 @@ use skep_api::wire::{QuotaItem, QuotaView};
 
 use super::{Outcome, Session};
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep quota`
 #[derive(Debug, Args)]
@@ -22,11 +22,7 @@ pub(super) async fn run(session: &Session, args: &QuotaArgs) -> Result<Outcome> 
         anyhow::bail!("whose quota?\nhelp: name an organisation with --org");
     };
     let quota: QuotaView = session.client.get(&format!("/v1/orgs/{org}/quota")).await?;
-    print(&match args.output {
-        PlanFormat::Text => table(&quota),
-        PlanFormat::Json => json(&quota)?,
-        PlanFormat::Yaml => yaml(&quota)?,
-    })?;
+    print(&args.output.of(&quota, || table(&quota))?)?;
     let exceeded = quota.items.iter().any(|item| item.exceeded);
     Ok(if exceeded { Outcome::Negative } else { Outcome::Done })
 }

@@ -18,7 +18,7 @@ use super::secret_rollout::until_retired;
 use super::{Outcome, Session};
 use crate::args::span;
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json as as_json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep secrets`
 #[derive(Debug, Args)]
@@ -95,11 +95,7 @@ fn path(session: &Session, name: &ResourceName) -> Result<String> {
 async fn versions(session: &Session, name: &ResourceName, output: PlanFormat) -> Result<Outcome> {
     let path = path(session, name)?;
     let versions: SecretVersionList = session.client.get(&format!("{path}/versions")).await?;
-    print(&match output {
-        PlanFormat::Text => version_table(&versions),
-        PlanFormat::Json => as_json(&versions)?,
-        PlanFormat::Yaml => yaml(&versions)?,
-    })?;
+    print(&output.of(&versions, || version_table(&versions))?)?;
     Ok(Outcome::Done)
 }
 
@@ -129,11 +125,7 @@ fn version_table(versions: &SecretVersionList) -> String {
 async fn used(session: &Session, name: &ResourceName, output: PlanFormat) -> Result<Outcome> {
     let path = path(session, name)?;
     let used: SecretWhere = session.client.get(&format!("{path}/where")).await?;
-    print(&match output {
-        PlanFormat::Text => use_table(&used),
-        PlanFormat::Json => as_json(&used)?,
-        PlanFormat::Yaml => yaml(&used)?,
-    })?;
+    print(&output.of(&used, || use_table(&used))?)?;
     Ok(Outcome::Done)
 }
 

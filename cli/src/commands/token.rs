@@ -8,7 +8,7 @@ use skep_schemas::{Duration, ResourceName, Role};
 
 use super::{Outcome, Session};
 use crate::output::table::{Cell, render};
-use crate::output::{PlanFormat, json, print, stdout_style, yaml};
+use crate::output::{PlanFormat, print, stdout_style};
 
 /// `skep token`
 #[derive(Debug, Args)]
@@ -73,11 +73,7 @@ pub(super) async fn run(session: &Session, args: TokenArgs) -> Result<Outcome> {
         }
         TokenCommand::List { output } => {
             let tokens: TokenList = session.client.get(&path).await?;
-            print(&match output {
-                PlanFormat::Text => table(&tokens),
-                PlanFormat::Json => json(&tokens)?,
-                PlanFormat::Yaml => yaml(&tokens)?,
-            })?;
+            print(&output.of(&tokens, || table(&tokens))?)?;
         }
         TokenCommand::Revoke { name } => {
             let revoked: RevokedToken = session.client.delete(&format!("{path}/{name}")).await?;
@@ -90,15 +86,11 @@ pub(super) async fn run(session: &Session, args: TokenArgs) -> Result<Outcome> {
 /// Carries `skep whoami` out.
 pub(super) async fn whoami(session: &Session, args: &WhoAmIArgs) -> Result<Outcome> {
     let who: WhoAmI = session.client.get("/v1/whoami").await?;
-    print(&match args.output {
-        PlanFormat::Text => {
-            let grants: Vec<_> = who.grants.iter().map(told).collect();
-            let grants = if grants.is_empty() { "no role anywhere".to_owned() } else { grants.join(", ") };
-            format!("{}, {grants}\n", who.name)
-        }
-        PlanFormat::Json => json(&who)?,
-        PlanFormat::Yaml => yaml(&who)?,
-    })?;
+    print(&args.output.of(&who, || {
+        let grants: Vec<_> = who.grants.iter().map(told).collect();
+        let grants = if grants.is_empty() { "no role anywhere".to_owned() } else { grants.join(", ") };
+        format!("{}, {grants}\n", who.name)
+    })?)?;
     Ok(Outcome::Done)
 }
 

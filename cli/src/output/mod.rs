@@ -46,6 +46,17 @@ pub(crate) enum PlanFormat {
     Yaml,
 }
 
+impl PlanFormat {
+    /// A value in this form; for people it is the text.
+    pub(crate) fn of<T: Serialize>(self, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<String> {
+        match self {
+            Self::Text => Ok(text()),
+            Self::Json => json(value),
+            Self::Yaml => yaml(value),
+        }
+    }
+}
+
 /// Is the stream a terminal that wants colours?
 fn style_of(terminal: bool) -> Style {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
