@@ -23,8 +23,9 @@ const UNREACHABLE: [(&str, &[&str]); 5] = [
 ];
 
 /// Our crates, and which of our crates each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("skep-schemas", &[]),
+    ("skep-entry", &[]),
     ("skep-runtime", &[]),
     ("skep-planner", &["skep-schemas"]),
     ("skep-swarm", &["skep-schemas", "skep-planner", "skep-runtime"]),
@@ -39,6 +40,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
             "skep-swarm",
             "skep-store",
             "skep-executor",
+            "skep-entry",
             "skep-runtime",
             "skep-api",
         ],
