@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use skep_api::{Issuers, ServeOptions};
 use skep_planner::InstanceId;
-use skep_planner::settings::{EdgeSettings, NetworkPool, Settings};
+use skep_planner::settings::{Architecture, EdgeSettings, NetworkPool, Settings};
 use skep_schemas::kind::Resources;
 use skep_schemas::{Bytes, Cpu};
 use skep_store::MasterKeys;
@@ -68,7 +68,13 @@ pub fn settings(
 ) -> Result<Settings, ConfigError> {
     let cpu = Cpu::from_millis(DEFAULT_CPU_MILLIS).ok_or(ConfigError::Defaults)?;
     let memory = Bytes::from_bytes(DEFAULT_MEMORY).ok_or(ConfigError::Defaults)?;
-    Ok(Settings { instance, pool, default_resources: Resources { cpu, memory, pids: DEFAULT_PIDS }, edge })
+    Ok(Settings {
+        instance,
+        pool,
+        default_resources: Resources { cpu, memory, pids: DEFAULT_PIDS },
+        edge,
+        architecture: Architecture::HERE,
+    })
 }
 
 impl ServeConfig {

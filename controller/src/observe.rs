@@ -18,8 +18,8 @@ use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired,
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::render::EngineFeatures;
 use skep_planner::swarm::{
-    Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Node, NodeId, Secret,
-    SecretId, Service, ServiceId, Task, TaskState,
+    Config, Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Node, NodeId,
+    Secret, SecretId, Service, ServiceId, Task, TaskState,
 };
 use skep_planner::{Observed, ResolvedImage, Settings};
 use skep_runtime::{Clock, Instant};
@@ -97,10 +97,11 @@ impl Observer {
     ) -> EnvironmentObservation {
         let names = environment::services_to_observe(settings, desired);
         let network = naming::network(&desired.org);
-        let (engine, network, secrets, services, nodes, image) = futures::join!(
+        let (engine, network, secrets, entry, services, nodes, image) = futures::join!(
             self.engine(),
             self.swarm.inspect_network(By::Name(&network)),
             self.secrets(desired),
+            self.entry(environment::entry_to_observe(settings, desired)),
             self.services(&names),
             self.swarm.list_nodes(),
             self.image(desired, environment::image_to_resolve(settings, desired)),
@@ -121,6 +122,7 @@ impl Observer {
             engine,
             network: observed(network),
             secrets,
+            entry,
             services,
             tasks,
             containers,
@@ -237,6 +239,13 @@ impl Observer {
                 (name, found)
             })
             .collect()
+    }
+
+    async fn entry(&self, name: Option<String>) -> Observed<Config> {
+        match name {
+            Some(name) => observed(self.swarm.inspect_config(By::Name(&name)).await),
+            None => Observed::Absent,
+        }
     }
 
     async fn services(&self, names: &[String]) -> BTreeMap<String, Observed<Service>> {

@@ -83,6 +83,8 @@ reasons! {
     DependencyNotReady,
     /// A secret that is needed does not exist.
     SecretMissing,
+    /// A process takes secrets as variables and does not say what it starts.
+    EntryPointMissing,
     /// The image could not be found or resolved to a digest.
     ImageUnresolved,
     /// More than the plan allows.

@@ -39,6 +39,6 @@ pub use naming::InstanceId;
 pub use observed::Observed;
 pub use plan::{Learned, NewRelease, Plan, VerdictChange};
 pub use release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage, Verdict};
-pub use settings::{NetworkPool, OrgSubnet, Settings};
+pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
 pub use unkept::Unkept;

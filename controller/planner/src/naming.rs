@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Kind, OrgName, ProcessName, ResourceKey, ResourceName, Uid};
 
+use crate::settings::Architecture;
 use crate::swarm::Labels;
 
 /// Which Skep made an object: the id of the instance, made once per database.
@@ -35,6 +36,12 @@ pub const LABEL_STOPPED: &str = "skep.dev/stopped";
 pub const LABEL_ROLE: &str = "skep.dev/role";
 /// The role of the proxy at the edge; its tasks are connected to every organisation's network.
 pub const ROLE_EDGE: &str = "edge";
+
+/// The role of the config that holds the entry program.
+pub const ROLE_ENTRY: &str = "entry";
+/// Counts what the entry program does differently than before. Services that use it are restarted when this changes, so it changes
+/// only for what is worth that; the same program by another compiler keeps its number.
+pub const ENTRY_VERSION: u32 = 1;
 
 /// The role of the config that says whose the Swarm is.
 pub const ROLE_CLAIM: &str = "claim";
@@ -74,6 +81,11 @@ pub fn network(org: &OrgName) -> String {
 /// The service that keeps an organisation's network present on every node with an edge task.
 pub fn anchor(org: &OrgName) -> String {
     format!("skep-anchor-{org}")
+}
+
+/// The config with the entry program, one for the whole Swarm.
+pub fn entry(architecture: Architecture) -> String {
+    format!("skep-entry-{ENTRY_VERSION}-{architecture}")
 }
 
 /// The service of a process.

@@ -72,6 +72,13 @@ pub struct ReleaseImage {
     pub resolved: ResolvedImage,
 }
 
+impl ReleaseContent {
+    /// Does anything of it take a secret as a variable?
+    pub fn has_secret_variables(&self) -> bool {
+        self.secrets.iter().any(|secret| secret.env.is_some())
+    }
+}
+
 impl ReleaseImage {
     /// The reference that tasks are given.
     pub fn pinned(&self) -> String {
@@ -142,6 +149,9 @@ pub struct ReleaseSecret {
     pub object: String,
     /// The file that it appears as, under `/run/secrets`.
     pub file: String,
+    /// The variable that it is in as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<EnvName>,
 }
 
 /// How a release went. Once it is not [`Verdict::Pending`], it stays as it is.

@@ -1,5 +1,6 @@
 //! What the platform's operator decides, as far as planning depends on it.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -19,6 +20,31 @@ pub struct Settings {
     pub default_resources: Resources,
     /// How the proxy at the edge is set up.
     pub edge: EdgeSettings,
+    /// What the entry program was built for.
+    pub architecture: Architecture,
+}
+
+/// What a node's processor is, in the words that engines use for their nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Of Intel and AMD.
+    X86_64,
+    /// Of ARM.
+    Aarch64,
+}
+
+impl Architecture {
+    /// What this program runs on.
+    pub const HERE: Self = if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 };
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        })
+    }
 }
 
 /// How the proxy at the edge is set up.
@@ -123,8 +149,8 @@ impl OrgSubnet {
     }
 }
 
-impl std::fmt::Display for OrgSubnet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for OrgSubnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }

@@ -11,6 +11,7 @@
 //! it is made or confirmed, holds, and orphans. What it cannot read it does not judge; one that fails changes nothing.
 
 mod collect;
+mod entry;
 mod guard;
 mod in_force;
 mod look;

@@ -15,6 +15,7 @@ use skep_store::{Census, Fence, Hold, Store, StoreError};
 use skep_swarm::{SwarmApi, SwarmError};
 
 use super::collect::Collector;
+use super::entry;
 use super::guard::Guard;
 use super::look;
 use crate::lead::ClusterDuty;
@@ -87,6 +88,7 @@ impl Surveyor {
                 }
                 Verdict::Ours | Verdict::Claim(_) | Verdict::Renew(_) => {
                     self.settle(fence, HoldScope::Everything).await?;
+                    entry::provide(&*self.swarm, &self.instance).await?;
                     self.look_after(fence, &picture).await?;
                 }
             }

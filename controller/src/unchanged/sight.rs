@@ -37,8 +37,18 @@ impl Sight {
     /// What this observation rests on; none if something is missing or unknown, or has no version.
     pub(crate) fn of(observed: &EnvironmentObservation) -> Option<Self> {
         // Whatever is observed besides has to be thought of here. Containers are looked at for telling tasks only.
-        let EnvironmentObservation { engine, network, secrets, services, tasks, containers: _, nodes, image } =
-            observed;
+        // Nobody can remove the config of the entry program while a service refers to it.
+        let EnvironmentObservation {
+            engine,
+            network,
+            secrets,
+            entry: _,
+            services,
+            tasks,
+            containers: _,
+            nodes,
+            image,
+        } = observed;
         if image.is_some() || tasks.values().flatten().any(is_telling) {
             return None;
         }
@@ -165,6 +175,7 @@ pub(super) mod tests {
             engine: Observed::Present(engine),
             network: Observed::Present(networks.remove(0)),
             secrets: BTreeMap::from([("acme_key_1".to_owned(), Observed::Present(secrets.remove(0).id))]),
+            entry: Observed::Absent,
             tasks: BTreeMap::from([(web.id.clone(), tasks)]),
             services: BTreeMap::from([("acme_prod_web".to_owned(), Observed::Present(web))]),
             containers: BTreeMap::new(),

@@ -50,7 +50,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A secret as a file under `/run/secrets`.
+/// Where processes find secrets.
+pub const SECRETS_DIRECTORY: &str = "/run/secrets";
+
+/// A secret as a file under `/run/secrets`, and perhaps as a variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretMount {
@@ -59,6 +62,10 @@ pub struct SecretMount {
     /// The file name under `/run/secrets`; the Secret's name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileName>,
+    /// An environment variable that its processes get the value in as well, for programs that cannot read files. It is set when a
+    /// process starts and stands in no spec, and wins over `env`. Each process then has to say its `entrypoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<EnvName>,
 }
 
 impl SecretMount {
@@ -238,6 +245,31 @@ pub struct TaskError {
     pub at: Timestamp,
 }
 
+impl EnvironmentSpec {
+    /// A variable has one value: a secret's, or one that everybody may read.
+    fn check_secret_variables(&self, problems: &mut Problems) {
+        let mut seen = BTreeSet::new();
+        for (i, mount) in self.secrets.iter().enumerate() {
+            let Some(name) = &mount.env else { continue };
+            let in_process = |process: &&ProcessSpec| process.env.contains_key(name);
+            let found = if !seen.insert(name) {
+                "another secret"
+            } else if self.env.contains_key(name)
+                || self.processes.values().any(|process| in_process(&process))
+            {
+                "`env`"
+            } else {
+                continue;
+            };
+            problems.push(
+                format!("/secrets/{i}/env"),
+                format!("{found} sets the variable `{name}` as well"),
+                "set it in one place",
+            );
+        }
+    }
+}
+
 impl KindSpec for EnvironmentSpec {
     const KIND: Kind = Kind::Environment;
     type Detail = EnvironmentDetail;
@@ -246,6 +278,7 @@ impl KindSpec for EnvironmentSpec {
         check_env("/env", &self.env, problems);
         check_processes(&self.processes, problems);
         check_unique("/secrets", "file", "file", self.secrets.iter().map(SecretMount::file_name), problems);
+        self.check_secret_variables(problems);
         if self.rollout.parallelism == 0 {
             problems.push("/rollout/parallelism", "0 would replace all instances at once", "use at least 1");
         }

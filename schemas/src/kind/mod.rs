@@ -29,7 +29,7 @@ pub use domain::{DomainDetail, DomainSpec, TlsMode};
 pub use drift_policy::{DriftMode, DriftPolicyDetail, DriftPolicySpec};
 pub use environment::{
     EnvironmentDetail, EnvironmentSpec, ProcessStatus, ReleaseStatus, RestartCondition, RestartSpec,
-    RolloutOrder, RolloutSpec, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
+    RolloutOrder, RolloutSpec, SECRETS_DIRECTORY, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
 };
 pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};

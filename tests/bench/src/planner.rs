@@ -16,7 +16,7 @@ use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, PlanChoice,
 };
 use skep_planner::render::EngineFeatures;
-use skep_planner::settings::{NetworkPool, Settings};
+use skep_planner::settings::{Architecture, NetworkPool, Settings};
 use skep_planner::swarm::{Network, Service, ServiceSpec, Task};
 use skep_planner::{
     InstanceId, InventoryEntry, ObjectKind, ObjectRef, Observed, Op, Plan, Release, ResolvedImage, Verdict,
@@ -131,6 +131,7 @@ fn settings() -> Result<Settings> {
         instance: InstanceId::new("bench"),
         pool: NetworkPool::new("10.128.0.0/12".parse()?, 26)?,
         default_resources: serde_json::from_value(json!({"cpu": "250m", "memory": "128Mi", "pids": 256}))?,
+        architecture: Architecture::HERE,
         edge: simulated::edge(),
     })
 }
@@ -240,6 +241,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
             engine: Observed::Present(EngineFeatures::of_api(1, 45)),
             network: Observed::Present(network),
             secrets: Default::default(),
+            entry: Observed::Absent,
             services: Default::default(),
             tasks: Default::default(),
             containers: Default::default(),

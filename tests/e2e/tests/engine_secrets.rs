@@ -1,4 +1,4 @@
-//! The restricted profile as the engine has it, and secrets: a file in the container, and nowhere else.
+//! The restricted profile as the engine has it, and secrets: a file in the container and a variable of its process, and nowhere else.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const CANARY: &str = "canary-7f3a91c2-tweets-at-midnight";
 /// Another, that it is not changed to.
 const OTHER: &str = "canary-0be5d1aa-sings-at-noon";
 
-/// The example with a value of ours in place of its secret.
+/// The example with a value of ours in place of its secret, which the process takes as a variable as well.
 fn example(at: &Installation, value: &str) -> Result<String> {
     let mut text = String::new();
     for name in ["organization", "plan", "app", "secret", "environment", "domain"] {
@@ -20,8 +20,15 @@ fn example(at: &Installation, value: &str) -> Result<String> {
         text += "---\n";
         text += &std::fs::read_to_string(&path).with_context(|| path)?;
     }
-    assert!(text.contains("not-a-real-secret"), "the example has another value now");
-    Ok(text.replace("not-a-real-secret", value))
+    for (ours, theirs) in [
+        (value, "not-a-real-secret"),
+        ("- name: greeting\n      env: PASSWORD\n", "- name: greeting\n"),
+        ("      instances: 2\n      entrypoint: [/bin/serve]\n", "      instances: 2\n"),
+    ] {
+        assert!(text.contains(theirs), "the example is another one now: {text}");
+        text = text.replace(theirs, ours);
+    }
+    Ok(text)
 }
 
 /// The service is as restricted as the engine can store.
@@ -127,6 +134,10 @@ fn the_profile_holds_and_the_secret_stays_secret(version: EngineVersion) -> Resu
     let container = at.container("hello_production_web")?;
     let read = |path: &str| at.docker(&["exec", &container, "/bin/busybox", "cat", path]);
     assert_eq!(read("/run/secrets/greeting")?, CANARY);
+    // The entry program has become the process's own, as the first of the container.
+    let environment = read("/proc/1/environ")?;
+    assert!(environment.split('\0').any(|entry| entry == format!("PASSWORD={CANARY}")), "{environment:?}");
+    assert!(!read("/proc/1/cmdline")?.contains("skep"), "the entry program is there still");
     let process = read("/proc/1/status")?;
     assert!(process.contains("CapEff:\t0000000000000000"), "{process}");
     let write = |path: &str| at.engine.docker(&["exec", &container, "/bin/busybox", "touch", path]);

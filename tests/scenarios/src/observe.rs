@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use skep_planner::reconcile::environment::{
-    EnvironmentDesired, EnvironmentObservation, ImageFailure, image_to_resolve, secrets_to_observe,
-    services_to_observe,
+    EnvironmentDesired, EnvironmentObservation, ImageFailure, entry_to_observe, image_to_resolve,
+    secrets_to_observe, services_to_observe,
 };
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
-use skep_planner::swarm::{Secret, Service, Task, TaskState};
+use skep_planner::swarm::{Config, Secret, Service, Task, TaskState};
 use skep_planner::{Observed, ResolvedImage, Settings, naming};
 use skep_schemas::ImageRef;
 use skep_swarm::{By, LabelFilter};
@@ -89,12 +89,20 @@ pub(crate) fn environment(
         engine: look(engine, WHOLE_ENGINE, Some(&engine.features())),
         network: look(engine, &network, found.as_ref()),
         secrets: secrets.collect(),
+        entry: entry(engine, settings, desired),
         services,
         tasks,
         containers: engine.containers.clone(),
         nodes: look(engine, "nodes", Some(&nodes)),
         image: image_to_resolve(settings, desired).map(|image| resolve(engine, &image)),
     }
+}
+
+/// Whoever claims the Swarm has put the entry program there, unless the case has something else in its place.
+fn entry(engine: &Cluster, settings: &Settings, desired: &EnvironmentDesired) -> Observed<Config> {
+    let Some(name) = entry_to_observe(settings, desired) else { return Observed::Absent };
+    let found = engine.swarm.inspect_config(By::Name(&name));
+    look(engine, &name, found.as_ref())
 }
 
 /// Unless the case says otherwise, a registry knows every image.

@@ -14,10 +14,11 @@ use skep_planner::reconcile::environment::{
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive};
+use skep_planner::render::entry_spec;
 use skep_planner::safety::{InForce, restrain};
 use skep_planner::settings::{AnchorImage, EdgeSettings};
 use skep_planner::swarm::Secret;
-use skep_planner::{Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step, Unkept};
+use skep_planner::{Architecture, Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step, Unkept};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{Resource, ResourceKey};
 use skep_swarm::LabelFilter;
@@ -124,6 +125,8 @@ impl World {
                 public_https_port: 443,
                 anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: vec!["pause".to_owned()] },
             },
+            // Cases say the same on every machine.
+            architecture: Architecture::X86_64,
         };
         let engine = Cluster::new();
         let now = engine.now();
@@ -132,6 +135,13 @@ impl World {
         let faults = BTreeMap::new();
         let unkept = Unkept::default();
         Ok(Self { settings, now, store, engine, faults, hold: None, unkept })
+    }
+
+    /// What a survey of the Swarm puts there: the entry program. Whoever claims the Swarm does that before anything else.
+    pub fn survey(&mut self) -> Result<()> {
+        let entry = entry_spec(&self.settings.instance, self.settings.architecture, "c2tlcA==".to_owned());
+        self.engine.swarm.create_config(&entry)?;
+        Ok(())
     }
 
     /// Lets time pass.

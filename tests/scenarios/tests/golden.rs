@@ -62,6 +62,7 @@ cases! {
     a_rotated_secret_is_kept_until_the_roll_out_is_final,
     a_second_failure_without_a_good_release_is_not_a_fight,
     a_secret_of_a_release_that_cannot_be_followed_waits_for_it,
+    a_secret_as_a_variable_is_set_where_the_process_starts,
     a_secret_that_is_read_is_not_deleted,
     a_service_removed_by_hand_is_made_again,
     a_spec_that_the_engine_could_not_update_is_not_sent,

@@ -33,6 +33,12 @@ pub enum Blocked {
         /// The secret.
         name: String,
     },
+    /// A process takes secrets as variables and does not say its entry point. Whoever sets the variables has to start the program, and what
+    /// an image starts by itself is not known from outside.
+    EntryPointMissing {
+        /// The process.
+        process: String,
+    },
     /// The image could not be resolved.
     ImageUnresolved {
         /// The reference.
@@ -184,6 +190,7 @@ impl Blocked {
             Self::ReferenceMissing { .. } | Self::RouteInvalid { .. } => Reason::ReferenceMissing,
             Self::DependencyNotReady { .. } => Reason::DependencyNotReady,
             Self::SecretMissing { .. } => Reason::SecretMissing,
+            Self::EntryPointMissing { .. } => Reason::EntryPointMissing,
             Self::ImageUnresolved { .. } => Reason::ImageUnresolved,
             Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
             Self::PolicyDenied { .. } => Reason::PolicyDenied,
@@ -215,6 +222,7 @@ impl Blocked {
             | Self::StepFailed { retried: true, .. } => true,
             Self::ReferenceMissing { .. }
             | Self::SecretMissing { .. }
+            | Self::EntryPointMissing { .. }
             | Self::ImageUnresolved { .. }
             | Self::QuotaExceeded { .. }
             | Self::PolicyDenied { .. }

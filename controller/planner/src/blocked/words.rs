@@ -19,6 +19,9 @@ impl Blocked {
             Self::ReferenceMissing { .. } => "apply it, or refer to another",
             Self::DependencyNotReady { .. } => "it goes on by itself once that is there",
             Self::SecretMissing { .. } => "apply a Secret of that name with its value",
+            Self::EntryPointMissing { .. } => {
+                "add `entrypoint` with the program that the image starts (`docker image inspect` tells), or take `env` from the secrets"
+            }
             Self::ImageUnresolved { .. } => "push it or name another, then run `skep retry`",
             Self::QuotaExceeded { .. } => "ask for less, or choose a larger plan",
             Self::PolicyDenied { .. } => "name another that is allowed, or have the policy changed",
@@ -77,6 +80,9 @@ impl Blocked {
             Self::ReferenceMissing { resource } => write!(f, "{resource} does not exist"),
             Self::DependencyNotReady { resource, why } => write!(f, "waiting for {resource}: {why}"),
             Self::SecretMissing { name } => write!(f, "secret {name} does not exist or has no value"),
+            Self::EntryPointMissing { process } => {
+                write!(f, "process {process} takes a secret as a variable and does not say what it starts")
+            }
             Self::ImageUnresolved { image, why } => write!(f, "image {image} cannot be resolved: {why}"),
             Self::QuotaExceeded { what } => f.write_str(what),
             Self::PolicyDenied { policy, why, stopped: true } => {
@@ -177,6 +183,7 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         ReferenceMissing { resource: text() },
         DependencyNotReady { resource: text(), why: text() },
         SecretMissing { name: text() },
+        EntryPointMissing { process: text() },
         ImageUnresolved { image: text(), why: text() },
         QuotaExceeded { what: text() },
         PolicyDenied { policy: text(), why: text(), stopped: false },

@@ -230,6 +230,7 @@ pub fn is_complete(plan: &Plan) -> bool {
         Blocked::ReferenceMissing { .. }
         | Blocked::DependencyNotReady { .. }
         | Blocked::SecretMissing { .. }
+        | Blocked::EntryPointMissing { .. }
         | Blocked::ImageUnresolved { .. }
         | Blocked::QuotaExceeded { .. }
         | Blocked::PolicyDenied { stopped: false, .. }

@@ -4,12 +4,14 @@
 //! that disagreed). Tenants write intent; labels, networks, mounts and options are written here and nowhere else.
 
 mod anchor;
+mod entry;
 mod network;
 mod routing;
 mod secret;
 mod service;
 
 pub use anchor::anchor_spec;
+pub use entry::{entry_spec, is_entry_of};
 pub use network::{ENCRYPTED, network_spec};
 pub use routing::{Route, RouteTls, route_labels};
 pub use secret::secret_spec;

@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 use skep_schemas::kind::{HealthCheck, RestartCondition, RolloutOrder, RolloutSpec};
 use skep_schemas::{Duration, OrgName, ProcessName, ResourceKey, Uid};
 
+use super::entry;
 use super::routing::{Route, route_labels};
 use crate::naming;
 use crate::release::{ReleaseContent, ReleaseProcess, ReleaseVersion};
 use crate::settings::Settings;
 use crate::swarm::{
-    AppArmor, ContainerSpec, EndpointMode, EndpointSpec, FailureAction, FileTarget, Healthcheck, Labels,
-    Limits, LogDriver, Mount, MountType, Nanos, NetworkAttachmentConfig, Placement, Privileges, ProfileMode,
-    Resources, RestartPolicy, Seccomp, SecretId, SecretReference, ServiceMode, ServiceSpec, TaskSpec,
-    TmpfsOptions, UpdateConfig, UpdateOrder,
+    AppArmor, ConfigId, ConfigReference, ContainerSpec, EndpointMode, EndpointSpec, FailureAction,
+    FileTarget, Healthcheck, Labels, Limits, LogDriver, Mount, MountType, Nanos, NetworkAttachmentConfig,
+    Placement, Privileges, ProfileMode, Resources, RestartPolicy, Seccomp, SecretId, SecretReference,
+    ServiceMode, ServiceSpec, TaskSpec, TmpfsOptions, UpdateConfig, UpdateOrder,
 };
 
 /// For how long a failure of a replaced task counts when there is no health check: a process that cannot start usually ends at
@@ -81,6 +82,8 @@ pub struct ServiceInput<'a> {
     pub network: &'a str,
     /// The ids of the secret objects by name; in a preview an object may be yet to be made.
     pub secrets: &'a BTreeMap<String, SecretId>,
+    /// The config with the entry program; in a preview it may be yet to be made.
+    pub entry: Option<&'a ConfigId>,
     /// The hosts that are routed to it.
     pub routes: &'a [Route],
     /// What the engine can do.
@@ -121,8 +124,12 @@ fn service_labels(input: &ServiceInput<'_>) -> Labels {
 
 fn task_template(input: &ServiceInput<'_>) -> TaskSpec {
     let resources = input.process.resources;
-    let constraints: Vec<String> =
-        input.content.region.iter().map(|region| format!("node.labels.region=={region}")).collect();
+    let architecture = input.settings.architecture;
+    let region = input.content.region.iter().map(|region| format!("node.labels.region=={region}"));
+    // What starts the process runs on these alone.
+    let built_for =
+        input.content.has_secret_variables().then(|| format!("node.platform.arch=={architecture}"));
+    let constraints: Vec<String> = region.chain(built_for).collect();
     TaskSpec {
         container_spec: Some(container_spec(input)),
         resources: Some(Resources {
@@ -166,7 +173,7 @@ fn container_spec(input: &ServiceInput<'_>) -> ContainerSpec {
     ContainerSpec {
         image: input.content.image.pinned(),
         labels: container_labels(input),
-        command: process.entrypoint.clone().unwrap_or_default(),
+        command: entry::command(input.content, process.entrypoint.clone().unwrap_or_default()),
         args: process.command.clone().unwrap_or_default(),
         env: process.env.iter().map(|(name, value)| format!("{name}={}", escape_template(value))).collect(),
         dir: process.working_dir.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -177,6 +184,7 @@ fn container_spec(input: &ServiceInput<'_>) -> ContainerSpec {
         stop_grace_period: Some(Nanos(process.stop_grace_period.nanos())),
         healthcheck: process.health_check.as_ref().map(healthcheck),
         secrets: secrets(input),
+        configs: configs(input),
         capability_drop: vec!["ALL".to_owned()],
         ..ContainerSpec::default()
     }
@@ -255,6 +263,12 @@ fn secrets(input: &ServiceInput<'_>) -> Vec<SecretReference> {
         .collect();
     secrets.sort_by(|a, b| a.secret_name.cmp(&b.secret_name));
     secrets
+}
+
+fn configs(input: &ServiceInput<'_>) -> Vec<ConfigReference> {
+    let id = || input.entry.cloned().unwrap_or_default();
+    let entry = || entry::reference(input.settings.architecture, id());
+    input.content.has_secret_variables().then(entry).into_iter().collect()
 }
 
 fn healthcheck(check: &HealthCheck) -> Healthcheck {

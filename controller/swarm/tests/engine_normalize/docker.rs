@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use skep_planner::{Architecture, naming};
 use skep_testbed::wait::ready;
 use skep_testbed::{Engine, EngineOptions, EngineVersion, http, wait_until};
 
@@ -21,6 +22,8 @@ pub(crate) struct Docker {
     pub(crate) secret: String,
     /// The id of a config.
     pub(crate) config: String,
+    /// The id of the config with the entry program.
+    pub(crate) entry: String,
     /// The n of its API version 1.n.
     pub(crate) api: u32,
 }
@@ -34,7 +37,8 @@ impl Docker {
     pub(crate) fn start(version: EngineVersion) -> Self {
         let engine = Engine::start(version, EngineOptions::default()).expect("an engine");
         let none = String::new;
-        let mut docker = Self { engine, network: none(), secret: none(), config: none(), api: 0 };
+        let mut docker =
+            Self { engine, network: none(), secret: none(), config: none(), entry: none(), api: 0 };
         let version = docker.get("/version");
         let api = version["ApiVersion"].as_str().and_then(|api| api.strip_prefix("1."));
         docker.api = api.and_then(|minor| minor.parse().ok()).expect("an API version");
@@ -43,6 +47,8 @@ impl Docker {
         docker.network = docker.create("networks", &network).expect("a network");
         docker.secret = docker.create("secrets", &json!({"Name": SECRET, "Data": "eA=="})).expect("a secret");
         docker.config = docker.create("configs", &json!({"Name": CONFIG, "Data": "eA=="})).expect("a config");
+        let entry = json!({"Name": naming::entry(Architecture::HERE), "Data": "eA=="});
+        docker.entry = docker.create("configs", &entry).expect("a config");
         docker
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use skep_planner::render::{EngineFeatures, Route, RouteTls, ServiceInput, anchor_spec, service_spec};
-use skep_planner::settings::{AnchorImage, EdgeSettings, NetworkPool, Settings};
-use skep_planner::swarm::{NetworkId, SecretId, ServiceSpec};
+use skep_planner::settings::{AnchorImage, Architecture, EdgeSettings, NetworkPool, Settings};
+use skep_planner::swarm::{ConfigId, NetworkId, SecretId, ServiceSpec};
 use skep_planner::{InstanceId, ReleaseContent, ReleaseVersion};
 use skep_schemas::kind::RolloutSpec;
 use skep_schemas::{Kind, OrgName, ResourceKey, Scope, Uid};
@@ -29,6 +29,7 @@ fn settings() -> Settings {
             public_https_port: 443,
             anchor: anchor(),
         },
+        architecture: Architecture::HERE,
     }
 }
 
@@ -53,7 +54,10 @@ fn content(seed: u32) -> ReleaseContent {
         process["entrypoint"] = json!(["/bin/entry"]);
         process["workingDir"] = json!("/work");
     }
-    let secrets = json!([{"name": "token", "version": 1, "object": SECRET, "file": "token"}]);
+    let mut secrets = json!([{"name": "token", "version": 1, "object": SECRET, "file": "token"}]);
+    if is(1) {
+        secrets[0]["env"] = json!("TOKEN");
+    }
     let condition = ["any", "on-failure", "none"].get(usize::try_from(seed % 3).unwrap_or_default());
     serde_json::from_value(json!({
         "image": {"reference": "127.0.0.1:5999/shop:1", "resolved": {"from": "registry", "digest": digest}},
@@ -115,6 +119,7 @@ pub(crate) fn rendered(seed: u32, docker: &Docker) -> ServiceSpec {
         rollout: &rollout,
         network: &docker.network,
         secrets: &secrets,
+        entry: Some(&ConfigId::new(&docker.entry)),
         routes: if seed.is_multiple_of(4) { &routes } else { &[] },
         engine: EngineFeatures::of_api(1, docker.api),
     })

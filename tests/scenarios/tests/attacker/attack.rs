@@ -27,6 +27,7 @@ pub(crate) fn founding() -> Vec<Value> {
 pub(crate) fn harmless() -> Vec<Value> {
     let web = json!({
         "instances": 1,
+        "entrypoint": ["/bin/serve"],
         "command": ["serve"],
         "workingDir": "/srv",
         "env": {"MODE": "quiet"},
@@ -40,7 +41,7 @@ pub(crate) fn harmless() -> Vec<Value> {
         "app": "shop",
         "region": "eu",
         "env": {"LOG": "info"},
-        "secrets": [{"name": "db", "file": "password"}],
+        "secrets": [{"name": "db", "file": "password", "env": "DB_PASSWORD"}],
         "security": {"user": 1000, "writableRoot": false},
         "processes": {"web": {"env": {"EXTRA": "1"}}},
     });
@@ -178,7 +179,8 @@ const TEXTS: [&str; 46] = [
 ];
 
 /// Where a tenant may write any text: of which of the [`harmless`] manifests, and where.
-const FREE: [(usize, &str); 7] = [
+const FREE: [(usize, &str); 8] = [
+    (0, "/spec/processes/web/entrypoint/0"),
     (0, "/spec/processes/web/command/0"),
     (0, "/spec/processes/web/env/MODE"),
     (0, "/spec/processes/web/healthCheck/command/0"),

@@ -14,7 +14,7 @@ const TASK: [&str; 8] = [
     "ForceUpdate",
     "Runtime",
 ];
-const CONTAINER: [&str; 16] = [
+const CONTAINER: [&str; 17] = [
     "Image",
     "Labels",
     "Command",
@@ -28,6 +28,7 @@ const CONTAINER: [&str; 16] = [
     "StopGracePeriod",
     "Healthcheck",
     "Secrets",
+    "Configs",
     "CapabilityDrop",
     "Isolation",
     "DNSConfig",
@@ -81,7 +82,7 @@ pub(crate) fn service(spec: &Value, networks: &[Value], uids: &[String]) -> Vec<
     let on_own = attached.iter().all(|network| text(network, "/Target") == own);
     rule(attached.len() == 1 && on_own, format!("is attached to {attached:?}, its own is {own}"));
     let constraints = list(spec, "/TaskTemplate/Placement/Constraints");
-    rule(constraints.iter().all(is_region), format!("is placed by {constraints:?}"));
+    rule(constraints.iter().all(is_placement), format!("is placed by {constraints:?}"));
     for (field, most) in [("NanoCPUs", NANO_CPUS_MAX), ("MemoryBytes", MEMORY_MAX), ("Pids", PIDS_MAX)] {
         let limit = number(spec, &format!("/TaskTemplate/Resources/Limits/{field}"));
         rule((1..=most).contains(&limit), format!("may use {limit} of {field}"));
@@ -145,6 +146,10 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
+fn is_placement(constraint: &Value) -> bool {
+    *constraint == json!("node.platform.arch==x86_64") || is_region(constraint)
+}
+
 fn is_region(constraint: &Value) -> bool {
     let region = constraint.as_str().and_then(|text| text.strip_prefix("node.labels.region=="));
     region.is_some_and(is_word)
@@ -189,6 +194,11 @@ fn container(spec: &Value, org: &str, rule: &mut impl FnMut(bool, String)) {
         let is_file = !file.is_empty() && !file.contains('/') && file != "." && file != "..";
         rule(is_file && name.starts_with(&format!("{org}_")), format!("reads {secret}"));
     }
+    let entry = json!({"Name": "/.skep/entry", "UID": "0", "GID": "0", "Mode": 0o555});
+    for config in list(spec, &at("Configs")) {
+        let is_entry = config["File"] == entry && text(&config, "/ConfigName") == "skep-entry-1-x86_64";
+        rule(is_entry, format!("has {config}"));
+    }
 }
 
 /// What is wrong with the networks.
@@ -232,6 +242,14 @@ pub(crate) fn broken() -> Vec<(&'static str, Value)> {
         ("/TaskTemplate/ContainerSpec/Env", json!(["A={{.Node.ID}}"])),
         ("/TaskTemplate/ContainerSpec/Hosts", json!(["169.254.169.254 metadata"])),
         ("/TaskTemplate/ContainerSpec/Secrets", json!([{"SecretName": "globex_db", "File": {"Name": "x"}}])),
+        (
+            "/TaskTemplate/ContainerSpec/Configs",
+            json!([{"ConfigName": "skep-instance", "File": {"Name": "/.skep/entry", "UID": "0", "GID": "0", "Mode": 365}}]),
+        ),
+        (
+            "/TaskTemplate/ContainerSpec/Configs",
+            json!([{"ConfigName": "skep-entry-1-x86_64", "File": {"Name": "/etc/passwd", "UID": "0", "GID": "0", "Mode": 365}}]),
+        ),
         ("/TaskTemplate/Networks", json!([{"Target": "host"}])),
         ("/TaskTemplate/Networks", json!([])),
         ("/TaskTemplate/Placement", json!({"Constraints": ["node.role==manager"]})),

@@ -54,6 +54,7 @@ fn run(world: &mut World) -> Result<()> {
 /// A world in which the organisation stands and another one has its own.
 fn founded() -> Result<World> {
     let mut world = World::new()?;
+    world.survey()?;
     ensure!(apply(&mut world, &attack::founding())?, "what the platform wrote was refused");
     run(&mut world)?;
     Ok(world)

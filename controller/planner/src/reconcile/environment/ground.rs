@@ -10,8 +10,8 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::reconcile::Mode;
 use crate::render::EngineFeatures;
-use crate::swarm::{Network, SecretId};
-use crate::{health, naming};
+use crate::swarm::{ConfigId, Network, SecretId};
+use crate::{health, naming, render};
 
 /// What services stand on: the network, the secret objects and what the engine can do.
 pub(super) struct Ground {
@@ -19,6 +19,8 @@ pub(super) struct Ground {
     pub(super) network: String,
     /// The secrets' objects, by name.
     pub(super) secrets: BTreeMap<String, SecretId>,
+    /// The config with the entry program, if the target needs it.
+    pub(super) entry: Option<ConfigId>,
     /// What the engine can do.
     pub(super) engine: EngineFeatures,
 }
@@ -36,6 +38,7 @@ pub(super) fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut P
     };
     let network = network(input, plan);
     let secrets = secrets(input, target, plan);
+    let entry = entry(input, target, plan);
     if let Observed::Present(nodes) = &input.observed.nodes {
         for (name, process) in &target.content.processes {
             let memory = i64::try_from(process.resources.memory.get()).unwrap_or(i64::MAX);
@@ -47,7 +50,7 @@ pub(super) fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut P
     }
     let clear = plan.blocked.len() == before;
     match (engine, network, clear) {
-        (Some(engine), Some(network), true) => Some(Ground { network, secrets, engine }),
+        (Some(engine), Some(network), true) => Some(Ground { network, secrets, entry, engine }),
         _ => None,
     }
 }
@@ -82,6 +85,29 @@ fn is_the_organizations(input: &EnvironmentInput<'_>, network: &Network) -> bool
     let said = organization.status.pointer("/network/id").and_then(serde_json::Value::as_str);
     naming::is_owned_by(&network.labels, &input.settings.instance, organization.meta.uid)
         || said == Some(network.id.as_str())
+}
+
+/// The config with the entry program, if the target needs it and it is there.
+fn entry(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) -> Option<ConfigId> {
+    if !target.content.has_secret_variables() {
+        return None;
+    }
+    let object = || format!("config {}", naming::entry(input.settings.architecture));
+    match (&input.observed.entry, input.mode) {
+        (Observed::Present(config), _) if render::is_entry_of(&input.settings.instance, config) => {
+            return Some(config.id.clone());
+        }
+        (Observed::Present(_), _) => plan.blocked.push(Blocked::ForeignObject { object: object() }),
+        (Observed::Absent, Mode::Preview) => {}
+        (Observed::Absent, Mode::Act) => {
+            let why = "the next survey of the Swarm puts it there".to_owned();
+            plan.blocked.push(Blocked::DependencyNotReady { resource: object(), why });
+        }
+        (Observed::Unknown { why }, _) => {
+            plan.blocked.push(Blocked::Unobserved { what: object(), why: why.clone() });
+        }
+    }
+    None
 }
 
 fn secrets(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) -> BTreeMap<String, SecretId> {

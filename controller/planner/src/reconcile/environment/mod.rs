@@ -40,7 +40,7 @@ use crate::policy::image::{ImageRules, violations};
 use crate::release::{Release, ReleaseContent, ReleaseProcess, ResolvedImage};
 use crate::render::{EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
-use crate::swarm::{ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
+use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
 
 /// What the store knows about an environment and all that it refers to.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +119,8 @@ pub struct EnvironmentObservation {
     pub network: Observed<Network>,
     /// The secret objects that the target needs, by name.
     pub secrets: BTreeMap<String, Observed<SecretId>>,
+    /// The config of [`entry_to_observe`].
+    pub entry: Observed<Config>,
     /// The services of [`services_to_observe`], by name.
     pub services: BTreeMap<String, Observed<Service>>,
     /// Their tasks, history included.
@@ -198,6 +200,13 @@ pub fn secrets_to_observe(desired: &EnvironmentDesired) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The config that has to be looked at, if any known release, or what the manifests ask for, takes secrets as variables.
+pub fn entry_to_observe(settings: &Settings, desired: &EnvironmentDesired) -> Option<String> {
+    let asked = desired.environment.spec.secrets.iter().any(|mount| mount.env.is_some());
+    let released = || desired.releases.iter().any(|release| release.content.has_secret_variables());
+    (asked || released()).then(|| naming::entry(settings.architecture))
 }
 
 /// The image that has to be resolved before planning: one that the newest release does not have yet. An unchanged reference keeps

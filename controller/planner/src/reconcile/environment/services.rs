@@ -117,6 +117,7 @@ fn render(
         rollout: &environment.spec.rollout,
         network: &ground.network,
         secrets: &ground.secrets,
+        entry: ground.entry.as_ref(),
         routes: &routes,
         engine: ground.engine,
     })

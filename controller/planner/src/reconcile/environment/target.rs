@@ -3,7 +3,7 @@
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
 use crate::blocked::Blocked;
-use crate::formation::{self, Formation};
+use crate::formation::{self, Formation, FormationProcess};
 use crate::plan::{NewRelease, Plan, VerdictChange};
 use crate::policy::Violation;
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
@@ -155,11 +155,18 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Result<Relea
                 version: facts.version,
                 object: facts.object.clone(),
                 file: mount.file_name().to_owned(),
+                env: mount.env.clone(),
             }),
             None => blocked.push(Blocked::SecretMissing { name: mount.name.to_string() }),
         }
     }
     secrets.sort_by(|a, b| a.file.cmp(&b.file));
+    if spec.secrets.iter().any(|mount| mount.env.is_some()) {
+        let starts =
+            |process: &FormationProcess| process.process.entrypoint.as_ref().is_some_and(|e| !e.is_empty());
+        let silent = formation.processes.iter().filter(|(_, process)| !starts(process));
+        blocked.extend(silent.map(|(name, _)| Blocked::EntryPointMissing { process: name.to_string() }));
+    }
     let image = image(input, &formation).map_err(|why| blocked.push(why)).ok();
     match image {
         Some(image) if blocked.is_empty() => Ok(ReleaseContent {
