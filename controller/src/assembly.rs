@@ -74,7 +74,7 @@ impl Assembly {
         let queue = Queue::new(put, Arc::clone(&held));
         let waking = queue.clone();
         let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
-        let lookups = Lookups::new(Arc::clone(&swarm), wake);
+        let lookups = Lookups::new(Arc::clone(&swarm), store.clone(), wake);
         let observer = Arc::new(Observer::new(Arc::clone(&swarm), lookups, Arc::clone(&environs.clock)));
         let safety =
             Safety::new(store, &swarm, &settings.instance, ground.safety, &queue, &metrics, &environs.clock);

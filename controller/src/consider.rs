@@ -14,9 +14,9 @@ use skep_planner::reconcile::environment::{
 };
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
-use skep_planner::reconcile::{Assessment, Mode, domain, passive};
+use skep_planner::reconcile::{Assessment, Mode, domain, passive, registry_credential};
 use skep_planner::swarm::{Network, Secret, Service};
-use skep_planner::{InventoryEntry, ObjectKind, Observed, Plan, Settings, Stance, naming};
+use skep_planner::{InventoryEntry, ObjectKind, Observed, Plan, RegistryAccess, Settings, Stance, naming};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{ConditionKind, Generation, Meta, Resource};
 
@@ -35,6 +35,8 @@ pub(crate) enum Seen {
     Environment(Box<EnvironmentDesired>, Box<EnvironmentObservation>),
     /// A domain, and the environment that serves it.
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
+    /// A credential for a registry.
+    RegistryCredential(Box<RegistryAccess>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
 }
@@ -81,6 +83,7 @@ impl Seen {
                 Self::Environment(desired, Box::new(observed))
             }
             Desired::Domain(domain, environment) => Self::Domain(domain, environment),
+            Desired::RegistryCredential(access) => Self::RegistryCredential(access),
             Desired::Passive(resource) => Self::Passive(resource),
         }
     }
@@ -92,7 +95,7 @@ impl Seen {
             Self::Secret(desired, _) => &mut desired.inventory,
             Self::Environment(desired, _) => &mut desired.inventory,
             // Nothing of these is in the Swarm.
-            Self::Domain(..) | Self::Passive(_) => return,
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => return,
         };
         inventory.retain(|known| known.object != entry.object);
         inventory.push(entry);
@@ -105,6 +108,7 @@ impl Seen {
             Self::Secret(desired, _) => &desired.secret.meta,
             Self::Environment(desired, _) => &desired.environment.meta,
             Self::Domain(domain, _) => &domain.meta,
+            Self::RegistryCredential(access) => &access.credential.meta,
             Self::Passive(resource) => &resource.meta,
         }
     }
@@ -115,7 +119,7 @@ impl Seen {
             Self::Organization(desired, _) => Some(&desired.stance),
             Self::Secret(desired, _) => Some(&desired.stance),
             Self::Environment(desired, _) => Some(&desired.stance),
-            Self::Domain(..) | Self::Passive(_) => None,
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => None,
         }
     }
 
@@ -155,7 +159,7 @@ impl Seen {
                 let services = observed.services.iter().filter_map(|(name, found)| service(name, found));
                 services.chain(network(&naming::network(&desired.org), &observed.network)).collect()
             }
-            Self::Domain(..) | Self::Passive(_) => Vec::new(),
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => Vec::new(),
         }
     }
 
@@ -172,6 +176,7 @@ impl Seen {
             | Self::Organization(..)
             | Self::Secret(..)
             | Self::Domain(..)
+            | Self::RegistryCredential(_)
             | Self::Passive(_) => None,
         }
     }
@@ -181,9 +186,13 @@ impl Seen {
         match self {
             Self::Environment(_, observed) => match &observed.image {
                 Some(Err(ImageFailure::NoAnswer { why })) => Some(why),
-                Some(Ok(_) | Err(ImageFailure::Refused { .. })) | None => None,
+                Some(Ok(_) | Err(ImageFailure::Refused { .. } | ImageFailure::Denied { .. })) | None => None,
             },
-            Self::Organization(..) | Self::Secret(..) | Self::Domain(..) | Self::Passive(_) => None,
+            Self::Organization(..)
+            | Self::Secret(..)
+            | Self::Domain(..)
+            | Self::RegistryCredential(_)
+            | Self::Passive(_) => None,
         }
     }
 
@@ -194,6 +203,7 @@ impl Seen {
             Self::Secret(desired, _) => &desired.secret.status,
             Self::Environment(desired, _) => &desired.environment.status,
             Self::Domain(domain, _) => &domain.status,
+            Self::RegistryCredential(access) => &access.credential.status,
             Self::Passive(resource) => &resource.status,
         }
     }
@@ -209,7 +219,7 @@ impl Seen {
             Self::Environment(desired, observed) => {
                 environment::plan(&EnvironmentInput { settings, mode, desired, observed, now })
             }
-            Self::Domain(..) | Self::Passive(_) => {
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => {
                 let meta = self.meta();
                 Plan::empty(meta.key.clone(), meta.uid, meta.generation)
             }
@@ -235,6 +245,7 @@ impl Seen {
             Self::Domain(domain, environment) => {
                 encode(domain::status(settings, domain, environment.as_deref(), now))
             }
+            Self::RegistryCredential(access) => encode(registry_credential::status(access, now)),
             Self::Passive(resource) => {
                 encode(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
             }

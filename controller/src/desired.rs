@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use skep_planner::RegistryAccess;
 use skep_planner::naming;
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
 use skep_planner::reconcile::organization::OrganizationDesired;
@@ -31,6 +32,8 @@ pub(crate) enum Desired {
     Environment(Box<EnvironmentDesired>),
     /// A domain, and the environment that serves it.
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
+    /// A credential for a registry.
+    RegistryCredential(Box<RegistryAccess>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
 }
@@ -43,6 +46,7 @@ impl Desired {
             Self::Secret(desired) => desired.secret.meta.generation,
             Self::Environment(desired) => desired.environment.meta.generation,
             Self::Domain(domain, _) => domain.meta.generation,
+            Self::RegistryCredential(access) => access.credential.meta.generation,
             Self::Passive(resource) => resource.meta.generation,
         }
     }
@@ -73,6 +77,12 @@ pub(crate) async fn load(
                 None => None,
             };
             Desired::Domain(Box::new(Resource { meta, spec: *spec, status }), environment.map(Box::new))
+        }
+        AnySpec::RegistryCredential(spec) => {
+            let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key: key.clone() }) };
+            let password = secret_facts(snapshot, &org).await?.remove(&spec.password.secret);
+            let credential = Resource { meta, spec: *spec, status };
+            Desired::RegistryCredential(Box::new(RegistryAccess { credential, password, stored: true }))
         }
         spec @ (AnySpec::App(_) | AnySpec::Plan(_) | AnySpec::DriftPolicy(_) | AnySpec::ImagePolicy(_)) => {
             Desired::Passive(Box::new(Resource { meta, spec, status }))
@@ -148,7 +158,10 @@ async fn secret_facts(
     let current = snapshot.secret_current(org).await?;
     let facts = current.into_iter().filter(|(_, current)| !current.deleting).map(|(name, current)| {
         let object = naming::secret(org, &name, &current.digest);
-        (name, SecretFacts { version: current.version, object, revision: current.revision })
+        (
+            name,
+            SecretFacts { secret: current.uid, version: current.version, object, revision: current.revision },
+        )
     });
     Ok(facts.collect())
 }
@@ -166,7 +179,8 @@ async fn environment_desired(
         None => None,
     };
     let plan = plan_choice(snapshot, &environment, organization.as_ref()).await?;
-    let secrets = if environment.spec.secrets.is_empty() {
+    let credentials = policies::registry_credentials(snapshot, &org).await?;
+    let secrets = if environment.spec.secrets.is_empty() && credentials.is_empty() {
         BTreeMap::new()
     } else {
         secret_facts(snapshot, &org).await?
@@ -175,8 +189,13 @@ async fn environment_desired(
         [app.as_ref().map(|app| &app.meta), organization.as_ref().map(|organization| &organization.meta)];
     let stance = stance::of(snapshot, &environment.meta, &within, now).await?;
     let images = policies::images(snapshot, &org, organization.as_ref()).await?;
+    let registries = credentials.into_iter().map(|credential| {
+        let password = secrets.get(&credential.spec.password.secret).cloned();
+        RegistryAccess { credential, password, stored: true }
+    });
     Ok(EnvironmentDesired {
         images,
+        registries: registries.collect(),
         stance,
         domains: domains(snapshot, &key).await?,
         releases: snapshot.releases(environment.meta.uid, RELEASES_SEEN).await?,

@@ -77,7 +77,9 @@ impl Classify for PassError {
         match self {
             Self::Load { source, .. } | Self::Record { source, .. } => of_store(source),
             Self::Execute { source, .. } => match source {
-                ExecuteError::Record { source, .. } | ExecuteError::Value { source, .. } => of_store(source),
+                ExecuteError::Record { source, .. }
+                | ExecuteError::Password { source, .. }
+                | ExecuteError::Value { source, .. } => of_store(source),
             },
             Self::Encode { .. } => Disposition::Terminal,
             Self::StepFailed { .. } | Self::ImageUnanswered { .. } => Disposition::Retry,

@@ -18,9 +18,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use skep_planner::ResolvedImage;
+use skep_executor::registry_auth;
 use skep_planner::reconcile::environment::ImageFailure;
+use skep_planner::{PullAs, PullCredential, ResolvedImage};
 use skep_schemas::{ImageRef, OrgName, ResourceKey};
+use skep_store::{Store, StoreError};
 use skep_swarm::{ImageIdentity, SwarmApi, SwarmError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -43,8 +45,16 @@ const LOOKUPS_MAX: usize = 20_000;
 /// What a lookup comes to.
 pub(crate) type Answer = Result<ResolvedImage, ImageFailure>;
 
+/// What is asked: an answer is for the organisation that asked, and for whom it asked as. With another password it is another question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    org: OrgName,
+    image: String,
+    credential: Option<PullCredential>,
+}
+
 /// Asks for one image.
-type Resolve = Box<dyn Fn(String) -> BoxFuture<'static, Answer> + Send + Sync>;
+type Resolve = Box<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// Tells one that left without an answer that it is there now.
 type Wake = Box<dyn Fn(&ResourceKey) + Send + Sync>;
@@ -63,7 +73,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Known {
-    lookups: HashMap<(OrgName, String), Lookup>,
+    lookups: HashMap<Question, Lookup>,
     /// Gone when no lookup uses them.
     turns: BTreeMap<(OrgName, Option<String>), Weak<Semaphore>>,
 }
@@ -89,10 +99,14 @@ impl Lookup {
 
 impl Lookups {
     /// Lookups by this engine. Those who left without an answer are woken.
-    pub(crate) fn new(swarm: Arc<dyn SwarmApi>, wake: impl Fn(&ResourceKey) + Send + Sync + 'static) -> Self {
-        let resolve = move |image: String| {
-            let swarm = Arc::clone(&swarm);
-            async move { answer(swarm.resolve_image(&image, None).await) }.boxed()
+    pub(crate) fn new(
+        swarm: Arc<dyn SwarmApi>,
+        store: Store,
+        wake: impl Fn(&ResourceKey) + Send + Sync + 'static,
+    ) -> Self {
+        let resolve = move |question: Question| {
+            let (swarm, store) = (Arc::clone(&swarm), store.clone());
+            async move { ask(&*swarm, &store, &question).await }.boxed()
         };
         Self::by(Box::new(resolve), Box::new(wake))
     }
@@ -102,16 +116,26 @@ impl Lookups {
     }
 
     /// What the image stands for now, if that can be told soon.
-    pub(crate) async fn look_up(&self, org: &OrgName, by: &ResourceKey, image: &ImageRef) -> Answer {
-        let name = (org.clone(), image.to_string());
-        let (mut answer, patience) = self.begin_or_join(&name)?;
+    pub(crate) async fn look_up(
+        &self,
+        org: &OrgName,
+        by: &ResourceKey,
+        image: &ImageRef,
+        pull: PullAs,
+    ) -> Answer {
+        let credential = match pull {
+            PullAs::Nobody => None,
+            PullAs::Credential(credential) => Some(*credential),
+        };
+        let question = Question { org: org.clone(), image: image.to_string(), credential };
+        let (mut answer, patience) = self.begin_or_join(&question)?;
         // What comes of the wait is in the answer itself.
         let _waited = timeout(patience, answer.wait_for(Option::is_some)).await.is_ok();
         let mut known = self.shared.known();
         if let Some(found) = &*answer.borrow() {
             return found.clone();
         }
-        if let Some(lookup) = known.lookups.get_mut(&name) {
+        if let Some(lookup) = known.lookups.get_mut(&question) {
             lookup.left.insert(by.clone());
         }
         Err(no_answer("its registry has not answered yet"))
@@ -120,24 +144,24 @@ impl Lookups {
     /// The lookup of this image, begun now if there is none, and how long to wait for it.
     fn begin_or_join(
         &self,
-        name: &(OrgName, String),
+        question: &Question,
     ) -> Result<(watch::Receiver<Option<Answer>>, Duration), ImageFailure> {
         let mut known = self.shared.known();
-        if let Some(lookup) = known.lookups.get(name) {
+        if let Some(lookup) = known.lookups.get(question) {
             return Ok((lookup.answer.clone(), lookup.patience()));
         }
         if known.lookups.len() >= LOOKUPS_MAX {
             return Err(no_answer("too many images are being looked up"));
         }
-        let (org, registry) = (&name.0, registry(&name.1));
+        let (org, registry) = (&question.org, registry(&question.image));
         let patience = if known.is_slow(org, &registry) { Duration::ZERO } else { PATIENCE };
         let turns =
             [known.turns(org, Some(&registry), PER_REGISTRY), known.turns(org, None, PER_ORGANIZATION)];
         let (sender, answer) = watch::channel(None);
         let lookup =
             Lookup { answer: answer.clone(), registry, began: Instant::now(), left: BTreeSet::new() };
-        known.lookups.insert(name.clone(), lookup);
-        tokio::spawn(Arc::clone(&self.shared).run(name.clone(), turns, sender));
+        known.lookups.insert(question.clone(), lookup);
+        tokio::spawn(Arc::clone(&self.shared).run(question.clone(), turns, sender));
         Ok((answer, patience))
     }
 }
@@ -146,23 +170,27 @@ impl Shared {
     /// One lookup, from its place in the line to the end of its answer's time.
     async fn run(
         self: Arc<Self>,
-        name: (OrgName, String),
+        question: Question,
         turns: [Arc<Semaphore>; 2],
         sender: watch::Sender<Option<Answer>>,
     ) {
         let answer = {
             let [registry, organization] = &turns;
             let _turns = (registry.acquire().await, organization.acquire().await);
-            (self.resolve)(name.1.clone()).await
+            (self.resolve)(question.clone()).await
         };
         // No answer is not worth a wake: whoever asked asks again in time.
-        let by_digest = name.1.contains('@') && answer.is_ok();
+        let by_digest = question.image.contains('@') && answer.is_ok();
         let is_answer = !matches!(answer, Err(ImageFailure::NoAnswer { .. }));
         let left = {
             // Under the lock, so that whoever leaves is either seen here or sees the answer.
             let mut known = self.known();
             sender.send_replace(Some(answer));
-            known.lookups.get_mut(&name).map(|lookup| std::mem::take(&mut lookup.left)).unwrap_or_default()
+            known
+                .lookups
+                .get_mut(&question)
+                .map(|lookup| std::mem::take(&mut lookup.left))
+                .unwrap_or_default()
         };
         if is_answer && !left.is_empty() {
             left.iter().for_each(|key| (self.wake)(key));
@@ -171,7 +199,7 @@ impl Shared {
         if by_digest {
             tokio::time::sleep(DIGEST_KEPT).await;
         }
-        self.known().lookups.remove(&name);
+        self.known().lookups.remove(&question);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -182,8 +210,10 @@ impl Shared {
 impl Known {
     /// Does this registry leave an older question of the organisation open?
     fn is_slow(&self, org: &OrgName, registry: &str) -> bool {
-        let of_it =
-            self.lookups.iter().filter(|((asker, _), lookup)| asker == org && lookup.registry == registry);
+        let of_it = self
+            .lookups
+            .iter()
+            .filter(|(question, lookup)| question.org == *org && lookup.registry == registry);
         of_it.into_iter().any(|(_, lookup)| lookup.answer.borrow().is_none() && lookup.patience().is_zero())
     }
 
@@ -206,6 +236,20 @@ fn registry(reference: &str) -> String {
     first.unwrap_or_default().to_owned()
 }
 
+/// Asks, with the password opened for this one call.
+async fn ask(swarm: &dyn SwarmApi, store: &Store, question: &Question) -> Answer {
+    let Question { image, credential, .. } = question;
+    let Some(credential) = credential else { return answer(swarm.resolve_image(image, None).await) };
+    match registry_auth(store, credential).await {
+        Ok(auth) => answer(swarm.resolve_image(image, Some(&auth)).await),
+        Err(error) => Err(no_answer(&unopened(credential, &error))),
+    }
+}
+
+fn unopened(credential: &PullCredential, error: &StoreError) -> String {
+    format!("the password of RegistryCredential/{} cannot be opened: {}", credential.name, chain(error))
+}
+
 fn answer(resolved: Result<skep_swarm::ResolvedImage, SwarmError>) -> Answer {
     match resolved {
         Ok(resolved) => identity(&resolved.identity).map_err(|why| ImageFailure::Refused { why }),
@@ -219,6 +263,7 @@ fn failure(error: &SwarmError) -> ImageFailure {
         SwarmError::Unavailable { .. } | SwarmError::Timeout { .. } | SwarmError::NoManager { .. } => {
             ImageFailure::NoAnswer { why }
         }
+        SwarmError::Unauthorized { message, .. } => ImageFailure::Denied { why: message.clone() },
         _ => ImageFailure::Refused { why },
     }
 }
@@ -238,131 +283,4 @@ fn identity(identity: &ImageIdentity) -> Result<ResolvedImage, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[test]
-    fn the_registry_of_a_reference_is_read_as_engines_read_it() {
-        assert_eq!(registry("127.0.0.1:5000/a/b:v1"), "127.0.0.1:5000");
-        assert_eq!(registry("registry.example/a:v1"), "registry.example");
-        assert_eq!(registry("localhost/a"), "localhost");
-        assert_eq!(registry("library/a:v1"), "");
-        assert_eq!(registry("a:v1"), "");
-    }
-
-    /// A registry that answers after this time, and how many lookups it had at once at most.
-    struct Registry {
-        lookups: Lookups,
-        most: Arc<AtomicUsize>,
-        woken: Arc<AtomicUsize>,
-    }
-
-    /// Images of `slow/` take as long as said, all others no time.
-    fn registry_that_takes(time: Duration) -> Registry {
-        let counter = || Arc::new(AtomicUsize::new(0));
-        let (now, most, woken) = (counter(), counter(), counter());
-        let (peak, wakes) = (Arc::clone(&most), Arc::clone(&woken));
-        let resolve = move |image: String| {
-            let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
-            async move {
-                if image.starts_with("slow.example/") {
-                    peak.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-                    tokio::time::sleep(time).await;
-                    now.fetch_sub(1, Ordering::Relaxed);
-                }
-                Err(ImageFailure::Refused { why: "no such image".to_owned() })
-            }
-            .boxed()
-        };
-        let wake = move |_: &ResourceKey| {
-            wakes.fetch_add(1, Ordering::Relaxed);
-        };
-        Registry { lookups: Lookups::by(Box::new(resolve), Box::new(wake)), most, woken }
-    }
-
-    async fn ask(lookups: &Lookups, org: &str, image: &str) -> bool {
-        let org: OrgName = org.parse().unwrap();
-        let key = ResourceKey::organization(&org);
-        let answer = lookups.look_up(&org, &key, &image.parse().unwrap()).await;
-        matches!(answer, Err(ImageFailure::Refused { .. }))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_healthy_registry_is_waited_for_and_asked_afresh_each_time() {
-        let registry = registry_that_takes(Duration::from_secs(1));
-        for _ in 0..2 {
-            let began = Instant::now();
-            assert!(ask(&registry.lookups, "acme", "slow.example/a:v1").await);
-            assert_eq!(began.elapsed().as_secs(), 1);
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(registry.woken.load(Ordering::Relaxed), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_comes_late_wakes_those_who_left_and_is_there_for_them() {
-        let registry = registry_that_takes(Duration::from_secs(10));
-        assert!(!ask(&registry.lookups, "acme", "slow.example/a:v1").await);
-        tokio::time::sleep(Duration::from_secs(9)).await;
-        assert_eq!(registry.woken.load(Ordering::Relaxed), 1);
-        let began = Instant::now();
-        assert!(ask(&registry.lookups, "acme", "slow.example/a:v1").await);
-        assert_eq!(began.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_digest_stands_for_is_asked_once_in_a_while_and_a_tag_each_time() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
-        let resolve = move |_: String| {
-            counter.fetch_add(1, Ordering::Relaxed);
-            async { Ok(ResolvedImage::Registry { digest: DIGEST.parse().unwrap() }) }.boxed()
-        };
-        let lookups = Lookups::by(Box::new(resolve), Box::new(|_: &ResourceKey| ()));
-        let org: OrgName = "acme".parse().unwrap();
-        let times = async |image: &str| {
-            let before = asked.load(Ordering::Relaxed);
-            for _ in 0..3 {
-                let key = ResourceKey::organization(&org);
-                assert!(lookups.look_up(&org, &key, &image.parse().unwrap()).await.is_ok());
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            asked.load(Ordering::Relaxed) - before
-        };
-        let by_digest = format!("fast.example/a@{DIGEST}");
-        assert_eq!(times(&by_digest).await, 1);
-        assert_eq!(times("fast.example/a:v1").await, 3);
-        tokio::time::sleep(DIGEST_KEPT).await;
-        assert_eq!(times(&by_digest).await, 1, "it is not kept for ever");
-    }
-
-    const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thousand_images_of_a_registry_that_hangs_cost_one_moment_and_nobody_else_any() {
-        let registry = registry_that_takes(Duration::from_secs(60));
-        let began = Instant::now();
-        for number in 0..1000 {
-            assert!(!ask(&registry.lookups, "acme", &format!("slow.example/a-{number}:v1")).await);
-        }
-        assert_eq!(began.elapsed(), PATIENCE);
-        assert!(ask(&registry.lookups, "acme", "fast.example/a:v1").await);
-        assert!(ask(&registry.lookups, "globex", "fast.example/a:v1").await);
-        assert_eq!(began.elapsed(), PATIENCE);
-        assert_eq!(registry.most.load(Ordering::Relaxed), PER_REGISTRY);
-    }
-
-    #[test]
-    fn turns_are_shared_while_they_are_used_and_forgotten_afterwards() {
-        let acme: OrgName = "acme".parse().unwrap();
-        let mut known = Known::default();
-        let first = known.turns(&acme, None, 2);
-        assert!(Arc::ptr_eq(&first, &known.turns(&acme, None, 2)));
-        assert!(!Arc::ptr_eq(&first, &known.turns(&acme, Some(""), 2)));
-        drop(first);
-        known.turns(&"globex".parse().unwrap(), None, 2);
-        assert_eq!(known.turns.len(), 1);
-    }
-}
+mod tests;

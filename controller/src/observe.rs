@@ -21,7 +21,7 @@ use skep_planner::swarm::{
     Config, Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Node, NodeId,
     Secret, SecretId, Service, ServiceId, Task, TaskState,
 };
-use skep_planner::{Observed, ResolvedImage, Settings};
+use skep_planner::{Observed, ResolvedImage, Settings, pull};
 use skep_runtime::{Clock, Instant};
 use skep_schemas::ImageRef;
 use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError, TaskFilter};
@@ -297,7 +297,15 @@ impl Observer {
         wanted: Option<ImageRef>,
     ) -> Option<Result<ResolvedImage, ImageFailure>> {
         let reference = wanted?;
-        Some(self.lookups.look_up(&desired.org, &desired.environment.meta.key, &reference).await)
+        if let Some(access) = pull::access(&desired.registries, &reference).filter(|access| !access.stored) {
+            let name = access.credential.meta.key.name();
+            let why =
+                format!("RegistryCredential/{name} is not applied yet, and a registry is told only what is");
+            return Some(Err(ImageFailure::NoAnswer { why }));
+        }
+        // Not asked for when there is no password.
+        let pull = desired.pull_as(&reference).ok()?;
+        Some(self.lookups.look_up(&desired.org, &desired.environment.meta.key, &reference, pull).await)
     }
 
     async fn edge(&self, services: &[Service], network: Option<&Network>) -> Observed<Edge> {

@@ -1,7 +1,7 @@
-//! The policies that an organisation and its environments are under at this moment.
+//! The policies that an organisation and its environments are under at this moment, and as whom they may ask registries.
 
 use skep_planner::policy::image::{self, ImageRules};
-use skep_schemas::kind::{ImagePolicySpec, NetworkRules, OrganizationSpec, PlanSpec};
+use skep_schemas::kind::{ImagePolicySpec, NetworkRules, OrganizationSpec, PlanSpec, RegistryCredentialSpec};
 use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 use skep_store::{Snapshot, StoreError};
 
@@ -30,6 +30,20 @@ pub(crate) async fn images(
         plan.as_ref().map(|plan| (plan.meta.key.name(), &plan.spec)),
         policies.iter().map(|(name, spec)| (name, spec)),
     ))
+}
+
+/// As whom an organisation may ask registries, those credentials that are being deleted left out.
+pub(crate) async fn registry_credentials(
+    snapshot: &mut Snapshot,
+    org: &OrgName,
+) -> Result<Vec<Resource<RegistryCredentialSpec>>, StoreError> {
+    let found = snapshot.list_org(org, Kind::RegistryCredential).await?.into_iter();
+    let credentials = found.filter(|found| !found.meta.is_deleting()).filter_map(|found| {
+        let Resource { meta, spec, status } = found;
+        let spec = RegistryCredentialSpec::try_from(spec).ok()?;
+        Some(Resource { meta, spec, status })
+    });
+    Ok(credentials.collect())
 }
 
 /// What the network of an organisation shall be like.

@@ -12,7 +12,7 @@ use skep_planner::reconcile::Mode;
 use skep_planner::safety::restrain;
 use skep_planner::view::{PlanView, PreviewView, ResourceAction, ResourceChange};
 use skep_planner::{FieldChange, OrgSubnet, Settings};
-use skep_schemas::{Kind, Manifest, Owner, Resource, ResourceKey};
+use skep_schemas::{Kind, Manifest, OrgName, Owner, Resource, ResourceKey};
 use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, ScopedStore, Snapshot, StoreError};
 
 use crate::bound;
@@ -58,6 +58,7 @@ pub(crate) async fn preview(
     for key in affected.iter().take(PLANNED_MAX) {
         if let Some(mut desired) = desired::load(&mut snapshot, key, now).await? {
             assume_subnet(&mut desired, settings);
+            leave_unused(&mut desired, &applied);
             loaded.push(desired);
         }
     }
@@ -179,6 +180,13 @@ async fn affected(
             }
         }
     }
+    // Another credential reaches whatever runs an image of its registry, and no environment refers to one.
+    let credentials = keys.iter().filter(|key| key.kind() == Kind::RegistryCredential);
+    let orgs: BTreeSet<OrgName> = credentials.filter_map(|key| key.org().cloned()).collect();
+    for org in &orgs {
+        let environments = snapshot.list_org(org, Kind::Environment).await?;
+        keys.extend(environments.into_iter().map(|environment| environment.meta.key));
+    }
     let mut keys: Vec<ResourceKey> = keys.into_iter().filter(|key| has_objects(key.kind())).collect();
     keys.sort_by_key(|key| (order(key.kind()), key.clone()));
     Ok(keys)
@@ -187,15 +195,35 @@ async fn affected(
 const fn has_objects(kind: Kind) -> bool {
     match kind {
         Kind::Organization | Kind::Secret | Kind::Environment => true,
-        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => false,
+        Kind::Plan
+        | Kind::App
+        | Kind::Domain
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => false,
     }
 }
 
 const fn order(kind: Kind) -> u8 {
     match kind {
         Kind::Organization | Kind::Plan => 0,
-        Kind::Secret | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => 1,
+        Kind::Secret
+        | Kind::App
+        | Kind::Domain
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => 1,
         Kind::Environment => 2,
+    }
+}
+
+/// A credential that would be changed is planned with and not used: whoever may look at plans may write neither it nor its Secret, and must
+/// not be able to have a password sent to a registry of his own. (A password that would be new is stored nowhere, and cannot be opened.)
+fn leave_unused(desired: &mut Desired, applied: &[Applied]) {
+    let Desired::Environment(environment) = desired else { return };
+    for access in &mut environment.registries {
+        let is_it = |one: &&Applied| one.resource.meta.key == access.credential.meta.key;
+        access.stored = applied.iter().find(is_it).is_none_or(|one| one.outcome == Outcome::Unchanged);
     }
 }
 

@@ -89,6 +89,7 @@ codes! {
     PlanMoved           "SK0306" 409 "the world has moved since the plan was made";
     NameTaken           "SK0307" 409 "the name is in use";
     LastOwner           "SK0308" 409 "somebody has to stay owner";
+    RegistryTaken       "SK0309" 409 "the organisation has a credential for the registry";
 
     Unauthorized        "SK0401" 401 "no valid token";
     Forbidden           "SK0403" 403 "the token does not permit this";

@@ -87,6 +87,8 @@ reasons! {
     EntryPointMissing,
     /// The image could not be found or resolved to a digest.
     ImageUnresolved,
+    /// The registry does not give the image out with the credential that there is, or without one.
+    RegistryDenied,
     /// More than the plan allows.
     QuotaExceeded,
     /// A policy does not allow it.

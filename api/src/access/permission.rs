@@ -152,7 +152,8 @@ impl Permission {
             Self::ReadLogs | Self::RotateSecrets => Within(Role::Deployer),
             Self::Write => match kind {
                 Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret) => Within(Role::Deployer),
-                Some(Kind::DriftPolicy | Kind::ImagePolicy) => Within(Role::Admin),
+                // A password of the organisation goes wherever a credential says.
+                Some(Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential) => Within(Role::Admin),
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
                 Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
             },
@@ -163,7 +164,8 @@ impl Permission {
                     | Kind::Domain
                     | Kind::Secret
                     | Kind::DriftPolicy
-                    | Kind::ImagePolicy,
+                    | Kind::ImagePolicy
+                    | Kind::RegistryCredential,
                 ) => Within(Role::Admin),
                 Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
             },

@@ -52,6 +52,15 @@ impl From<StoreError> for ApiError {
                     about,
                 )
             }
+            StoreError::RegistryTaken { ref key, .. } => {
+                let about = About::Key(key.clone());
+                Self::refused(
+                    Code::RegistryTaken,
+                    &error,
+                    "change `/spec/registry`, or change or delete the other; to change its password alone, rotate its Secret",
+                    about,
+                )
+            }
             StoreError::DuplicateKey { ref key } => {
                 let about = About::Key(key.clone());
                 Self::refused(Code::DuplicateResource, &error, "keep one of them", about)

@@ -50,11 +50,15 @@ const OTHERS: [&str; 16] = [
 const MEMBER: &str = "theirs@globex.test";
 
 /// What globex has, by kind.
-const THEIRS: [(Kind, &str); 6] = [
+const THEIRS: [(Kind, &str); 7] = [
     (Kind::App, r#"{"source": {"image": "shop:1"}, "processes": {"web": {}}}"#),
     (Kind::Environment, r#"{"app": "theirs"}"#),
     (Kind::Domain, r#"{"host": "www.globex.test", "environment": "theirs"}"#),
     (Kind::Secret, r#"{"value": "a-value-of-globex"}"#),
+    (
+        Kind::RegistryCredential,
+        r#"{"registry": "ghcr.io", "username": "theirs", "password": {"secret": "theirs"}}"#,
+    ),
     (Kind::DriftPolicy, r#"{"mode": "report"}"#),
     (Kind::ImagePolicy, r#"{"enforcement": "report"}"#),
 ];

@@ -45,7 +45,8 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
         | Kind::App
         | Kind::Domain
         | Kind::DriftPolicy
-        | Kind::ImagePolicy => Vec::new(),
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => Vec::new(),
     };
     let drift = DriftQuery {
         kind: Some(key.kind()),

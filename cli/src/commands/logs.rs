@@ -60,7 +60,8 @@ fn environment(text: &str) -> Result<Address, String> {
         | Kind::App
         | Kind::Domain
         | Kind::DriftPolicy
-        | Kind::ImagePolicy => Err("only environments have logs".to_owned()),
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => Err("only environments have logs".to_owned()),
     }
 }
 

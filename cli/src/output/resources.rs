@@ -74,6 +74,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::Organization, _) => &["NETWORK"],
         (Kind::DriftPolicy, _) => &["ENVIRONMENT", "MODE"],
         (Kind::ImagePolicy, _) => &["ENFORCEMENT"],
+        (Kind::RegistryCredential, _) => &["REGISTRY", "USERNAME", "SECRET", "VERSION"],
     }
 }
 
@@ -107,6 +108,12 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
         Kind::Organization => vec![status("/network/subnet").into()],
         Kind::DriftPolicy => vec![spec("/environment").into(), spec("/mode").into()],
         Kind::ImagePolicy => vec![spec("/enforcement").into()],
+        Kind::RegistryCredential => vec![
+            spec("/registry").into(),
+            spec("/username").into(),
+            spec("/password/secret").into(),
+            status("/secretVersion").into(),
+        ],
     }
 }
 

@@ -15,16 +15,20 @@
 //! When the end of a step cannot be recorded, or the pass is cut off, the journal speaks of work that nobody does any more. The next
 //! plan of the resource closes it; if there is nothing left to plan, [`Executor::close_open`] does.
 
+mod pull;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretSlice};
-use skep_planner::{Op, Plan, Step};
+use skep_planner::{Op, Plan, PullAs, PullCredential, Step};
 use skep_schemas::Uid;
 use skep_store::{Fence, Finalized, PlanId, StepOutcome, Store, StoreError};
-use skep_swarm::{Effect, SwarmApi, SwarmError};
+use skep_swarm::{Effect, RegistryAuth, SwarmApi, SwarmError};
 use tracing::Instrument;
+
+pub use pull::registry_auth;
 
 /// Carries plans out.
 #[derive(Clone)]
@@ -55,6 +59,15 @@ pub enum ExecuteError {
     Record {
         /// What was to be recorded.
         what: String,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+    /// The password of a credential for a registry could not be opened.
+    #[error("cannot open version {} of the password of RegistryCredential/{}", .credential.version, .credential.name)]
+    Password {
+        /// The credential.
+        credential: Box<PullCredential>,
         /// What the store said.
         #[source]
         source: StoreError,
@@ -224,11 +237,14 @@ impl Executor {
                 self.swarm.update_secret(id, *version, spec).await.map(|()| Some(id.to_string()))
             }
             Op::RemoveSecret { id } => self.swarm.remove_secret(id).await.map(|()| None),
-            Op::CreateService { spec, .. } => {
-                self.swarm.create_service(spec, None).await.map(|id| Some(id.to_string()))
+            Op::CreateService { spec, pull, .. } => {
+                let auth = self.auth(pull).await?;
+                self.swarm.create_service(spec, Some(&auth)).await.map(|id| Some(id.to_string()))
             }
-            Op::UpdateService { id, version, spec, .. } => {
-                self.swarm.update_service(id, *version, spec, None).await.map(|()| Some(id.to_string()))
+            Op::UpdateService { id, version, spec, pull, .. } => {
+                let auth = self.auth(pull).await?;
+                let updated = self.swarm.update_service(id, *version, spec, Some(&auth)).await;
+                updated.map(|()| Some(id.to_string()))
             }
             Op::RemoveService { id } => self.swarm.remove_service(id).await.map(|()| None),
             Op::ConnectEdge { network, container, address } => self
@@ -244,6 +260,16 @@ impl Executor {
             Ok(id) => Called::Done { id },
             Err(error) => judge(step, &error),
         })
+    }
+
+    async fn auth(&self, pull: &PullAs) -> Result<RegistryAuth, ExecuteError> {
+        match pull {
+            PullAs::Nobody => Ok(RegistryAuth::nobody()),
+            PullAs::Credential(credential) => {
+                let opened = registry_auth(&self.store, credential).await;
+                opened.map_err(|source| ExecuteError::Password { credential: credential.clone(), source })
+            }
+        }
     }
 
     async fn value(&self, secret: Uid, version: u32) -> Result<SecretSlice<u8>, ExecuteError> {
@@ -315,6 +341,7 @@ mod tests {
             version: Version { index: 7 },
             spec: Box::new(ServiceSpec::default()),
             release: None,
+            pull: PullAs::Nobody,
         })
     }
 

@@ -32,6 +32,8 @@ pub const LABEL_PROCESS: &str = "skep.dev/process";
 pub const LABEL_RELEASE: &str = "skep.dev/release";
 /// How many instances a service had that was stopped: where no manifest says the number, it is known nowhere else.
 pub const LABEL_STOPPED: &str = "skep.dev/stopped";
+/// The RegistryCredential that a service was last given to pull its image with, and which password: see [`crate::pull`].
+pub const LABEL_REGISTRY_CREDENTIAL: &str = "skep.dev/registry-credential";
 /// Marks services that play a part for Skep: see [`ROLE_EDGE`].
 pub const LABEL_ROLE: &str = "skep.dev/role";
 /// The role of the proxy at the edge; its tasks are connected to every organisation's network.

@@ -127,7 +127,8 @@ impl Usage {
                 AnySpec::Organization(_)
                 | AnySpec::Plan(_)
                 | AnySpec::DriftPolicy(_)
-                | AnySpec::ImagePolicy(_) => {}
+                | AnySpec::ImagePolicy(_)
+                | AnySpec::RegistryCredential(_) => {}
             }
         }
         usage

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::Uid;
 
 use crate::inventory::{ObjectKind, ObjectRef};
+use crate::pull::PullAs;
 use crate::release::ReleaseVersion;
 use crate::swarm::{
     ContainerId, NetworkCreate, NetworkId, SecretId, SecretSpec, ServiceId, ServiceSpec, Version,
@@ -59,6 +60,9 @@ pub enum Op {
         spec: Box<ServiceSpec>,
         /// The release that its template was rendered from; none for Skep's own services.
         release: Option<ReleaseVersion>,
+        /// As whom nodes pull its image.
+        #[serde(default)]
+        pull: PullAs,
     },
     /// Change a service.
     UpdateService {
@@ -70,6 +74,9 @@ pub enum Op {
         spec: Box<ServiceSpec>,
         /// The release that its template was rendered from; none for Skep's own services.
         release: Option<ReleaseVersion>,
+        /// As whom nodes pull its image.
+        #[serde(default)]
+        pull: PullAs,
     },
     /// Remove a service.
     RemoveService {

@@ -102,6 +102,7 @@ mod tests {
                 version: Version { index: 1 },
                 spec: Box::new(ServiceSpec::default()),
                 release: None,
+                pull: crate::PullAs::Nobody,
             },
             why: "test".to_owned(),
             changes: vec![FieldChange { pointer: pointer.to_owned(), from: None, to: Some(to.into()) }],

@@ -113,9 +113,7 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
     let referring = store.referring(&changed).await?;
     wake_each(queue, &referring);
     let policies = changes.iter().filter(|change| {
-        change.op != ChangeOp::Status
-            && matches!(change.key.kind(), Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy)
-            && queue.takes(&change.key)
+        change.op != ChangeOp::Status && is_of_all(change.key.kind()) && queue.takes(&change.key)
     });
     let mut orgs: BTreeSet<OrgName> = policies.filter_map(|change| fairness_group(&change.key)).collect();
     // An organisation hands its plan down to environments that name none, and those do not refer to it.
@@ -123,10 +121,24 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
         let with_plan = referring.iter().filter(|key| key.kind() == Kind::Organization && queue.takes(key));
         orgs.extend(with_plan.filter_map(fairness_group));
     }
+    // Nor do environments refer to credentials, whose passwords are values of Secrets.
+    if changes.iter().any(|change| change.key.kind() == Kind::Secret && change.op != ChangeOp::Status) {
+        let with_password =
+            referring.iter().filter(|key| key.kind() == Kind::RegistryCredential && queue.takes(key));
+        orgs.extend(with_password.filter_map(fairness_group));
+    }
     for org in &orgs {
         wake_org(store, queue, org).await?;
     }
     Ok(())
+}
+
+/// Does a resource of this kind say something about everything in its organisation?
+const fn is_of_all(kind: Kind) -> bool {
+    match kind {
+        Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => true,
+        Kind::Plan | Kind::Secret | Kind::App | Kind::Environment | Kind::Domain => false,
+    }
 }
 
 fn wake_change(queue: &Queue, change: &Change) {

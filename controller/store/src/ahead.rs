@@ -18,7 +18,7 @@ use crate::snapshot::{REFERRERS_MAX, Snapshot, check_count};
 use crate::{inventory, release};
 
 /// The kinds that say something about all environments of their organisation.
-pub(crate) const POLICIES: [Kind; 2] = [Kind::DriftPolicy, Kind::ImagePolicy];
+pub(crate) const POLICIES: [Kind; 3] = [Kind::DriftPolicy, Kind::ImagePolicy, Kind::RegistryCredential];
 
 /// What was read ahead.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use skep_planner::policy::Violation;
 use skep_planner::quota::Excess;
 use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
-use skep_schemas::{Generation, Host, OrgName, ResourceKey, Revision, Uid};
+use skep_schemas::{Generation, Host, OrgName, Registry, ResourceKey, Revision, Uid};
 
 use self::fault::transient;
 pub(crate) use self::fault::{Fault, must_run_again, violated};
@@ -94,6 +94,16 @@ pub enum StoreError {
     HostTaken {
         /// The host.
         host: Host,
+    },
+    /// Another credential of the organisation is for the registry.
+    #[error("{key} is for {registry}, and so is {}", by.as_deref().map_or("another".to_owned(), |by| format!("RegistryCredential/{by}")))]
+    RegistryTaken {
+        /// The credential that asks for it.
+        key: ResourceKey,
+        /// The registry.
+        registry: Registry,
+        /// The name of the one that has it, if that is known.
+        by: Option<String>,
     },
     /// A batch names one resource twice.
     #[error("{key} appears twice in one batch")]

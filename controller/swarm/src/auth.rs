@@ -16,13 +16,22 @@ pub struct RegistryAuth {
 }
 
 impl RegistryAuth {
+    /// Nobody: what is known of credentials for the service is forgotten, where no header at all would leave it as it is.
+    pub fn nobody() -> Self {
+        Self { server: String::new(), username: String::new(), password: SecretString::default() }
+    }
+
     /// The value of the header that carries them; itself a secret.
     pub(crate) fn header(&self) -> SecretString {
-        let json = serde_json::json!({
-            "username": self.username,
-            "password": self.password.expose_secret(),
-            "serveraddress": self.server,
-        });
+        let json = if self.username.is_empty() {
+            serde_json::json!({})
+        } else {
+            serde_json::json!({
+                "username": self.username,
+                "password": self.password.expose_secret(),
+                "serveraddress": self.server,
+            })
+        };
         SecretString::from(URL_SAFE.encode(json.to_string()))
     }
 }
@@ -30,6 +39,11 @@ impl RegistryAuth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_told_without_a_name() {
+        assert_eq!(RegistryAuth::nobody().header().expose_secret(), "e30=");
+    }
 
     #[test]
     fn a_password_is_not_in_the_debug_form() {

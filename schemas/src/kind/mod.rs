@@ -22,6 +22,7 @@ mod image_policy;
 mod organization;
 mod plan;
 mod process;
+mod registry_credential;
 mod secret;
 
 pub use app::{AppDetail, AppSource, AppSpec};
@@ -35,6 +36,7 @@ pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
 pub use process::{HealthCheck, NamedPort, ProcessSpec, Resources, VolumeMount};
+pub use registry_credential::{PasswordSource, RegistryCredentialDetail, RegistryCredentialSpec};
 pub use secret::{
     Alphabet, GENERATED_MAX, GenerateSpec, SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue,
 };
@@ -274,6 +276,10 @@ kinds! {
     Secret {
         spec: SecretSpec, scope: Org, plural: "secrets",
         about: "A value that processes read as a file and that nobody can read back."
+    },
+    RegistryCredential {
+        spec: RegistryCredentialSpec, scope: Org, plural: "registrycredentials",
+        about: "The user and the password with which an organisation's images are pulled from one registry."
     },
     App {
         spec: AppSpec, scope: Org, plural: "apps",

@@ -9,6 +9,7 @@ use crate::field::{Field, Shape};
 /// Fields whose values must be those of something else to make sense: references, and names that others refer to.
 const KNOWN: &[(Kind, &str, &[&str])] = &[
     (Kind::Organization, "/spec/plan", &["small", "large"]),
+    (Kind::RegistryCredential, "/spec/password/secret", &["token", "key"]),
     (Kind::Environment, "/spec/app", &["shop", "other"]),
     (Kind::Environment, "/spec/plan", &["small", "large"]),
     (Kind::Environment, "/spec/region", &["eu", "us"]),

@@ -154,7 +154,7 @@ fn case(settings: &Settings, number: usize, now: Timestamp) -> Result<Case> {
         created_at: "2026-01-01T00:00:00Z".parse()?,
     });
     for step in plan.steps {
-        let Op::CreateService { spec, release } = step.op else { continue };
+        let Op::CreateService { spec, release, .. } = step.op else { continue };
         let id = format!("service-{number}");
         let live = as_stored(&spec)?;
         let service =
@@ -225,6 +225,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
     let environment = environment.context("the environment was read")?;
     Ok(Case {
         desired: EnvironmentDesired {
+            registries: Vec::new(),
             images: Vec::new(),
             environment,
             org,

@@ -39,6 +39,8 @@ pub struct Options {
     pub nodes: (u8, u8),
     /// The database server is the installation's own, so that it can be stopped.
     pub own_postgres: bool,
+    /// The engine's registry is there a second time, for those who have its password.
+    pub locked_registry: bool,
     /// Further variables of the server.
     pub env: Vec<(String, String)>,
 }
@@ -54,6 +56,7 @@ impl Options {
             docker_host: None,
             nodes: (1, 1),
             own_postgres: false,
+            locked_registry: false,
             env: Vec::new(),
         }
     }
@@ -88,7 +91,11 @@ impl Installation {
     /// The same, set up in a special way.
     pub fn start_with(mut options: Options) -> Result<Self> {
         let (size, managers) = options.nodes;
-        let engine = EngineOptions { tls: options.tls, ..EngineOptions::default() };
+        let engine = EngineOptions {
+            tls: options.tls,
+            locked_registry: options.locked_registry,
+            ..EngineOptions::default()
+        };
         let cluster = Cluster::start(size, &ClusterOptions { version: options.version, engine, managers })?;
         let (engine, others) = Engine::among(cluster)?;
         engine.publish(&Recipe::busybox()?, "anchor:1")?;

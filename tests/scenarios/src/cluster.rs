@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use secrecy::SecretSlice;
 use skep_planner::health::ContainerVerdict;
+use skep_planner::reconcile::environment::ImageFailure;
 use skep_planner::render::EngineFeatures;
 use skep_planner::swarm::{
     ContainerId, Labels, NetworkId, Service, ServiceId, ServiceSpec, Task, UpdateState,
@@ -31,7 +32,7 @@ pub struct Cluster {
     /// What is known of the containers of failed tasks.
     pub containers: BTreeMap<ContainerId, ContainerVerdict>,
     /// Images that do not resolve to a registry's digest.
-    pub images: BTreeMap<String, Result<ResolvedImage, String>>,
+    pub images: BTreeMap<String, Result<ResolvedImage, ImageFailure>>,
     /// What cannot be read, and why.
     pub unseen: BTreeMap<String, String>,
     /// What the engine stores in a field of a service whatever it is sent, by service and JSON pointer.

@@ -1,11 +1,13 @@
 //! From the store to what the planner wants to know about one resource.
 
+use skep_planner::RegistryAccess;
 use skep_planner::policy;
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_schemas::kind::{
-    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, OrganizationSpec, PlanSpec, SecretSpec,
+    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, OrganizationSpec, PlanSpec,
+    RegistryCredentialSpec, SecretSpec,
 };
 use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope};
 
@@ -70,8 +72,11 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
         plan_of_org.as_ref().map(|plan| (plan.meta.key.name(), &plan.spec)),
         policies.iter().map(|policy| (policy.meta.key.name(), &policy.spec)),
     );
+    let of_org = |key: &ResourceKey| key.kind() == Kind::RegistryCredential && key.org() == Some(&org);
+    let credentials = store.keys().into_iter().filter(of_org);
     Some(EnvironmentDesired {
         images,
+        registries: credentials.filter_map(|key| registry_access(store, &key)).collect(),
         stance: stance(store, key, app.as_ref()),
         app: app.and_then(|app| store.typed::<AppSpec>(&app)),
         plan,
@@ -83,6 +88,12 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
         org,
         organization,
     })
+}
+
+pub(crate) fn registry_access(store: &Store, key: &ResourceKey) -> Option<RegistryAccess> {
+    let credential: Resource<RegistryCredentialSpec> = store.typed(key)?;
+    let password = store.secret_facts(key.org()?).remove(&credential.spec.password.secret);
+    Some(RegistryAccess { credential, password, stored: true })
 }
 
 pub(crate) fn domain(

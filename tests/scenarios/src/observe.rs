@@ -108,7 +108,7 @@ fn entry(engine: &Cluster, settings: &Settings, desired: &EnvironmentDesired) ->
 /// Unless the case says otherwise, a registry knows every image.
 fn resolve(engine: &Cluster, image: &ImageRef) -> Result<ResolvedImage, ImageFailure> {
     if let Some(told) = engine.images.get(&image.to_string()) {
-        return told.clone().map_err(|why| ImageFailure::Refused { why });
+        return told.clone();
     }
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(image.to_string())));
     let digest = digest.parse().map_err(|error| ImageFailure::Refused { why: format!("{error}") })?;

@@ -134,7 +134,12 @@ impl Store {
         }
         let finalizers = match key.kind() {
             Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
-            Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => BTreeSet::new(),
+            Kind::Plan
+            | Kind::App
+            | Kind::Domain
+            | Kind::DriftPolicy
+            | Kind::ImagePolicy
+            | Kind::RegistryCredential => BTreeSet::new(),
         };
         let meta = Meta {
             key: key.clone(),
@@ -271,7 +276,7 @@ impl Store {
             let version = u32::try_from(digests.len()).unwrap_or(u32::MAX);
             Some((
                 secret.meta.key.name().clone(),
-                SecretFacts { version, object, revision: secret.meta.revision },
+                SecretFacts { secret: secret.meta.uid, version, object, revision: secret.meta.revision },
             ))
         });
         facts.collect()

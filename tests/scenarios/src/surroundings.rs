@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use jiff::Timestamp;
 use skep_planner::ResolvedImage;
 use skep_planner::health::ContainerVerdict;
+use skep_planner::reconcile::environment::ImageFailure;
 use skep_planner::swarm::{
     ContainerSpec, ContainerStatus, Labels, NetworkCreate, Node, Service, ServiceSpec, Task, TaskState,
     TaskStatus,
@@ -128,12 +129,19 @@ impl Stage {
             }
             "image" => {
                 let resolved = match words.next("what is known of it")? {
-                    "missing" => Err(words.next("why")?.to_owned()),
+                    "missing" => Err(ImageFailure::Refused { why: words.next("why")?.to_owned() }),
+                    "denied" => Err(ImageFailure::Denied { why: words.next("why")?.to_owned() }),
+                    "given" => {
+                        ensure!(engine.images.remove(name).is_some(), "{name} is given already");
+                        return Ok(());
+                    }
                     "engine-only" => {
                         let id = format!("sha256:{}", "e".repeat(64));
                         Ok(ResolvedImage::Engine { id: id.parse().map_err(|error| anyhow!("{error}"))? })
                     }
-                    other => bail!("an image is `missing` or `engine-only`, not `{other}`"),
+                    other => {
+                        bail!("an image is `missing`, `denied`, `given` or `engine-only`, not `{other}`")
+                    }
                 };
                 engine.images.insert(name.to_owned(), resolved);
             }

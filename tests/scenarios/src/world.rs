@@ -13,12 +13,14 @@ use skep_planner::reconcile::environment::{
 };
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
-use skep_planner::reconcile::{Assessment, Mode, domain, passive};
+use skep_planner::reconcile::{Assessment, Mode, domain, passive, registry_credential};
 use skep_planner::render::entry_spec;
 use skep_planner::safety::{InForce, restrain};
 use skep_planner::settings::{AnchorImage, EdgeSettings};
 use skep_planner::swarm::Secret;
-use skep_planner::{Architecture, Blocked, InstanceId, NetworkPool, Observed, Plan, Settings, Step, Unkept};
+use skep_planner::{
+    Architecture, Blocked, InstanceId, NetworkPool, Observed, Plan, RegistryAccess, Settings, Step, Unkept,
+};
 use skep_schemas::kind::{AppDetail, DomainSpec, EnvironmentSpec};
 use skep_schemas::{Resource, ResourceKey};
 use skep_swarm::LabelFilter;
@@ -69,6 +71,7 @@ enum Seen {
     Secret(Box<SecretDesired>, Observed<Vec<Secret>>),
     Environment(Box<EnvironmentDesired>, Box<EnvironmentObservation>),
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
+    RegistryCredential(Box<RegistryAccess>),
     Passive(Box<Resource>),
 }
 
@@ -188,6 +191,9 @@ impl World {
                 let (domain, environment) = desired::domain(store, key)?;
                 Seen::Domain(Box::new(domain), environment.map(Box::new))
             }
+            Kind::RegistryCredential => {
+                Seen::RegistryCredential(Box::new(desired::registry_access(store, key)?))
+            }
             Kind::App | Kind::Plan | Kind::DriftPolicy | Kind::ImagePolicy => {
                 Seen::Passive(Box::new(store.get(key)?.clone()))
             }
@@ -222,6 +228,7 @@ impl World {
                 environment::plan(&EnvironmentInput { settings, mode, desired, observed, now: self.now })
             }
             (Seen::Domain(domain, _), _) => empty(&domain.meta),
+            (Seen::RegistryCredential(access), _) => empty(&access.credential.meta),
             (Seen::Passive(resource), _) => empty(&resource.meta),
         }
     }
@@ -238,6 +245,7 @@ impl World {
             Seen::Domain(domain, environment) => {
                 json(domain::status(settings, domain, environment.as_deref(), now))
             }
+            Seen::RegistryCredential(access) => json(registry_credential::status(access, now)),
             Seen::Passive(resource) => {
                 json(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
             }

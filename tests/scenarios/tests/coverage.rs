@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use skep_planner::blocked::one_of_each;
-use skep_planner::{Blocked, Cost, Op, ReleaseVersion};
+use skep_planner::{Blocked, Cost, Op, PullAs, ReleaseVersion};
 use skep_schemas::Uid;
 use skep_schemas::kind::RolloutOrder;
 
@@ -73,8 +73,18 @@ fn one_step_of_each_kind() -> Vec<Op> {
         Op::CreateSecret { spec: Box::default(), secret: Uid::from_uuid(uuid::Uuid::nil()), version: 1 },
         Op::UpdateSecret { id: id().into(), version, spec: Box::default() },
         Op::RemoveSecret { id: id().into() },
-        Op::CreateService { spec: Box::default(), release: Some(ReleaseVersion::FIRST) },
-        Op::UpdateService { id: id().into(), version, spec: Box::default(), release: None },
+        Op::CreateService {
+            spec: Box::default(),
+            release: Some(ReleaseVersion::FIRST),
+            pull: PullAs::Nobody,
+        },
+        Op::UpdateService {
+            id: id().into(),
+            version,
+            spec: Box::default(),
+            release: None,
+            pull: PullAs::Nobody,
+        },
         Op::RemoveService { id: id().into() },
         Op::ConnectEdge { network: id().into(), container: id().into(), address: Ipv4Addr::LOCALHOST },
         Op::DisconnectEdge { network: id().into(), container: id().into() },

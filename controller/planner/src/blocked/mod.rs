@@ -46,6 +46,24 @@ pub enum Blocked {
         /// Why not.
         why: String,
     },
+    /// A credential for a registry has no password: its Secret is not there.
+    PasswordMissing {
+        /// The RegistryCredential.
+        credential: String,
+        /// The Secret that it names.
+        secret: String,
+    },
+    /// The registry does not let in whoever it was asked as.
+    RegistryDenied {
+        /// The registry.
+        registry: String,
+        /// The image.
+        image: String,
+        /// The RegistryCredential that it was asked with; none if the organisation has none for it.
+        credential: Option<String>,
+        /// The registry's words.
+        why: String,
+    },
     /// More than the plan allows.
     QuotaExceeded {
         /// What is too much, in words.
@@ -189,9 +207,10 @@ impl Blocked {
         match self {
             Self::ReferenceMissing { .. } | Self::RouteInvalid { .. } => Reason::ReferenceMissing,
             Self::DependencyNotReady { .. } => Reason::DependencyNotReady,
-            Self::SecretMissing { .. } => Reason::SecretMissing,
+            Self::SecretMissing { .. } | Self::PasswordMissing { .. } => Reason::SecretMissing,
             Self::EntryPointMissing { .. } => Reason::EntryPointMissing,
             Self::ImageUnresolved { .. } => Reason::ImageUnresolved,
+            Self::RegistryDenied { .. } => Reason::RegistryDenied,
             Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
             Self::PolicyDenied { .. } => Reason::PolicyDenied,
             Self::WouldNeverSchedule { .. } | Self::SpecTooLarge { .. } => Reason::WouldNeverSchedule,
@@ -224,6 +243,8 @@ impl Blocked {
             | Self::SecretMissing { .. }
             | Self::EntryPointMissing { .. }
             | Self::ImageUnresolved { .. }
+            | Self::PasswordMissing { .. }
+            | Self::RegistryDenied { .. }
             | Self::QuotaExceeded { .. }
             | Self::PolicyDenied { .. }
             | Self::WouldNeverSchedule { .. }

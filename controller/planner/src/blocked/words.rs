@@ -23,6 +23,13 @@ impl Blocked {
                 "add `entrypoint` with the program that the image starts (`docker image inspect` tells), or take `env` from the secrets"
             }
             Self::ImageUnresolved { .. } => "push it or name another, then run `skep retry`",
+            Self::PasswordMissing { .. } => "apply a Secret of that name with the password as its value",
+            Self::RegistryDenied { credential: Some(_), .. } => {
+                "see that the image is there and this user may pull it, or change the password with `skep secrets rotate`; then run `skep retry`"
+            }
+            Self::RegistryDenied { credential: None, .. } => {
+                "apply a RegistryCredential for it, or name an image that is there for everybody"
+            }
             Self::QuotaExceeded { .. } => "ask for less, or choose a larger plan",
             Self::PolicyDenied { .. } => "name another that is allowed, or have the policy changed",
             Self::WouldNeverSchedule { .. } => "add such a node, or ask for one that is there",
@@ -84,6 +91,18 @@ impl Blocked {
                 write!(f, "process {process} takes a secret as a variable and does not say what it starts")
             }
             Self::ImageUnresolved { image, why } => write!(f, "image {image} cannot be resolved: {why}"),
+            Self::PasswordMissing { credential, secret } => {
+                write!(
+                    f,
+                    "RegistryCredential/{credential} has no password: Secret/{secret} does not exist or has no value"
+                )
+            }
+            Self::RegistryDenied { registry, image, credential: Some(credential), why } => {
+                write!(f, "{registry} does not give {image} to RegistryCredential/{credential}: {why}")
+            }
+            Self::RegistryDenied { registry, image, credential: None, why } => {
+                write!(f, "{registry} does not give {image} to just anybody: {why}")
+            }
             Self::QuotaExceeded { what } => f.write_str(what),
             Self::PolicyDenied { policy, why, stopped: true } => {
                 write!(f, "{policy} does not allow {why}, and stopped it")
@@ -185,6 +204,9 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         SecretMissing { name: text() },
         EntryPointMissing { process: text() },
         ImageUnresolved { image: text(), why: text() },
+        PasswordMissing { credential: text(), secret: text() },
+        RegistryDenied { registry: text(), image: text(), credential: Some(text()), why: text() },
+        RegistryDenied { registry: text(), image: text(), credential: None, why: text() },
         QuotaExceeded { what: text() },
         PolicyDenied { policy: text(), why: text(), stopped: false },
         PolicyDenied { policy: text(), why: text(), stopped: true },

@@ -240,6 +240,8 @@ pub fn is_complete(plan: &Plan) -> bool {
         | Blocked::Unobserved { .. }
         | Blocked::WaitingForDependents { .. }
         | Blocked::StillInUse { .. }
+        | Blocked::PasswordMissing { .. }
+        | Blocked::RegistryDenied { .. }
         | Blocked::SpecTooLarge { .. } => false,
     })
 }

@@ -7,6 +7,7 @@
 use super::{Drift, DriftClass, Response, Stance, overlap};
 use crate::inventory::{InventoryEntry, ObjectRef};
 use crate::plan::{Learned, Plan};
+use crate::pull::PullAs;
 use crate::release::ReleaseVersion;
 use crate::step::{Cost, FieldChange, Op, Step};
 use crate::swarm::{Service, ServiceSpec, UpdateState};
@@ -44,6 +45,7 @@ impl ServiceChange {
         self,
         sides: ServiceSides<'_>,
         release: Option<ReleaseVersion>,
+        pull: PullAs,
         why: String,
         cost: Cost,
     ) -> Step {
@@ -53,6 +55,7 @@ impl ServiceChange {
             version: sides.live.version,
             spec: self.spec,
             release,
+            pull,
         };
         Step { changes: self.changes, intended, ..Step::new(sides.object.clone(), op, why, cost) }
     }

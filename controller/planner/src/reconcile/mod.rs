@@ -8,6 +8,7 @@ pub mod domain;
 pub mod environment;
 pub mod organization;
 pub mod passive;
+pub mod registry_credential;
 pub mod secret;
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use skep_schemas::kind::{SecretDetail, SecretSpec, Status};
-use skep_schemas::{Reason, Resource, ResourceKey, Revision};
+use skep_schemas::{Reason, Resource, ResourceKey, Revision, Uid};
 
 use super::conditions::Conditions;
 use super::{Assessment, RECHECK_WAITING};
@@ -41,6 +41,8 @@ pub struct SecretDesired {
 /// One value of a secret, without the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretFacts {
+    /// The Secret resource.
+    pub secret: Uid,
     /// Counts the values that it has had.
     pub version: u32,
     /// The name of its object in the Swarm.

@@ -11,6 +11,7 @@ use skep_schemas::{Duration, OrgName, ProcessName, ResourceKey, Uid};
 use super::entry;
 use super::routing::{Route, route_labels};
 use crate::naming;
+use crate::pull::PullCredential;
 use crate::release::{ReleaseContent, ReleaseProcess, ReleaseVersion};
 use crate::settings::Settings;
 use crate::swarm::{
@@ -86,6 +87,8 @@ pub struct ServiceInput<'a> {
     pub entry: Option<&'a ConfigId>,
     /// The hosts that are routed to it.
     pub routes: &'a [Route],
+    /// The credential with which its image is pulled.
+    pub credential: Option<&'a PullCredential>,
     /// What the engine can do.
     pub engine: EngineFeatures,
 }
@@ -117,6 +120,8 @@ fn service_labels(input: &ServiceInput<'_>) -> Labels {
     let mut labels = naming::owner_labels(&input.settings.instance, input.key, input.uid);
     labels.insert(naming::LABEL_PROCESS.to_owned(), input.name.to_string());
     labels.insert(naming::LABEL_RELEASE.to_owned(), input.release.to_string());
+    let credential = input.credential.map(|credential| credential.mark.clone());
+    labels.extend(credential.map(|mark| (naming::LABEL_REGISTRY_CREDENTIAL.to_owned(), mark)));
     labels.extend(input.stopped.map(|instances| (naming::LABEL_STOPPED.to_owned(), instances.to_string())));
     labels.extend(route_labels(&input.settings.edge, &naming::network(input.org), input.routes));
     labels

@@ -9,6 +9,7 @@
 
 mod claim;
 mod lock;
+mod registry;
 mod write;
 
 use std::collections::BTreeSet;

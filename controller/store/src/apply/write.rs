@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::claim::Claims;
 use super::lock::Locked;
-use super::{ApplyItem, Failure, Outcome};
+use super::{ApplyItem, Failure, Outcome, registry};
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::StoreError;
 use crate::generate::{self, Occasion};
@@ -41,6 +41,7 @@ impl Write<'_> {
         let row = locked.take_row(key);
         self.item.precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
         let org_uid = key.org().map(|org| locked.org_uid(org)).transpose()?;
+        registry::check(tx, &self.item.manifest).await?;
         let written = match row {
             Some(row) if row.is_deleting() => return Err(StoreError::Deleting { key: key.clone() }.into()),
             Some(row) => self.update(tx, org_uid, &row).await?,
@@ -80,7 +81,8 @@ impl Write<'_> {
             &finalizers(key.kind()),
             Json(&self.item.managed_by) as _
         );
-        if inserted.execute(&mut *tx).await?.rows_affected() == 0 {
+        let inserted = inserted.execute(&mut *tx).await.map_err(|error| registry::fault(manifest, error))?;
+        if inserted.rows_affected() == 0 {
             return Err(Failure::Raced);
         }
         if key.kind() == Kind::Organization {
@@ -124,7 +126,8 @@ impl Write<'_> {
             generation.get()
         )
         .execute(&mut *tx)
-        .await?;
+        .await
+        .map_err(|error| registry::fault(manifest, error))?;
         let subject = Subject {
             key: &manifest.key,
             uid: row.uid(),
@@ -196,6 +199,11 @@ fn finalizers(kind: Kind) -> Vec<String> {
         Kind::Organization | Kind::Environment | Kind::Secret => {
             vec![finalizer_word(Finalizer::Swarm).to_owned()]
         }
-        Kind::Plan | Kind::App | Kind::Domain | Kind::DriftPolicy | Kind::ImagePolicy => Vec::new(),
+        Kind::Plan
+        | Kind::App
+        | Kind::Domain
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use skep_planner::release::ReleaseContent;
 use skep_planner::swarm::{ServiceId, Version};
 use skep_planner::{
-    Cost, NetworkPool, NewRelease, ObjectKind, ObjectRef, Op, Plan, ReleaseVersion, Step, Verdict,
+    Cost, NetworkPool, NewRelease, ObjectKind, ObjectRef, Op, Plan, PullAs, ReleaseVersion, Step, Verdict,
     VerdictChange,
 };
 use skep_schemas::{Generation, Resource, Uid};
@@ -42,7 +42,11 @@ pub(crate) fn create_service(name: &str, release: u32) -> Step {
     step(
         ObjectKind::Service,
         name,
-        Op::CreateService { spec: Box::default(), release: Some(ReleaseVersion::new(release)) },
+        Op::CreateService {
+            spec: Box::default(),
+            release: Some(ReleaseVersion::new(release)),
+            pull: PullAs::Nobody,
+        },
     )
 }
 
@@ -52,6 +56,7 @@ pub(crate) fn update_service(name: &str, release: u32) -> Step {
         version: Version::default(),
         spec: Box::default(),
         release: Some(ReleaseVersion::new(release)),
+        pull: PullAs::Nobody,
     };
     step(ObjectKind::Service, name, op)
 }

@@ -19,6 +19,7 @@ mod policy;
 mod print;
 mod quota;
 mod records;
+mod registry;
 mod safety;
 mod secret;
 mod secret_versions;

@@ -106,6 +106,7 @@ pub(crate) fn rendered(seed: u32, docker: &Docker) -> ServiceSpec {
         serde_json::from_value(json!({"parallelism": 1 + seed % 3, "order": order})).expect("a rollout");
     service_spec(&ServiceInput {
         stopped: None,
+        credential: None,
         settings: &settings,
         org: &org,
         key: &key,

@@ -1,5 +1,5 @@
-//! What the services of an environment stand on: the organisation's network, the secret objects of the target, and what the engine
-//! can do. Nothing is rendered before all of it is known; whatever is not is said in the plan.
+//! What the services of an environment stand on: the organisation's network, the secret objects of the target, what the engine
+//! can do, and as whom it pulls. Nothing is rendered before all of it is known; whatever is not is said in the plan.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use super::target::Target;
 use crate::blocked::Blocked;
 use crate::observed::Observed;
 use crate::plan::Plan;
+use crate::pull::PullAs;
 use crate::reconcile::Mode;
 use crate::render::EngineFeatures;
 use crate::swarm::{ConfigId, Network, SecretId};
@@ -23,6 +24,8 @@ pub(super) struct Ground {
     pub(super) entry: Option<ConfigId>,
     /// What the engine can do.
     pub(super) engine: EngineFeatures,
+    /// As whom nodes pull the image.
+    pub(super) pull: PullAs,
 }
 
 /// The ground, if all of it is there; what is missing is in `plan.blocked`.
@@ -39,6 +42,8 @@ pub(super) fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut P
     let network = network(input, plan);
     let secrets = secrets(input, target, plan);
     let entry = entry(input, target, plan);
+    let pull =
+        input.desired.pull_as(&target.content.image.reference).map_err(|why| plan.blocked.push(why)).ok();
     if let Observed::Present(nodes) = &input.observed.nodes {
         for (name, process) in &target.content.processes {
             let memory = i64::try_from(process.resources.memory.get()).unwrap_or(i64::MAX);
@@ -49,8 +54,10 @@ pub(super) fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut P
         }
     }
     let clear = plan.blocked.len() == before;
-    match (engine, network, clear) {
-        (Some(engine), Some(network), true) => Some(Ground { network, secrets, entry, engine }),
+    match (engine, network, pull, clear) {
+        (Some(engine), Some(network), Some(pull), true) => {
+            Some(Ground { network, secrets, entry, engine, pull })
+        }
         _ => None,
     }
 }

@@ -37,6 +37,7 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::policy::Violation;
 use crate::policy::image::{ImageRules, violations};
+use crate::pull::{self, PullAs, RegistryAccess};
 use crate::release::{Release, ReleaseContent, ReleaseProcess, ResolvedImage};
 use crate::render::{EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
@@ -57,6 +58,8 @@ pub struct EnvironmentDesired {
     pub plan: PlanChoice,
     /// What its images must be: the rules of its organisation's plan, and its organisation's policies.
     pub images: Vec<ImageRules>,
+    /// The credentials of its organisation for registries.
+    pub registries: Vec<RegistryAccess>,
     /// The current values of the organisation's secrets that it names.
     pub secrets: BTreeMap<ResourceName, SecretFacts>,
     /// The domains that are routed to it, those being deleted left out.
@@ -73,6 +76,11 @@ impl EnvironmentDesired {
     /// What of an image the policies do not allow.
     fn violations(&self, image: &ImageRef) -> Vec<Violation> {
         violations(&self.images, image)
+    }
+
+    /// As whom an image is asked for.
+    pub fn pull_as(&self, image: &ImageRef) -> Result<PullAs, Blocked> {
+        pull::pull_as(&self.registries, image)
     }
 
     /// Does a policy stop whatever runs this?
@@ -93,6 +101,7 @@ impl EnvironmentDesired {
             .chain(self.app.iter().map(|app| app.meta.revision))
             .chain(plan)
             .chain(named.map(|secret| secret.revision))
+            .chain(self.registries.iter().map(RegistryAccess::revision))
             .chain(self.domains.iter().map(|domain| domain.meta.revision))
             .max()
             .unwrap_or(self.environment.meta.revision)
@@ -139,6 +148,11 @@ pub enum ImageFailure {
     /// The registry or the engine was asked, and says no: it will say so again until someone changes something.
     Refused {
         /// Their words.
+        why: String,
+    },
+    /// The registry was asked, and does not tell whoever it was asked as.
+    Denied {
+        /// Its words.
         why: String,
     },
     /// Nobody answered.
@@ -218,6 +232,10 @@ pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Op
     let image = target::formation(settings, desired).ok()?.image;
     // Nobody is made to ask a registry that a policy forbids.
     if desired.violations(&image).iter().any(Violation::forbids) {
+        return None;
+    }
+    // Nor is one asked as somebody whose password is missing.
+    if desired.pull_as(&image).is_err() {
         return None;
     }
     let known = desired.releases.first().is_some_and(|release| release.content.image.reference == image);

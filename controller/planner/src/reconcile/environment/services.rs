@@ -14,10 +14,11 @@ use crate::health::{self, Expectations, ServiceHealth, service_health};
 use crate::inventory::{self, ObjectKind, ObjectRef};
 use crate::observed::Observed;
 use crate::plan::Plan;
+use crate::pull::PullAs;
 use crate::reconcile::Mode;
 use crate::release::ReleaseContent;
 use crate::render::{ServiceInput, monitor, service_spec};
-use crate::step::{Cost, Op, Step};
+use crate::step::{Cost, FieldChange, Op, Step};
 use crate::swarm::{Node, Service, ServiceMode, ServiceSpec, Task};
 use crate::{diff, naming};
 
@@ -33,7 +34,7 @@ pub(super) fn converge(input: &EnvironmentInput<'_>, target: &Target, plan: &mut
     for name in target.content.processes.keys() {
         let spec = render(input, target, &ground, name, plan);
         wanted.insert(spec.name.clone());
-        if let Some(step) = step_for(input, target, spec, plan) {
+        if let Some(step) = step_for(input, target, &ground, spec, plan) {
             plan.steps.push(step);
         }
     }
@@ -119,6 +120,10 @@ fn render(
         secrets: &ground.secrets,
         entry: ground.entry.as_ref(),
         routes: &routes,
+        credential: match &ground.pull {
+            PullAs::Credential(credential) => Some(&**credential),
+            PullAs::Nobody => None,
+        },
         engine: ground.engine,
     })
 }
@@ -126,6 +131,7 @@ fn render(
 fn step_for(
     input: &EnvironmentInput<'_>,
     target: &Target,
+    ground: &Ground,
     spec: ServiceSpec,
     plan: &mut Plan,
 ) -> Option<Step> {
@@ -140,7 +146,7 @@ fn step_for(
         Some(Observed::Present(live)) if is_ours(input, live) => {
             let entry = inventory::entry(&input.desired.inventory, &object);
             drift::replaced(&object, live, entry, plan);
-            update(input, target, live, spec, object, plan)
+            update(input, target, ground, live, spec, object, plan)
         }
         Some(Observed::Present(live)) => {
             plan.drift.push(Drift::foreign(&object, live.id.as_str()));
@@ -151,13 +157,14 @@ fn step_for(
             plan.blocked.push(Blocked::Unobserved { what: object.to_string(), why: why.clone() });
             None
         }
-        Some(Observed::Absent) | None => create(input, target, spec, object, plan),
+        Some(Observed::Absent) | None => create(input, target, ground, spec, object, plan),
     }
 }
 
 fn create(
     input: &EnvironmentInput<'_>,
     target: &Target,
+    ground: &Ground,
     spec: ServiceSpec,
     object: ObjectRef,
     plan: &mut Plan,
@@ -169,13 +176,15 @@ fn create(
     }
     let why =
         if gone { "somebody removed it".to_owned() } else { format!("runs release {}", target.version) };
-    let op = Op::CreateService { spec: Box::new(spec), release: Some(target.version) };
+    let op =
+        Op::CreateService { spec: Box::new(spec), release: Some(target.version), pull: ground.pull.clone() };
     Some(Step::new(object, op, why, Cost::Create))
 }
 
 fn update(
     input: &EnvironmentInput<'_>,
     target: &Target,
+    ground: &Ground,
     live: &Service,
     mut spec: ServiceSpec,
     object: ObjectRef,
@@ -217,9 +226,18 @@ fn update(
     let why = match other_release {
         _ if change.only_drift => "somebody else changed it".to_owned(),
         Some(label) => format!("release {label} -> {}", target.version),
+        None if is_another_credential(&change.changes) => {
+            "its credential for the registry is another".to_owned()
+        }
         None => "it is not as it should be".to_owned(),
     };
-    Some(change.into_step(sides, Some(target.version), why, cost))
+    Some(change.into_step(sides, Some(target.version), ground.pull.clone(), why, cost))
+}
+
+/// Is it only with whom nodes pull that changes?
+fn is_another_credential(changes: &[FieldChange]) -> bool {
+    let label = naming::LABEL_REGISTRY_CREDENTIAL.replace('/', "~1");
+    changes.iter().all(|change| change.pointer.strip_prefix("/Labels/") == Some(label.as_str()))
 }
 
 /// Does a spec belong to a release after the target? Then that one failed, Swarm or Skep is returning to the target, and what differs

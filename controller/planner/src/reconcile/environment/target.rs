@@ -6,6 +6,7 @@ use crate::blocked::Blocked;
 use crate::formation::{self, Formation, FormationProcess};
 use crate::plan::{NewRelease, Plan, VerdictChange};
 use crate::policy::Violation;
+use crate::pull::PullAs;
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
 use crate::settings::Settings;
 
@@ -187,16 +188,28 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Result<Relea
 
 fn image(input: &EnvironmentInput<'_>, formation: &Formation) -> Result<ReleaseImage, Blocked> {
     let reference = formation.image.clone();
+    // Before anything else: without its password no node could pull what is released.
+    let pull = input.desired.pull_as(&reference)?;
     if let Some(newest) = input.desired.releases.first()
         && newest.content.image.reference == reference
     {
         return Ok(newest.content.image.clone());
     }
+    let credential = match &pull {
+        PullAs::Credential(credential) => Some(&**credential),
+        PullAs::Nobody => None,
+    };
     match &input.observed.image {
         Some(Ok(resolved)) => Ok(ReleaseImage { reference, resolved: resolved.clone() }),
         Some(Err(ImageFailure::Refused { why })) => {
             Err(Blocked::ImageUnresolved { image: reference.to_string(), why: why.clone() })
         }
+        Some(Err(ImageFailure::Denied { why })) => Err(Blocked::RegistryDenied {
+            registry: reference.registry(),
+            image: reference.to_string(),
+            credential: credential.map(|credential| credential.name.to_string()),
+            why: why.clone(),
+        }),
         Some(Err(ImageFailure::NoAnswer { why })) => {
             Err(Blocked::Unobserved { what: format!("image {reference}"), why: why.clone() })
         }

@@ -9,6 +9,7 @@ use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
 use crate::observed::Observed;
 use crate::plan::Learned;
+use crate::pull::PullAs;
 use crate::reconcile::Mode;
 use crate::settings::OrgSubnet;
 use crate::step::{Cost, Op, Step};
@@ -142,7 +143,7 @@ impl Pass<'_> {
             return;
         }
         let why = "keeps the organisation's network present where the edge runs";
-        let op = Op::CreateService { spec: Box::new(spec), release: None };
+        let op = Op::CreateService { spec: Box::new(spec), release: None, pull: PullAs::Nobody };
         self.plan.steps.push(Step::new(object, op, why, Cost::Create));
     }
 
@@ -165,7 +166,7 @@ impl Pass<'_> {
         let cost = diff::cost(&change.changes, tasks, tasks, tasks, 0);
         let why =
             if change.only_drift { "somebody else changed it" } else { "the anchor is not as it should be" };
-        self.plan.steps.push(change.into_step(sides, None, why.to_owned(), cost));
+        self.plan.steps.push(change.into_step(sides, None, PullAs::Nobody, why.to_owned(), cost));
     }
 
     fn connect(&mut self, network: &NetworkId, edge: &Edge) {
