@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use skep_planner::RegistryAccess;
 use skep_planner::naming;
-use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
+use skep_planner::reconcile::environment::EnvironmentDesired;
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
-use skep_schemas::kind::{
-    AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, PlanSpec, SecretSpec,
-};
-use skep_schemas::{AnySpec, Generation, Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
+use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, SecretSpec};
+use skep_schemas::{AnySpec, Generation, Kind, OrgName, Resource, ResourceKey, ResourceName};
 use skep_store::{Snapshot, StoreError};
 
 use crate::{policies, stance};
@@ -84,9 +82,11 @@ pub(crate) async fn load(
             let credential = Resource { meta, spec: *spec, status };
             Desired::RegistryCredential(Box::new(RegistryAccess { credential, password, stored: true }))
         }
-        spec @ (AnySpec::App(_) | AnySpec::Plan(_) | AnySpec::DriftPolicy(_) | AnySpec::ImagePolicy(_)) => {
-            Desired::Passive(Box::new(Resource { meta, spec, status }))
-        }
+        spec @ (AnySpec::App(_)
+        | AnySpec::Plan(_)
+        | AnySpec::IsolationTier(_)
+        | AnySpec::DriftPolicy(_)
+        | AnySpec::ImagePolicy(_)) => Desired::Passive(Box::new(Resource { meta, spec, status })),
     }))
 }
 
@@ -178,7 +178,11 @@ async fn environment_desired(
         Some(app) => typed::<AppSpec>(snapshot, &app).await?,
         None => None,
     };
-    let plan = plan_choice(snapshot, &environment, organization.as_ref()).await?;
+    let terms = policies::terms(snapshot, organization.as_ref()).await?;
+    let plan = match environment.spec.plan.clone() {
+        Some(name) => policies::plan_choice(snapshot, Some(name)).await?,
+        None => terms.plan.clone(),
+    };
     let credentials = policies::registry_credentials(snapshot, &org).await?;
     let secrets = if environment.spec.secrets.is_empty() && credentials.is_empty() {
         BTreeMap::new()
@@ -188,12 +192,13 @@ async fn environment_desired(
     let within =
         [app.as_ref().map(|app| &app.meta), organization.as_ref().map(|organization| &organization.meta)];
     let stance = stance::of(snapshot, &environment.meta, &within, now).await?;
-    let images = policies::images(snapshot, &org, organization.as_ref()).await?;
+    let images = policies::images(snapshot, &org, &terms).await?;
     let registries = credentials.into_iter().map(|credential| {
         let password = secrets.get(&credential.spec.password.secret).cloned();
         RegistryAccess { credential, password, stored: true }
     });
     Ok(EnvironmentDesired {
+        terms,
         images,
         registries: registries.collect(),
         stance,
@@ -206,22 +211,6 @@ async fn environment_desired(
         app,
         plan,
         secrets,
-    })
-}
-
-async fn plan_choice(
-    snapshot: &mut Snapshot,
-    environment: &Resource<EnvironmentSpec>,
-    organization: Option<&Resource<OrganizationSpec>>,
-) -> Result<PlanChoice, StoreError> {
-    let inherited = organization.and_then(|organization| organization.spec.plan.clone());
-    let Some(name) = environment.spec.plan.clone().or(inherited) else { return Ok(PlanChoice::None) };
-    let Ok(key) = ResourceKey::new(Scope::Platform, Kind::Plan, name.clone()) else {
-        return Ok(PlanChoice::Missing(name));
-    };
-    Ok(match typed::<PlanSpec>(snapshot, &key).await? {
-        Some(plan) => PlanChoice::Found(Box::new(plan)),
-        None => PlanChoice::Missing(name),
     })
 }
 

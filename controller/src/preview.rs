@@ -166,9 +166,13 @@ async fn affected(
                 .filter(|reference| reference.kind() == Kind::Environment),
         );
         keys.extend(snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key));
+        if one.outcome != Outcome::Unchanged {
+            keys.extend(under(snapshot, key).await?);
+        }
     }
     for key in deletions {
         keys.insert(key.clone());
+        keys.extend(under(snapshot, key).await?);
         keys.extend(snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key));
         if key.kind() == Kind::Organization
             && let Ok(org) = key.name().as_str().parse()
@@ -192,10 +196,42 @@ async fn affected(
     Ok(keys)
 }
 
+/// The environments that are under what the platform says: a tier holds for its plans, a plan for its organisations, an organisation for all
+/// that is in it.
+async fn under(snapshot: &mut Snapshot, key: &ResourceKey) -> Result<Vec<ResourceKey>, StoreError> {
+    let plans = match key.kind() {
+        Kind::IsolationTier => referrers(snapshot, key, Kind::Plan).await?,
+        Kind::Plan => vec![key.clone()],
+        _ => Vec::new(),
+    };
+    let mut organizations: Vec<ResourceKey> =
+        if key.kind() == Kind::Organization { vec![key.clone()] } else { Vec::new() };
+    for plan in &plans {
+        organizations.extend(referrers(snapshot, plan, Kind::Organization).await?);
+    }
+    let mut environments = Vec::new();
+    for organization in organizations {
+        let Ok(org) = organization.name().as_str().parse() else { continue };
+        let found = snapshot.list_org(&org, Kind::Environment).await?;
+        environments.extend(found.into_iter().map(|environment| environment.meta.key));
+    }
+    Ok(environments)
+}
+
+async fn referrers(
+    snapshot: &mut Snapshot,
+    key: &ResourceKey,
+    kind: Kind,
+) -> Result<Vec<ResourceKey>, StoreError> {
+    let found = snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key);
+    Ok(found.filter(|key| key.kind() == kind).collect())
+}
+
 const fn has_objects(kind: Kind) -> bool {
     match kind {
         Kind::Organization | Kind::Secret | Kind::Environment => true,
         Kind::Plan
+        | Kind::IsolationTier
         | Kind::App
         | Kind::Domain
         | Kind::DriftPolicy
@@ -206,7 +242,7 @@ const fn has_objects(kind: Kind) -> bool {
 
 const fn order(kind: Kind) -> u8 {
     match kind {
-        Kind::Organization | Kind::Plan => 0,
+        Kind::Organization | Kind::Plan | Kind::IsolationTier => 0,
         Kind::Secret
         | Kind::App
         | Kind::Domain

@@ -316,6 +316,7 @@ mod tests {
         "propertyNames",
         "pattern",
         "items",
+        "uniqueItems",
         "enum",
         "const",
         "oneOf",

@@ -146,7 +146,7 @@ impl Permission {
             Self::BeSomebody => Person,
             Self::Read => match kind {
                 // What can be chosen from; every tenant does.
-                Some(Kind::Plan) => AnyRole,
+                Some(Kind::Plan | Kind::IsolationTier) => AnyRole,
                 _ => Within(Role::Viewer),
             },
             Self::ReadLogs | Self::RotateSecrets => Within(Role::Deployer),
@@ -155,7 +155,7 @@ impl Permission {
                 // A password of the organisation goes wherever a credential says.
                 Some(Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential) => Within(Role::Admin),
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
-                Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
+                Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
             },
             Self::Delete => match kind {
                 Some(
@@ -167,7 +167,7 @@ impl Permission {
                     | Kind::ImagePolicy
                     | Kind::RegistryCredential,
                 ) => Within(Role::Admin),
-                Some(Kind::Organization | Kind::Plan) | None => OnPlatform(Role::Admin),
+                Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
             },
             Self::Intervene => match kind {
                 Some(Kind::Organization) => Within(Role::Admin),

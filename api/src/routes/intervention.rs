@@ -31,7 +31,11 @@ pub(super) async fn retry(call: Call<NoQuery, NoBody>) -> Result<Found, ApiError
         Kind::Organization | Kind::Environment | Kind::Secret => {}
         Kind::App => return Err(refused("retry", &key, "retry its environments")),
         Kind::Domain => return Err(refused("retry", &key, "retry the environment that it leads to")),
-        Kind::Plan | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => {
+        Kind::Plan
+        | Kind::IsolationTier
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => {
             return Err(refused("retry", &key, USED_BY));
         }
     }
@@ -57,9 +61,11 @@ fn pausable(key: ResourceKey, verb: &str) -> Result<ResourceKey, ApiError> {
     match key.kind() {
         Kind::Organization | Kind::App | Kind::Environment | Kind::Secret => Ok(key),
         Kind::Domain => Err(refused(verb, &key, &format!("{verb} the environment that it leads to"))),
-        Kind::Plan | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => {
-            Err(refused(verb, &key, USED_BY))
-        }
+        Kind::Plan
+        | Kind::IsolationTier
+        | Kind::DriftPolicy
+        | Kind::ImagePolicy
+        | Kind::RegistryCredential => Err(refused(verb, &key, USED_BY)),
     }
 }
 

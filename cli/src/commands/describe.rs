@@ -41,6 +41,7 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
         Kind::Environment => session.client.get::<ReleaseList>(&format!("{path}/releases")).await?.items,
         Kind::Organization
         | Kind::Plan
+        | Kind::IsolationTier
         | Kind::Secret
         | Kind::App
         | Kind::Domain

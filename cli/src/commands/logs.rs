@@ -56,6 +56,7 @@ fn environment(text: &str) -> Result<Address, String> {
         Kind::Environment => Ok(address),
         Kind::Organization
         | Kind::Plan
+        | Kind::IsolationTier
         | Kind::Secret
         | Kind::App
         | Kind::Domain

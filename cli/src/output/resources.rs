@@ -69,6 +69,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::Environment, true) => &["RELEASE", "INSTANCES", "IMAGE", "URL"],
         (Kind::Domain, _) => &["HOST", "ENVIRONMENT"],
         (Kind::Plan, _) => &["CPU", "MEMORY", "MAX"],
+        (Kind::IsolationTier, _) => &["LEVEL", "POOL"],
         (Kind::App, _) => &["IMAGE"],
         (Kind::Secret, _) => &["VERSION"],
         (Kind::Organization, _) => &["NETWORK"],
@@ -103,6 +104,7 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
         Kind::Plan => {
             vec![spec("/instance/cpu").into(), spec("/instance/memory").into(), spec("/maxInstances").into()]
         }
+        Kind::IsolationTier => vec![spec("/level").into(), spec("/pool").into()],
         Kind::App => vec![spec("/source/image").into()],
         Kind::Secret => vec![status("/version").into()],
         Kind::Organization => vec![status("/network/subnet").into()],

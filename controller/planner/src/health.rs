@@ -7,11 +7,12 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use skep_schemas::Duration;
 use skep_schemas::kind::TaskError;
-use skep_schemas::{Duration, Region};
 
 use self::placement::closed;
-pub use self::placement::{fits_region, is_usable, schedulable};
+pub use self::placement::{is_usable, schedulable};
+use crate::constraint::Constraints;
 use crate::normalize;
 use crate::swarm::{ContainerId, Node, Service, Task, TaskSpec, TaskState, UpdateState};
 
@@ -58,7 +59,7 @@ pub enum Rollout {
 #[derive(Debug, Clone, Copy)]
 pub struct Expectations<'a> {
     /// Where its tasks may run.
-    pub region: Option<&'a Region>,
+    pub constraints: &'a Constraints,
     /// The nodes of the cluster, as far as they are known.
     pub nodes: &'a [Node],
     /// Its memory limit, as shown to people.
@@ -102,10 +103,10 @@ fn comparable(template: &TaskSpec) -> TaskSpec {
     template
 }
 
-/// Does the task run on a node that its region forbids? Swarm will replace it, although its template is current otherwise.
+/// Does the task run on a node where it may not? Swarm will replace it, although its template is current otherwise.
 fn is_misplaced(task: &Task, expected: Expectations<'_>) -> bool {
     let node = expected.nodes.iter().find(|node| task.node_id.as_ref() == Some(&node.id));
-    node.is_some_and(|node| !fits_region(node, expected.region))
+    node.is_some_and(|node| !expected.constraints.allow(node))
 }
 
 fn count(length: usize) -> u32 {
@@ -221,7 +222,7 @@ fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expecta
 }
 
 fn unschedulable(why: &str, expected: Expectations<'_>) -> String {
-    match (why, expected.region.and_then(|region| closed(expected.nodes, region))) {
+    match (why, closed(expected.nodes, expected.constraints)) {
         (why, Some(closed)) if why.contains("scheduling constraints") => closed,
         (why, _) if why.contains("insufficient resources") => {
             format!("no node has enough free resources ({why})")
@@ -256,8 +257,8 @@ mod tests {
     }
 
     fn told(tasks: &[Task], containers: &BTreeMap<ContainerId, ContainerVerdict>) -> Option<String> {
-        let monitor = Duration::from_secs(5);
-        let expected = Expectations { region: None, nodes: &[], memory: "64Mi", monitor };
+        let (constraints, monitor) = (Constraints::default(), Duration::from_secs(5));
+        let expected = Expectations { constraints: &constraints, nodes: &[], memory: "64Mi", monitor };
         last_error(tasks.iter(), containers, expected).map(|error| error.message)
     }
 
@@ -291,8 +292,8 @@ mod tests {
             created_at: format!("2026-01-01T00:00:{created:02}Z"),
             ..task(TaskState::Complete, 30)
         };
-        let expected =
-            Expectations { region: None, nodes: &[], memory: "64Mi", monitor: Duration::from_secs(5) };
+        let (constraints, monitor) = (Constraints::default(), Duration::from_secs(5));
+        let expected = Expectations { constraints: &constraints, nodes: &[], memory: "64Mi", monitor };
         let error = |task: Task, started: Option<&str>| {
             let status =
                 |started: &str| UpdateStatus { started_at: started.to_owned(), ..UpdateStatus::default() };

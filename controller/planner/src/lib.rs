@@ -11,6 +11,7 @@
 
 pub mod binding;
 pub mod blocked;
+pub mod constraint;
 pub mod diff;
 pub mod drift;
 pub mod formation;

@@ -126,6 +126,7 @@ impl Usage {
                 AnySpec::Environment(environment) => usage.add_environment(org, key, environment, specs),
                 AnySpec::Organization(_)
                 | AnySpec::Plan(_)
+                | AnySpec::IsolationTier(_)
                 | AnySpec::DriftPolicy(_)
                 | AnySpec::ImagePolicy(_)
                 | AnySpec::RegistryCredential(_) => {}

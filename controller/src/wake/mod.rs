@@ -110,14 +110,19 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
     }
     let changed: BTreeSet<&ResourceKey> = changes.iter().map(|change| &change.key).collect();
     let changed: Vec<ResourceKey> = changed.into_iter().cloned().collect();
-    let referring = store.referring(&changed).await?;
+    let mut referring = store.referring(&changed).await?;
     wake_each(queue, &referring);
     let policies = changes.iter().filter(|change| {
         change.op != ChangeOp::Status && is_of_all(change.key.kind()) && queue.takes(&change.key)
     });
     let mut orgs: BTreeSet<OrgName> = policies.filter_map(|change| fairness_group(&change.key)).collect();
     // An organisation hands its plan down to environments that name none, and those do not refer to it.
-    if changes.iter().any(|change| change.key.kind() == Kind::Plan && change.op != ChangeOp::Status) {
+    // A tier is a plan's.
+    let plans = of_kind(&referring, Kind::Plan);
+    if changed_of(changes, Kind::IsolationTier) && !plans.is_empty() {
+        referring.extend(store.referring(&plans).await?);
+    }
+    if changed_of(changes, Kind::Plan) || changed_of(changes, Kind::IsolationTier) {
         let with_plan = referring.iter().filter(|key| key.kind() == Kind::Organization && queue.takes(key));
         orgs.extend(with_plan.filter_map(fairness_group));
     }
@@ -137,8 +142,19 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
 const fn is_of_all(kind: Kind) -> bool {
     match kind {
         Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => true,
-        Kind::Plan | Kind::Secret | Kind::App | Kind::Environment | Kind::Domain => false,
+        Kind::Plan | Kind::IsolationTier | Kind::Secret | Kind::App | Kind::Environment | Kind::Domain => {
+            false
+        }
     }
+}
+
+/// Was something of this kind written, and not only spoken of?
+fn changed_of(changes: &[Change], kind: Kind) -> bool {
+    changes.iter().any(|change| change.key.kind() == kind && change.op != ChangeOp::Status)
+}
+
+fn of_kind(keys: &[ResourceKey], kind: Kind) -> Vec<ResourceKey> {
+    keys.iter().filter(|key| key.kind() == kind).cloned().collect()
 }
 
 fn wake_change(queue: &Queue, change: &Change) {

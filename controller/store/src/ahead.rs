@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 use skep_planner::{InventoryEntry, Release};
+use skep_schemas::kind::KindSpec;
 use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, Scope};
 use sqlx::types::Uuid;
 
@@ -64,6 +65,8 @@ impl Snapshot {
             .collect();
         let further: Vec<ResourceKey> = further.into_iter().collect();
         self.read_resources(&further).await?;
+        let tiers = self.tiers(&further);
+        self.read_resources(&tiers).await?;
         self.read_policies(&orgs).await?;
         self.read_referrers(environments).await?;
         let uids: Vec<Uuid> = owners.iter().map(|(uid, _)| *uid).collect();
@@ -89,6 +92,16 @@ impl Snapshot {
         let plans = spec.plan.clone().into_iter().chain(inherited);
         let plans = plans.filter_map(|name| ResourceKey::new(Scope::Platform, Kind::Plan, name).ok());
         key.sibling(Kind::App, spec.app.clone()).into_iter().chain(plans).collect()
+    }
+
+    /// The isolation tiers that the plans among these resources name.
+    fn tiers(&self, read: &[ResourceKey]) -> Vec<ResourceKey> {
+        let plans = read.iter().filter_map(|key| self.ahead.resources.get(key)?.as_ref());
+        let named = plans.flat_map(|plan| match &plan.spec {
+            AnySpec::Plan(spec) => spec.references(&plan.meta.key),
+            _ => Vec::new(),
+        });
+        named.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     async fn read_resources(&mut self, keys: &[ResourceKey]) -> Result<(), Fault> {

@@ -12,7 +12,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use skep_schemas::{OrgName, ResourceKey, Scope};
+use skep_schemas::{Kind, OrgName, ResourceKey, Scope};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
@@ -96,7 +96,8 @@ impl ScopedStore {
             (Reach::Tenant(_, None), _) => false,
             (Reach::Tenant(_, Some(own)), Scope::Org(org)) => own == org,
             (Reach::Tenant(_, Some(own)), Scope::Platform) => {
-                key.kind() == skep_schemas::Kind::Plan || *key == ResourceKey::organization(own)
+                matches!(key.kind(), Kind::Plan | Kind::IsolationTier)
+                    || *key == ResourceKey::organization(own)
             }
         }
     }

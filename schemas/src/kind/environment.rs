@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::isolation_tier::Capability;
 use super::process::{ProcessSpec, check_env, check_processes, check_unique};
 use super::{Kind, KindSpec, Problems};
 use crate::resource::{ResourceKey, Scope};
@@ -46,7 +47,7 @@ pub struct EnvironmentSpec {
     pub security: SecuritySpec,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -161,8 +162,8 @@ pub enum RestartCondition {
     None,
 }
 
-/// What containers may do, within the restricted profile: no capabilities, no new privileges, the default system call filter,
-/// no host paths, limits on CPU, memory and processes.
+/// What containers may do, within the restricted profile: no capabilities but those that are asked for and allowed, no new privileges, the
+/// default system call filter, no host paths, limits on CPU, memory and processes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecuritySpec {
@@ -173,6 +174,9 @@ pub struct SecuritySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub user: Option<u32>,
+    /// Capabilities that root in the container keeps. Only those that the IsolationTier of the organisation's plan allows.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub capabilities: BTreeSet<Capability>,
 }
 
 /// What is so about an environment.
@@ -291,6 +295,13 @@ impl KindSpec for EnvironmentSpec {
         }
         if self.security.user == Some(0) {
             problems.push("/security/user", "user 0 is root", "name another user, or leave the image's");
+        }
+        if self.security.user.is_some() && !self.security.capabilities.is_empty() {
+            problems.push(
+                "/security/capabilities",
+                "only root has capabilities, and `user` names another user",
+                "ask for none, or leave `user` out and let the image begin as root",
+            );
         }
     }
 

@@ -19,6 +19,7 @@ mod domain;
 mod drift_policy;
 mod environment;
 mod image_policy;
+mod isolation_tier;
 mod organization;
 mod plan;
 mod process;
@@ -33,6 +34,9 @@ pub use environment::{
     RolloutOrder, RolloutSpec, SECRETS_DIRECTORY, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
 };
 pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
+pub use isolation_tier::{
+    Capability, IsolationLevel, IsolationTierDetail, IsolationTierSpec, SecurityProfile,
+};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
 pub use process::{HealthCheck, NamedPort, ProcessSpec, Resources, VolumeMount};
@@ -272,6 +276,10 @@ kinds! {
     Plan {
         spec: PlanSpec, scope: Platform, plural: "plans",
         about: "What an environment may use: resources of one instance, and how many instances."
+    },
+    IsolationTier {
+        spec: IsolationTierSpec, scope: Platform, plural: "isolationtiers",
+        about: "How organisations are kept apart: on which nodes their instances run, and what their containers may be."
     },
     Secret {
         spec: SecretSpec, scope: Org, plural: "secrets",

@@ -16,7 +16,8 @@ pub struct OrganizationSpec {
     /// The name shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// The plan of environments that name none.
+    /// What the organisation may have and how it is kept apart, and the plan of environments that name none. What is not named by it they may not
+    /// name either. Without a plan nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<ResourceName>,
 }

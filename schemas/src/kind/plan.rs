@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::image_policy::ImagePolicySpec;
 use super::process::Resources;
 use super::{Kind, KindSpec, Problems};
-use crate::resource::ResourceKey;
-use crate::scalar::{Bytes, Cpu};
+use crate::resource::{ResourceKey, Scope};
+use crate::scalar::{Bytes, Cpu, ResourceName};
 
 /// What an environment may use, and what an organisation may have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +30,13 @@ pub struct PlanSpec {
     /// What the network of an organisation of this plan is like. With a way out and not encrypted when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRules>,
+    /// How an organisation of this plan is kept apart from others: an IsolationTier. On nodes that are everybody's and without
+    /// capabilities when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation_tier: Option<ResourceName>,
+    /// The plans that environments of an organisation of this plan may name besides this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment_plans: Vec<ResourceName>,
 }
 
 /// What the network of an organisation is like. Nothing of it can change in place: when a plan says otherwise than before, networks
@@ -112,6 +119,8 @@ impl KindSpec for PlanSpec {
     }
 
     fn references(&self, _: &ResourceKey) -> Vec<ResourceKey> {
-        Vec::new()
+        let tier = self.isolation_tier.clone();
+        let tier = tier.map(|tier| ResourceKey::new(Scope::Platform, Kind::IsolationTier, tier));
+        tier.into_iter().flatten().collect()
     }
 }

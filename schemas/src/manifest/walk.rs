@@ -4,7 +4,7 @@
 //! cannot disagree. Only the keywords that our types produce are understood; a test in [`crate::schema`] fails when a
 //! type begins to use another. What a schema cannot say is checked afterwards by the types themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -124,9 +124,15 @@ impl Walk<'_> {
 
     fn items(&mut self, items: &[Node], schema: &Json) {
         let Some(of) = schema.get("items") else { return };
+        let is_set = schema.get("uniqueItems") == Some(&Json::Bool(true));
+        let mut seen = BTreeSet::new();
         for (i, item) in items.iter().enumerate() {
             let within = self.pointer.len();
             self.pointer.push_str(&format!("/{i}"));
+            if let Some(text) = item.text().filter(|text| is_set && !seen.insert(*text)) {
+                let message = format!("`{}` is listed twice", shown(text));
+                self.note(Finding::new(Code::InvalidSpec, message).help("list it once").at(item.span));
+            }
             self.node(item, of, item.entries().first().and_then(|entry| entry.key_span).or(item.span));
             self.pointer.truncate(within);
         }

@@ -31,14 +31,19 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Ground with two nodes in two regions and nothing else.
+    /// Ground with nodes in two regions, of a pool and beside it, and nothing else.
     pub async fn new() -> Result<Self> {
         let postgres = tokio::task::spawn_blocking(Postgres::shared).await??;
         let url = postgres.create_database("acto")?;
         let mut world = World::new(&url).await?;
         world.swarm().with(|swarm| {
-            swarm.label_node("node-1", "region", "eu");
-            swarm.label_node("node-2", "region", "us");
+            for (node, region) in [("node-1", "eu"), ("node-2", "us"), ("node-3", "eu"), ("node-4", "us")] {
+                swarm.label_node(node, "region", region);
+            }
+            for node in ["node-3", "node-4"] {
+                swarm.label_node(node, "skep.isolation", "enhanced");
+                swarm.label_node(node, "skep.pool", "gold");
+            }
             swarm.settle();
         });
         world.keep(NOTHING).await?;

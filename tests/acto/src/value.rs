@@ -9,6 +9,9 @@ use crate::field::{Field, Shape};
 /// Fields whose values must be those of something else to make sense: references, and names that others refer to.
 const KNOWN: &[(Kind, &str, &[&str])] = &[
     (Kind::Organization, "/spec/plan", &["small", "large"]),
+    (Kind::Plan, "/spec/isolationTier", &["gold"]),
+    (Kind::Plan, "/spec/environmentPlans/-", &["small", "large"]),
+    (Kind::IsolationTier, "/spec/pool", &["gold", "iron"]),
     (Kind::RegistryCredential, "/spec/password/secret", &["token", "key"]),
     (Kind::Environment, "/spec/app", &["shop", "other"]),
     (Kind::Environment, "/spec/plan", &["small", "large"]),

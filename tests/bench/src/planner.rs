@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use skep_planner::drift::Stance;
 use skep_planner::reconcile::Mode;
 use skep_planner::reconcile::environment::{
-    self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, PlanChoice,
+    self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, PlanChoice, Terms, TierChoice,
 };
 use skep_planner::render::EngineFeatures;
 use skep_planner::settings::{Architecture, NetworkPool, Settings};
@@ -226,6 +226,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
     Ok(Case {
         desired: EnvironmentDesired {
             registries: Vec::new(),
+            terms: Terms { plan: PlanChoice::None, tier: TierChoice::None },
             images: Vec::new(),
             environment,
             org,

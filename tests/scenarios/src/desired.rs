@@ -2,14 +2,14 @@
 
 use skep_planner::RegistryAccess;
 use skep_planner::policy;
-use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice};
+use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice, Terms, TierChoice};
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_schemas::kind::{
-    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, OrganizationSpec, PlanSpec,
+    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, IsolationTierSpec, OrganizationSpec, PlanSpec,
     RegistryCredentialSpec, SecretSpec,
 };
-use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope};
+use skep_schemas::{Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 
 use crate::drift::stance;
 use crate::store::Store;
@@ -23,16 +23,14 @@ pub(crate) fn organization(store: &Store, key: &ResourceKey) -> Option<Organizat
         subnet: store.subnet(uid),
         dependents: store.dependents(&org, None),
         environments: store.dependents(&org, Some(Kind::Environment)),
-        network: plan_of(store, &organization.spec).and_then(|plan| plan.spec.network).unwrap_or_default(),
+        network: terms(store, Some(&organization))
+            .own_plan()
+            .and_then(|(_, plan)| plan.network)
+            .unwrap_or_default(),
         inventory: store.inventory(uid),
         org,
         organization,
     })
-}
-
-fn plan_of(store: &Store, organization: &OrganizationSpec) -> Option<Resource<PlanSpec>> {
-    let key = ResourceKey::new(Scope::Platform, Kind::Plan, organization.plan.clone()?).ok()?;
-    store.typed(&key)
 }
 
 pub(crate) fn secret(store: &Store, key: &ResourceKey) -> Option<SecretDesired> {
@@ -52,29 +50,25 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
     let environment: Resource<EnvironmentSpec> = store.typed(key)?;
     let org = key.org()?.clone();
     let organization: Option<Resource<OrganizationSpec>> = store.typed(&ResourceKey::organization(&org));
-    let inherited = organization.as_ref().and_then(|organization| organization.spec.plan.clone());
-    let plan = match environment.spec.plan.clone().or(inherited) {
-        None => PlanChoice::None,
-        Some(name) => {
-            let key = ResourceKey::new(Scope::Platform, Kind::Plan, name.clone()).ok()?;
-            let found = store.typed::<PlanSpec>(&key);
-            found.map_or(PlanChoice::Missing(name), |plan| PlanChoice::Found(Box::new(plan)))
-        }
+    let terms = terms(store, organization.as_ref());
+    let plan = match environment.spec.plan.clone() {
+        Some(name) => plan_choice(store, Some(name)),
+        None => terms.plan.clone(),
     };
     let app = key.sibling(Kind::App, environment.spec.app.clone());
     let referrers = store.referrers(key).into_iter().map(|referrer| referrer.meta.key.clone());
     let domains = referrers.filter(|referrer| referrer.kind() == Kind::Domain);
-    let plan_of_org = organization.as_ref().and_then(|organization| plan_of(store, &organization.spec));
     let of_org = |key: &ResourceKey| key.kind() == Kind::ImagePolicy && key.org() == Some(&org);
     let policies = store.keys().into_iter().filter(of_org);
     let policies: Vec<Resource<ImagePolicySpec>> = policies.filter_map(|key| store.typed(&key)).collect();
     let images = policy::image::rules(
-        plan_of_org.as_ref().map(|plan| (plan.meta.key.name(), &plan.spec)),
+        terms.own_plan(),
         policies.iter().map(|policy| (policy.meta.key.name(), &policy.spec)),
     );
     let of_org = |key: &ResourceKey| key.kind() == Kind::RegistryCredential && key.org() == Some(&org);
     let credentials = store.keys().into_iter().filter(of_org);
     Some(EnvironmentDesired {
+        terms,
         images,
         registries: credentials.filter_map(|key| registry_access(store, &key)).collect(),
         stance: stance(store, key, app.as_ref()),
@@ -94,6 +88,30 @@ pub(crate) fn registry_access(store: &Store, key: &ResourceKey) -> Option<Regist
     let credential: Resource<RegistryCredentialSpec> = store.typed(key)?;
     let password = store.secret_facts(key.org()?).remove(&credential.spec.password.secret);
     Some(RegistryAccess { credential, password, stored: true })
+}
+
+fn terms(store: &Store, organization: Option<&Resource<OrganizationSpec>>) -> Terms {
+    let plan = plan_choice(store, organization.and_then(|organization| organization.spec.plan.clone()));
+    let named = match &plan {
+        PlanChoice::Found(plan) => plan.spec.isolation_tier.clone(),
+        PlanChoice::None | PlanChoice::Missing(_) => None,
+    };
+    let tier = match named {
+        None => TierChoice::None,
+        Some(name) => {
+            let key = ResourceKey::new(Scope::Platform, Kind::IsolationTier, name.clone()).ok();
+            let found = key.and_then(|key| store.typed::<IsolationTierSpec>(&key));
+            found.map_or(TierChoice::Missing(name), |tier| TierChoice::Found(Box::new(tier)))
+        }
+    };
+    Terms { plan, tier }
+}
+
+fn plan_choice(store: &Store, name: Option<ResourceName>) -> PlanChoice {
+    let Some(name) = name else { return PlanChoice::None };
+    let key = ResourceKey::new(Scope::Platform, Kind::Plan, name.clone()).ok();
+    let found = key.and_then(|key| store.typed::<PlanSpec>(&key));
+    found.map_or(PlanChoice::Missing(name), |plan| PlanChoice::Found(Box::new(plan)))
 }
 
 pub(crate) fn domain(

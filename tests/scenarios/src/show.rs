@@ -94,6 +94,19 @@ pub(crate) fn instances(service: &Service, tasks: &[Task]) -> String {
     })
 }
 
+/// Where each instance that has not ended is.
+pub(crate) fn nodes(tasks: &[Task]) -> String {
+    let alive = tasks.iter().filter(|task| !task.status.state.as_ref().is_some_and(TaskState::is_terminal));
+    let mut lines: Vec<String> = alive
+        .map(|task| {
+            let node = task.node_id.as_ref().map_or("no node", |node| node.as_str());
+            format!("{}: {node}\n", task.slot)
+        })
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
 fn condition_line(condition: &Condition) -> String {
     let holds = match condition.status {
         ConditionStatus::True => "",

@@ -75,6 +75,10 @@ impl Stage {
             "objects" => Ok(self.objects()),
             "live" => self.live(words),
             "instances" => self.instances(words),
+            "nodes" => {
+                let tasks = self.world.engine.swarm.tasks_of(words.next("a service")?);
+                Ok(show::nodes(&tasks))
+            }
             "clock" => self.clock(words).map(nothing),
             "fault" => self.fault(words).map(nothing),
             "pause" => self.pause(words).map(nothing),

@@ -135,6 +135,7 @@ impl Store {
         let finalizers = match key.kind() {
             Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
             Kind::Plan
+            | Kind::IsolationTier
             | Kind::App
             | Kind::Domain
             | Kind::DriftPolicy

@@ -194,7 +194,7 @@ impl World {
             Kind::RegistryCredential => {
                 Seen::RegistryCredential(Box::new(desired::registry_access(store, key)?))
             }
-            Kind::App | Kind::Plan | Kind::DriftPolicy | Kind::ImagePolicy => {
+            Kind::App | Kind::Plan | Kind::IsolationTier | Kind::DriftPolicy | Kind::ImagePolicy => {
                 Seen::Passive(Box::new(store.get(key)?.clone()))
             }
         })

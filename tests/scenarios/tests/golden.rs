@@ -23,10 +23,12 @@ macro_rules! cases {
 }
 
 cases! {
+    a_capability_is_released_only_where_the_tier_allows_it,
     a_change_during_a_roll_out_counts_tasks_that_start,
     a_change_that_the_engine_does_not_keep_is_named,
     a_changed_variable_restarts_exactly_the_running_tasks,
     a_connection_whose_answer_was_lost_is_known_afterwards,
+    a_dedicated_node_takes_its_organisation_alone,
     a_deletion_that_was_interrupted_is_finished,
     a_deploy_that_waits_for_too_long_says_so,
     a_domain_added_during_a_roll_out_waits_for_its_end,
@@ -41,8 +43,8 @@ cases! {
     a_forbidden_image_is_not_released,
     a_foreign_network_of_our_name_is_not_used,
     a_missing_reference_is_named,
-    a_network_that_became_foreign_does_not_hold_up_deletion,
     a_network_is_made_anew_when_nothing_is_on_it,
+    a_network_that_became_foreign_does_not_hold_up_deletion,
     a_network_waits_for_tasks_that_are_ending,
     a_new_region_is_not_done_before_tasks_have_moved,
     a_paused_environment_is_looked_at_and_not_changed,
@@ -70,11 +72,14 @@ cases! {
     a_spec_that_the_engine_could_not_update_is_not_sent,
     a_step_that_fails_says_whether_it_is_tried_again,
     a_task_that_waits_for_a_node_is_judged_at_the_deadline,
+    a_tier_moves_what_runs_to_the_nodes_of_its_pool,
+    a_tier_that_becomes_stricter_takes_nothing_away_unless_it_says_so,
     a_value_that_fails_is_removed_and_the_old_one_stays,
     a_variable_of_one_process_restarts_only_that_process,
     a_volume_is_never_written_to_by_two_instances,
     an_edge_task_is_connected_where_the_network_is,
     an_environment_is_gone_when_its_services_are,
+    an_environment_names_a_plan_that_its_organisations_plan_lists,
     an_image_is_resolved_once_and_then_pinned,
     an_interrupted_deploy_makes_nothing_twice,
     an_old_engine_enforces_less_and_says_so,
@@ -106,6 +111,7 @@ cases! {
     what_others_change_is_changed_back,
     what_runs_against_a_policy_says_so,
     what_runs_in_time_is_not_late_because_swarm_watches_it,
+    what_the_platform_names_and_is_not_there_is_no_permission,
 }
 
 fn directory() -> PathBuf {

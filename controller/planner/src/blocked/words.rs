@@ -31,7 +31,7 @@ impl Blocked {
                 "apply a RegistryCredential for it, or name an image that is there for everybody"
             }
             Self::QuotaExceeded { .. } => "ask for less, or choose a larger plan",
-            Self::PolicyDenied { .. } => "name another that is allowed, or have the policy changed",
+            Self::PolicyDenied { .. } => "ask for what is allowed, or have the policy changed",
             Self::WouldNeverSchedule { .. } => "add such a node, or ask for one that is there",
             Self::ReleaseFailed { .. } => "change the spec or run `skep retry` to try again",
             // A secret is never taken over, because its value cannot be read.

@@ -1,17 +1,17 @@
-//! Where a service may run: which nodes take its tasks now, which could, and why a region takes none. A node that is lost, drained or
-//! paused is another thing than one that is not there.
+//! Where a service may run: which nodes take its tasks now, which could, and why none of those where it may run does. A node that is lost, drained
+//! or paused is another thing than one that is not there.
 
-use skep_schemas::Region;
-
+use crate::constraint::Constraints;
+use crate::policy::isolation::LEVEL_LABEL;
 use crate::swarm::{Node, NodeAvailability, NodeState};
 
 /// How many nodes are named that keep a service from being placed: enough to begin with.
 const NAMED: usize = 3;
 
-/// Could a task with this region ever run on a node of the cluster? `Err` says why not.
+/// Could a task with these constraints ever run on a node of the cluster? `Err` says why not.
 pub fn schedulable(
     nodes: &[Node],
-    region: Option<&Region>,
+    constraints: &Constraints,
     memory: i64,
     cpu_nanos: i64,
 ) -> Result<(), String> {
@@ -20,14 +20,15 @@ pub fn schedulable(
         // Nodes come back; that is an outage, not an impossibility.
         return Ok(());
     }
-    let in_region: Vec<&&Node> = usable.iter().filter(|node| fits_region(node, region)).collect();
-    if let (true, Some(region)) = (in_region.is_empty(), region) {
-        return Err(closed(nodes, region).unwrap_or_else(|| format!("no node has region={region}")));
+    let in_place: Vec<&&Node> = usable.iter().filter(|node| constraints.allow(node)).collect();
+    if in_place.is_empty() {
+        let why = closed(nodes, constraints).unwrap_or_else(|| missing(nodes, constraints));
+        return Err(format!("{why}{}", how_to_label(nodes, constraints)));
     }
-    if in_region.iter().all(|node| node.description.resources.memory_bytes < memory) {
+    if in_place.iter().all(|node| node.description.resources.memory_bytes < memory) {
         return Err("no node has as much memory as one instance may use".to_owned());
     }
-    if in_region.iter().all(|node| node.description.resources.nano_cpus < cpu_nanos) {
+    if in_place.iter().all(|node| node.description.resources.nano_cpus < cpu_nanos) {
         return Err("no node has as many CPUs as one instance may use".to_owned());
     }
     Ok(())
@@ -38,27 +39,50 @@ pub fn is_usable(node: &Node) -> bool {
     node.status.state == Some(NodeState::Ready) && node.spec.availability != Some(NodeAvailability::Drain)
 }
 
-/// May a task of that region run on the node?
-pub fn fits_region(node: &Node, region: Option<&Region>) -> bool {
-    region.is_none_or(|region| node.spec.labels.get("region").is_some_and(|label| label == region.as_str()))
-}
-
-/// Why a region takes no tasks, if it takes none: no node is in it, or none of those that are takes any now.
-pub(super) fn closed(nodes: &[Node], region: &Region) -> Option<String> {
-    let of_region: Vec<&Node> = nodes.iter().filter(|node| fits_region(node, Some(region))).collect();
-    if of_region.is_empty() {
-        return Some(format!("no node has region={region}"));
+/// Why no node where a task may run takes any, if that is so: there is none, or none takes any now.
+pub(super) fn closed(nodes: &[Node], constraints: &Constraints) -> Option<String> {
+    let in_place: Vec<&Node> = nodes.iter().filter(|node| constraints.allow(node)).collect();
+    if in_place.is_empty() {
+        return (!nodes.is_empty()).then(|| missing(nodes, constraints));
     }
-    let why: Vec<String> = of_region
+    let why: Vec<String> = in_place
         .iter()
         .map_while(|node| Some(format!("{} is {}", node.description.hostname, away(node)?)))
         .collect();
-    if why.len() < of_region.len() {
+    if why.len() < in_place.len() {
         return None;
     }
     let (named, others) = why.split_at(why.len().min(NAMED));
     let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
-    Some(format!("no node with region={region} takes instances now: {}{more}", named.join(", ")))
+    let with = with_labels(constraints).map(|labels| format!(" with {labels}")).unwrap_or_default();
+    Some(format!("no node{with} takes instances now: {}{more}", named.join(", ")))
+}
+
+/// Which nodes there are none of.
+fn missing(nodes: &[Node], constraints: &Constraints) -> String {
+    let with = with_labels(constraints);
+    if nodes.iter().any(|node| constraints.are_met_by_the_labels_of(node)) {
+        let with = with.map(|labels| format!(" with {labels}")).unwrap_or_default();
+        return format!("every node{with} is kept for others by its label {LEVEL_LABEL}");
+    }
+    format!("no node has {}", with.unwrap_or_default())
+}
+
+/// The command by which a node becomes one of those that are kept for somebody, if there is none.
+fn how_to_label(nodes: &[Node], constraints: &Constraints) -> String {
+    let keeps = constraints.labels().any(|(label, _)| label == LEVEL_LABEL);
+    if !keeps || nodes.iter().any(|node| constraints.allow(node)) {
+        return String::new();
+    }
+    let arguments: String =
+        constraints.labels().map(|(label, value)| format!(" --label-add {label}={value}")).collect();
+    format!(" (an operator gives them to one by `docker node update{arguments} NODE`)")
+}
+
+/// The labels that nodes must have, in words.
+fn with_labels(constraints: &Constraints) -> Option<String> {
+    let labels: Vec<String> = constraints.labels().map(|(label, value)| format!("{label}={value}")).collect();
+    (!labels.is_empty()).then(|| labels.join(" and "))
 }
 
 /// Why a node takes no tasks, in a word.
@@ -86,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_region_whose_nodes_are_away_is_not_called_one_without_nodes() {
-        let region: Region = "eu".parse().expect("a region");
+        let region = "eu".parse().expect("a region");
+        let constraints = Constraints::new(Some(&region), []);
         let node = |name: &str, region: &str, state: NodeState, availability: NodeAvailability| {
             let mut node = Node::default();
             node.description.hostname = name.to_owned();
@@ -102,13 +127,13 @@ mod tests {
             waiting.status.timestamp = "2026-01-01T00:00:01Z".to_owned();
             LOST.clone_into(&mut waiting.status.err);
             let expected = Expectations {
-                region: Some(&region),
+                constraints: &constraints,
                 nodes: &nodes,
                 memory: "64Mi",
                 monitor: Duration::from_secs(5),
             };
             let told = last_error(std::iter::once(&waiting), &BTreeMap::new(), expected);
-            (told.map(|error| error.message).unwrap_or_default(), schedulable(&nodes, Some(&region), 1, 1))
+            (told.map(|error| error.message).unwrap_or_default(), schedulable(&nodes, &constraints, 1, 1))
         };
         let none = "no node has region=eu".to_owned();
         assert_eq!(words(&[]), (none.clone(), Err(none)));

@@ -1,6 +1,8 @@
 //! Policies: what may run, decided in one place for the apply that asks for it and for the loop that would do it.
 
 pub mod image;
+pub mod isolation;
+pub mod plan;
 
 use std::fmt;
 

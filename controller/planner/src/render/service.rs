@@ -10,6 +10,7 @@ use skep_schemas::{Duration, OrgName, ProcessName, ResourceKey, Uid};
 
 use super::entry;
 use super::routing::{Route, route_labels};
+use crate::constraint::Constraints;
 use crate::naming;
 use crate::pull::PullCredential;
 use crate::release::{ReleaseContent, ReleaseProcess, ReleaseVersion};
@@ -85,6 +86,8 @@ pub struct ServiceInput<'a> {
     pub secrets: &'a BTreeMap<String, SecretId>,
     /// The config with the entry program; in a preview it may be yet to be made.
     pub entry: Option<&'a ConfigId>,
+    /// Which nodes it may run on.
+    pub constraints: &'a Constraints,
     /// The hosts that are routed to it.
     pub routes: &'a [Route],
     /// The credential with which its image is pulled.
@@ -130,11 +133,10 @@ fn service_labels(input: &ServiceInput<'_>) -> Labels {
 fn task_template(input: &ServiceInput<'_>) -> TaskSpec {
     let resources = input.process.resources;
     let architecture = input.settings.architecture;
-    let region = input.content.region.iter().map(|region| format!("node.labels.region=={region}"));
     // What starts the process runs on these alone.
     let built_for =
         input.content.has_secret_variables().then(|| format!("node.platform.arch=={architecture}"));
-    let constraints: Vec<String> = region.chain(built_for).collect();
+    let constraints: Vec<String> = input.constraints.rendered().into_iter().chain(built_for).collect();
     TaskSpec {
         container_spec: Some(container_spec(input)),
         resources: Some(Resources {
@@ -190,6 +192,7 @@ fn container_spec(input: &ServiceInput<'_>) -> ContainerSpec {
         healthcheck: process.health_check.as_ref().map(healthcheck),
         secrets: secrets(input),
         configs: configs(input),
+        capability_add: security.capabilities.iter().map(|capability| format!("CAP_{capability}")).collect(),
         capability_drop: vec!["ALL".to_owned()],
         ..ContainerSpec::default()
     }

@@ -200,6 +200,7 @@ fn finalizers(kind: Kind) -> Vec<String> {
             vec![finalizer_word(Finalizer::Swarm).to_owned()]
         }
         Kind::Plan
+        | Kind::IsolationTier
         | Kind::App
         | Kind::Domain
         | Kind::DriftPolicy

@@ -68,3 +68,69 @@ async fn what_was_named_before_may_be_named_again_and_a_policy_that_reports_refu
     bed.applied(policy("strict", json!({"requireDigest": true, "enforcement": "report"}))).await;
     bed.applied(running("shop:2", 1)).await;
 }
+
+fn catalogue(capabilities: Value, environment_plans: Value) -> [Manifest; 4] {
+    let instance = json!({"cpu": "500m", "memory": "256Mi"});
+    let tier = json!({"level": "standard", "profile": {"capabilities": capabilities}});
+    let plan =
+        json!({"instance": instance, "isolationTier": "shared", "environmentPlans": environment_plans});
+    [
+        manifest(key("", Kind::IsolationTier, "shared"), tier),
+        manifest(key("", Kind::Plan, "hobby"), plan),
+        manifest(key("", Kind::Plan, "business"), json!({"instance": instance})),
+        manifest(key("", Kind::Organization, "acme"), json!({"plan": "hobby"})),
+    ]
+}
+
+fn environment(spec: Value) -> Manifest {
+    let mut whole = json!({"app": "shop"});
+    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    manifest(key("acme", Kind::Environment, "production"), whole)
+}
+
+#[tokio::test]
+async fn a_capability_is_asked_for_where_the_tier_of_the_organisations_plan_allows_it() {
+    let bed = Bed::new("capabilities").await;
+    let asks = |capability: &str| environment(json!({"security": {"capabilities": [capability]}}));
+    // The batch brings what it is under.
+    let mut first = catalogue(json!(["CHOWN"]), json!([])).to_vec();
+    first.extend([app("acme", "shop", "shop:1"), asks("SETUID")]);
+    assert_eq!(
+        refusal(bed.apply(&first).await),
+        "acme/Environment/production: IsolationTier/shared does not allow the capability SETUID"
+    );
+    first.pop();
+    bed.apply(&first).await.unwrap();
+    bed.applied(asks("CHOWN")).await;
+    refusal(bed.apply(&[asks("KILL")]).await);
+    // An organisation without a plan has none.
+    bed.apply(&[org("globex"), app("globex", "shop", "shop:1")]).await.unwrap();
+    let theirs = json!({"app": "shop", "security": {"capabilities": ["CHOWN"]}});
+    let theirs = manifest(key("globex", Kind::Environment, "production"), theirs);
+    assert!(refusal(bed.apply(&[theirs]).await).contains("a plan without an IsolationTier"));
+    // What was asked for before may be asked for again when the tier is stricter.
+    bed.apply(&catalogue(json!([]), json!([]))).await.unwrap();
+    let mut again = asks("CHOWN");
+    again.labels.insert("seen".parse().unwrap(), "twice".parse().unwrap());
+    bed.applied(again).await;
+}
+
+#[tokio::test]
+async fn an_environment_names_no_plan_but_its_organisations_and_those_that_it_lists() {
+    let bed = Bed::new("other_plans").await;
+    bed.apply(&catalogue(json!([]), json!([]))).await.unwrap();
+    bed.applied(app("acme", "shop", "shop:1")).await;
+    let of_plan = |plan: &str| environment(json!({"plan": plan}));
+    assert_eq!(
+        refusal(bed.apply(&[of_plan("business")]).await),
+        "acme/Environment/production: Plan/hobby does not allow an environment of plan business, only of hobby"
+    );
+    refusal(bed.apply(&[of_plan("nowhere")]).await);
+    bed.applied(of_plan("hobby")).await;
+    let mut listed = catalogue(json!([]), json!(["business"])).to_vec();
+    listed.push(of_plan("business"));
+    bed.apply(&listed).await.unwrap();
+    bed.apply(&[org("globex"), app("globex", "shop", "shop:1")]).await.unwrap();
+    let theirs = json!({"app": "shop", "plan": "business"});
+    bed.applied(manifest(key("globex", Kind::Environment, "production"), theirs)).await;
+}

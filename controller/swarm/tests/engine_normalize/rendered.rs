@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use skep_planner::constraint::Constraints;
+use skep_planner::policy::isolation::Isolation;
 use skep_planner::render::{EngineFeatures, Route, RouteTls, ServiceInput, anchor_spec, service_spec};
 use skep_planner::settings::{AnchorImage, Architecture, EdgeSettings, NetworkPool, Settings};
 use skep_planner::swarm::{ConfigId, NetworkId, SecretId, ServiceSpec};
@@ -65,7 +67,11 @@ fn content(seed: u32) -> ReleaseContent {
         "secrets": if is(2) { secrets } else { json!([]) },
         "region": if is(1) { json!("eu") } else { Value::Null },
         "restart": {"condition": condition, "delay": if is(4) { "5s" } else { "1s" }},
-        "security": if is(2) { json!({"writableRoot": true, "user": 1000}) } else { json!({}) },
+        "security": match (is(2), is(3)) {
+            (true, _) => json!({"writableRoot": true, "user": 1000}),
+            (false, true) => json!({"capabilities": ["SETUID", "CHOWN"]}),
+            (false, false) => json!({}),
+        },
     }))
     .expect("a release")
 }
@@ -104,9 +110,12 @@ pub(crate) fn rendered(seed: u32, docker: &Docker) -> ServiceSpec {
     let order = orders.get(usize::try_from(seed % 3).unwrap_or_default());
     let rollout: RolloutSpec =
         serde_json::from_value(json!({"parallelism": 1 + seed % 3, "order": order})).expect("a rollout");
+    let isolation = Isolation::standard().constraints(&org);
+    let constraints = Constraints::new(content.region.as_ref(), isolation);
     service_spec(&ServiceInput {
         stopped: None,
         credential: None,
+        constraints: &constraints,
         settings: &settings,
         org: &org,
         key: &key,

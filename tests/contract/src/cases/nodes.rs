@@ -14,6 +14,7 @@ cases!(
     a_paused_node_keeps_its_tasks_and_takes_none,
     a_label_that_appears_lets_a_task_run,
     a_label_that_goes_takes_the_task_along,
+    a_label_that_keeps_a_node_for_others_is_left,
 );
 
 async fn a_drained_node_gives_its_tasks_away(trial: &Trial<'_>) {
@@ -95,5 +96,22 @@ async fn a_label_that_goes_takes_the_task_along(trial: &Trial<'_>) {
         .note(format!("{:?} {:?} {:?}", rejected.status.state, rejected.status.message, rejected.status.err));
     let waiting = trial.waiting(&id).await;
     trial.note(waiting.status.err);
+    trial.swarm().remove_service(&id).await.expect("removed");
+}
+
+async fn a_label_that_keeps_a_node_for_others_is_left(trial: &Trial<'_>) {
+    let mut spec = trial.service("web", Act::Runs, 1);
+    let constraints = vec!["node.labels.skep.isolation!=dedicated".to_owned()];
+    spec.task_template.placement = Some(Placement { constraints, ..Placement::default() });
+    let id = trial.create(&spec).await;
+    let old = trial.running(&id, 1).await.remove(0);
+    // No word to the service: it is the node that changes. Case does not matter.
+    trial.arena().label_node(MANAGER, "skep.isolation", Some("Dedicated")).await;
+    let ended = trial.ended(&id, &old).await;
+    trial.note(format!("{:?} {:?}", ended.status.message, ended.status.err));
+    let waiting = trial.waiting(&id).await;
+    trial.note(waiting.status.err);
+    trial.arena().label_node(MANAGER, "skep.isolation", None).await;
+    trial.running(&id, 1).await;
     trial.swarm().remove_service(&id).await.expect("removed");
 }

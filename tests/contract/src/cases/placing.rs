@@ -17,6 +17,8 @@ cases!(
     a_host_port_that_is_taken_is_said,
     a_platform_that_no_node_has_is_said,
     a_constraint_on_the_role_is_met,
+    a_label_that_a_node_has_not_is_another_value,
+    a_label_with_a_slash_is_no_constraint,
     a_task_that_waits_is_placed_when_its_service_asks_for_less,
 );
 
@@ -83,6 +85,20 @@ async fn a_constraint_on_the_role_is_met(trial: &Trial<'_>) {
     let id = trial.create(&constrained(trial.service("web", Act::Runs, 1), "node.role == Manager")).await;
     let task = trial.running(&id, 1).await.remove(0);
     trial.note(format!("{:?}", task.spec.placement));
+}
+
+async fn a_label_that_a_node_has_not_is_another_value(trial: &Trial<'_>) {
+    let spec = constrained(trial.service("web", Act::Runs, 1), "node.labels.skep.isolation!=dedicated");
+    let id = trial.create(&spec).await;
+    trial.running(&id, 1).await;
+    trial.note("placed");
+}
+
+async fn a_label_with_a_slash_is_no_constraint(trial: &Trial<'_>) {
+    for constraint in ["node.labels.skep.dev/isolation!=dedicated", "node.labels.skep.isolation!="] {
+        let spec = constrained(trial.service("web", Act::Runs, 1), constraint);
+        trial.note_refusal(constraint, trial.swarm().create_service(&spec, None).await);
+    }
 }
 
 async fn a_task_that_waits_is_placed_when_its_service_asks_for_less(trial: &Trial<'_>) {

@@ -12,11 +12,18 @@ fn document(org: &str, kind: &str, name: &str, spec: Value) -> Value {
 /// What the platform wrote, and another organisation.
 pub(crate) fn founding() -> Vec<Value> {
     let plan = json!({"instance": {"cpu": "1", "memory": "512Mi", "pids": 256}, "maxInstances": 5});
+    let mut guarded = plan.clone();
+    guarded["isolationTier"] = json!("guarded");
+    let huge = json!({"instance": {"cpu": "64", "memory": "64Gi", "pids": 32768}});
+    let tier = json!({"level": "enhanced", "pool": "gold", "profile": {"capabilities": ["CHOWN", "SETUID"]}});
     let theirs = json!({"app": "shop", "processes": {"web": {"ports": [{"name": "http", "port": 80}]}}});
     vec![
-        document("", "Plan", "small", plan),
+        document("", "IsolationTier", "guarded", tier),
+        document("", "Plan", "small", guarded),
+        document("", "Plan", "plain", plan),
+        document("", "Plan", "huge", huge),
         document("", "Organization", "acme", json!({"plan": "small"})),
-        document("", "Organization", "globex", json!({"plan": "small"})),
+        document("", "Organization", "globex", json!({"plan": "plain"})),
         document("globex", "App", "shop", json!({"source": {"image": "shop:1"}, "processes": {"web": {}}})),
         document("globex", "Environment", "prod", theirs),
         document("globex", "Domain", "www", json!({"host": "www.globex.test", "environment": "prod"})),
@@ -39,6 +46,7 @@ pub(crate) fn harmless() -> Vec<Value> {
     let app = json!({"description": "sells", "source": {"image": "shop:1"}, "processes": {"web": web}});
     let environment = json!({
         "app": "shop",
+        "plan": "small",
         "region": "eu",
         "env": {"LOG": "info"},
         "secrets": [{"name": "db", "file": "password", "env": "DB_PASSWORD"}],
@@ -62,6 +70,14 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) fn new(dice: &mut Dice) -> Result<Self> {
         let mut attempt = Self { manifests: harmless(), hostile: Vec::new() };
+        // Whoever is root may ask for capabilities, and for a plan.
+        if dice.roll(2)? == 0 {
+            let (asked, plan) = (*dice.pick(&CAPABILITIES)?, *dice.pick(&PLANS)?);
+            let environment = attempt.manifests.get_mut(2).context("the environment")?;
+            environment["spec"]["security"] = json!({"capabilities": [asked], "writableRoot": false});
+            environment["spec"]["plan"] = json!(plan);
+            attempt.hostile.push(format!("it asks for {asked} and plan {plan}"));
+        }
         // Where tenants may write what they like, the reader lets nearly everything through.
         if dice.roll(2)? == 0 {
             for (at, pointer) in FREE {
@@ -177,6 +193,27 @@ const TEXTS: [&str; 46] = [
     "0:0",
     "\u{202e}txt",
 ];
+
+/// Capabilities, of which the tier of the organisation allows two.
+const CAPABILITIES: [&str; 14] = [
+    "CHOWN",
+    "SETUID",
+    "KILL",
+    "SETGID",
+    "SYS_CHROOT",
+    "NET_RAW",
+    "MKNOD",
+    "SYS_ADMIN",
+    "NET_ADMIN",
+    "SYS_PTRACE",
+    "SYS_MODULE",
+    "ALL",
+    "CAP_CHOWN",
+    "chown",
+];
+
+/// Plans, of which the organisation's is one.
+const PLANS: [&str; 4] = ["small", "plain", "huge", "nowhere"];
 
 /// Where a tenant may write any text: of which of the [`harmless`] manifests, and where.
 const FREE: [(usize, &str); 8] = [

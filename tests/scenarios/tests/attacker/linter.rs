@@ -14,7 +14,7 @@ const TASK: [&str; 8] = [
     "ForceUpdate",
     "Runtime",
 ];
-const CONTAINER: [&str; 17] = [
+const CONTAINER: [&str; 18] = [
     "Image",
     "Labels",
     "Command",
@@ -28,6 +28,7 @@ const CONTAINER: [&str; 17] = [
     "StopGracePeriod",
     "Healthcheck",
     "Secrets",
+    "CapabilityAdd",
     "Configs",
     "CapabilityDrop",
     "Isolation",
@@ -82,7 +83,7 @@ pub(crate) fn service(spec: &Value, networks: &[Value], uids: &[String]) -> Vec<
     let on_own = attached.iter().all(|network| text(network, "/Target") == own);
     rule(attached.len() == 1 && on_own, format!("is attached to {attached:?}, its own is {own}"));
     let constraints = list(spec, "/TaskTemplate/Placement/Constraints");
-    rule(constraints.iter().all(is_placement), format!("is placed by {constraints:?}"));
+    rule(is_kept_apart(&constraints, &org), format!("is placed by {constraints:?}"));
     for (field, most) in [("NanoCPUs", NANO_CPUS_MAX), ("MemoryBytes", MEMORY_MAX), ("Pids", PIDS_MAX)] {
         let limit = number(spec, &format!("/TaskTemplate/Resources/Limits/{field}"));
         rule((1..=most).contains(&limit), format!("may use {limit} of {field}"));
@@ -146,8 +147,21 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
-fn is_placement(constraint: &Value) -> bool {
-    *constraint == json!("node.platform.arch==x86_64") || is_region(constraint)
+/// The constraints of its organisation's tier, all of them, and besides at most a region and what the entry program was built for.
+fn is_kept_apart(constraints: &[Value], org: &str) -> bool {
+    let isolating = match org {
+        "acme" => json!(["node.labels.skep.isolation==enhanced", "node.labels.skep.pool==gold"]),
+        _ => json!(["node.labels.skep.isolation!=dedicated", "node.labels.skep.isolation!=enhanced"]),
+    };
+    let is_built_for = |one: &Value| *one == json!("node.platform.arch==x86_64");
+    let others: Vec<&Value> =
+        constraints.iter().filter(|one| !is_region(one) && !is_built_for(one)).collect();
+    json!(others) == isolating && constraints.iter().filter(|one| is_region(one)).count() <= 1
+}
+
+/// Where an organisation's tasks may run in these worlds.
+pub(crate) fn node_of(org: &str) -> &'static str {
+    if org == "acme" { "node-2" } else { "node-1" }
 }
 
 fn is_region(constraint: &Value) -> bool {
@@ -159,6 +173,9 @@ fn container(spec: &Value, org: &str, rule: &mut impl FnMut(bool, String)) {
     let at = |field: &str| format!("/TaskTemplate/ContainerSpec/{field}");
     let dropped = list(spec, &at("CapabilityDrop"));
     rule(dropped == [json!("ALL")], format!("drops {dropped:?}"));
+    let added = list(spec, &at("CapabilityAdd"));
+    let is_allowed = |one: &Value| org == "acme" && (one == "CAP_CHOWN" || one == "CAP_SETUID");
+    rule(added.iter().all(is_allowed), format!("adds {added:?}"));
     let privileges = spec.pointer(&at("Privileges")).cloned().unwrap_or_default();
     let wanted =
         json!({"NoNewPrivileges": true, "Seccomp": {"Mode": "default"}, "AppArmor": {"Mode": "default"}});
@@ -232,6 +249,7 @@ pub(crate) fn broken() -> Vec<(&'static str, Value)> {
             json!([{"Type": "volume", "Source": "acme_x", "Target": "/a/../etc"}]),
         ),
         ("/TaskTemplate/ContainerSpec/CapabilityAdd", json!(["CAP_SYS_ADMIN"])),
+        ("/TaskTemplate/ContainerSpec/CapabilityAdd", json!(["CAP_CHOWN", "CAP_KILL"])),
         ("/TaskTemplate/ContainerSpec/CapabilityDrop", json!([])),
         ("/TaskTemplate/ContainerSpec/Privileges/NoNewPrivileges", json!(false)),
         ("/TaskTemplate/ContainerSpec/Privileges/Seccomp", json!({"Mode": "unconfined"})),
@@ -253,6 +271,16 @@ pub(crate) fn broken() -> Vec<(&'static str, Value)> {
         ("/TaskTemplate/Networks", json!([{"Target": "host"}])),
         ("/TaskTemplate/Networks", json!([])),
         ("/TaskTemplate/Placement", json!({"Constraints": ["node.role==manager"]})),
+        ("/TaskTemplate/Placement", json!({})),
+        ("/TaskTemplate/Placement/Constraints", json!(["node.labels.skep.isolation==enhanced"])),
+        (
+            "/TaskTemplate/Placement/Constraints",
+            json!(["node.labels.skep.isolation==enhanced", "node.labels.skep.pool==silver"]),
+        ),
+        (
+            "/TaskTemplate/Placement/Constraints",
+            json!(["node.labels.skep.isolation!=dedicated", "node.labels.skep.isolation!=enhanced"]),
+        ),
         ("/TaskTemplate/Resources/Limits/MemoryBytes", json!(0)),
         ("/TaskTemplate/Resources/Limits/Pids", json!(100_000)),
         ("/TaskTemplate/LogDriver/Name", json!("syslog")),

@@ -54,6 +54,15 @@ fn run(world: &mut World) -> Result<()> {
 /// A world in which the organisation stands and another one has its own.
 fn founded() -> Result<World> {
     let mut world = World::new()?;
+    for (node, label, value) in [
+        ("node-2", "skep.isolation", "enhanced"),
+        ("node-2", "skep.pool", "gold"),
+        ("node-2", "region", "eu"),
+        ("node-3", "skep.isolation", "dedicated"),
+        ("node-3", "skep.org", "initech"),
+    ] {
+        world.engine.swarm.label_node(node, label, value);
+    }
     world.survey()?;
     ensure!(apply(&mut world, &attack::founding())?, "what the platform wrote was refused");
     run(&mut world)?;
@@ -75,6 +84,13 @@ fn findings(world: &World) -> Result<Vec<String>> {
     for name in world.engine.service_names() {
         let service = world.engine.service(&name).context("a service that is there")?;
         findings.extend(linter::service(&serde_json::to_value(&service.spec)?, &networks, &uids));
+        let org = name.split('_').next().unwrap_or_default();
+        let tasks = world.engine.swarm.tasks_of(&name).into_iter().filter(|_| name.contains('_'));
+        for node in tasks.filter_map(|task| task.node_id) {
+            if node.as_str() != linter::node_of(org) {
+                findings.push(format!("{name}: has a task on {node}"));
+            }
+        }
     }
     Ok(findings)
 }

@@ -1,11 +1,12 @@
-//! What the services of an environment stand on: the organisation's network, the secret objects of the target, what the engine
-//! can do, and as whom it pulls. Nothing is rendered before all of it is known; whatever is not is said in the plan.
+//! What the services of an environment stand on: the organisation's network, the secret objects of the target, the nodes that it may run
+//! on, what the engine can do, and as whom it pulls. Nothing is rendered before all of it is known; whatever is not is said in the plan.
 
 use std::collections::BTreeMap;
 
 use super::EnvironmentInput;
 use super::target::Target;
 use crate::blocked::Blocked;
+use crate::constraint::Constraints;
 use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::pull::PullAs;
@@ -14,7 +15,7 @@ use crate::render::EngineFeatures;
 use crate::swarm::{ConfigId, Network, SecretId};
 use crate::{health, naming, render};
 
-/// What services stand on: the network, the secret objects and what the engine can do.
+/// What services stand on: the network, the secret objects, where they may run and what the engine can do.
 pub(super) struct Ground {
     /// The network's id.
     pub(super) network: String,
@@ -22,6 +23,8 @@ pub(super) struct Ground {
     pub(super) secrets: BTreeMap<String, SecretId>,
     /// The config with the entry program, if the target needs it.
     pub(super) entry: Option<ConfigId>,
+    /// Where they may run.
+    pub(super) constraints: Constraints,
     /// What the engine can do.
     pub(super) engine: EngineFeatures,
     /// As whom nodes pull the image.
@@ -44,19 +47,19 @@ pub(super) fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut P
     let entry = entry(input, target, plan);
     let pull =
         input.desired.pull_as(&target.content.image.reference).map_err(|why| plan.blocked.push(why)).ok();
-    if let Observed::Present(nodes) = &input.observed.nodes {
+    let constraints = input.desired.constraints(&target.content).map_err(|why| plan.blocked.push(why)).ok();
+    if let (Observed::Present(nodes), Some(constraints)) = (&input.observed.nodes, &constraints) {
         for (name, process) in &target.content.processes {
             let memory = i64::try_from(process.resources.memory.get()).unwrap_or(i64::MAX);
-            let region = target.content.region.as_ref();
-            if let Err(why) = health::schedulable(nodes, region, memory, process.resources.cpu.nanos()) {
+            if let Err(why) = health::schedulable(nodes, constraints, memory, process.resources.cpu.nanos()) {
                 plan.blocked.push(Blocked::WouldNeverSchedule { why: format!("process {name}: {why}") });
             }
         }
     }
     let clear = plan.blocked.len() == before;
-    match (engine, network, pull, clear) {
-        (Some(engine), Some(network), Some(pull), true) => {
-            Some(Ground { network, secrets, entry, engine, pull })
+    match (engine, network, constraints, pull, clear) {
+        (Some(engine), Some(network), Some(constraints), Some(pull), true) => {
+            Some(Ground { network, secrets, entry, constraints, engine, pull })
         }
         _ => None,
     }

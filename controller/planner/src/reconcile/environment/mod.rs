@@ -13,6 +13,7 @@ mod ground;
 mod services;
 mod status;
 mod target;
+mod terms;
 mod trial;
 mod verdict;
 
@@ -20,15 +21,17 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use skep_schemas::kind::{
-    AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, TlsMode,
+    AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, SecuritySpec, TlsMode,
 };
 use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
 pub use status::status;
+pub use terms::{Terms, TierChoice};
 
 use super::Mode;
 use super::secret::SecretFacts;
 use crate::blocked::Blocked;
+use crate::constraint::Constraints;
 use crate::drift::Stance;
 use crate::health::ContainerVerdict;
 use crate::inventory::{InventoryEntry, ObjectKind};
@@ -56,6 +59,8 @@ pub struct EnvironmentDesired {
     pub app: Option<Resource<AppSpec>>,
     /// Its plan, its own or its organisation's.
     pub plan: PlanChoice,
+    /// What the platform grants its organisation.
+    pub terms: Terms,
     /// What its images must be: the rules of its organisation's plan, and its organisation's policies.
     pub images: Vec<ImageRules>,
     /// The credentials of its organisation for registries.
@@ -73,9 +78,22 @@ pub struct EnvironmentDesired {
 }
 
 impl EnvironmentDesired {
-    /// What of an image the policies do not allow.
-    fn violations(&self, image: &ImageRef) -> Vec<Violation> {
-        violations(&self.images, image)
+    /// What of an image, and of what its containers may do, the policies do not allow.
+    fn violations(&self, image: &ImageRef, security: &SecuritySpec) -> Vec<Violation> {
+        let profile = self.terms.isolation().map(|isolation| isolation.violations(security));
+        violations(&self.images, image).into_iter().chain(profile.into_iter().flatten()).collect()
+    }
+
+    /// What of a release the policies do not allow.
+    fn violations_of(&self, content: &ReleaseContent) -> Vec<Violation> {
+        self.violations(&content.image.reference, &content.security)
+    }
+
+    /// Where a release may run. Its region is its own; how its organisation is kept apart is as the platform says now, so no return to a
+    /// former release leads out of it. `Err` when that cannot be told.
+    fn constraints(&self, content: &ReleaseContent) -> Result<Constraints, Blocked> {
+        let isolation = self.terms.isolation()?;
+        Ok(Constraints::new(content.region.as_ref(), isolation.constraints(&self.org)))
     }
 
     /// As whom an image is asked for.
@@ -85,7 +103,7 @@ impl EnvironmentDesired {
 
     /// Does a policy stop whatever runs this?
     fn is_stopped(&self, content: &ReleaseContent) -> bool {
-        self.violations(&content.image.reference).iter().any(Violation::stops)
+        self.violations_of(content).iter().any(Violation::stops)
     }
 
     /// The newest transaction among those that wrote the environment and what it depends on.
@@ -100,6 +118,7 @@ impl EnvironmentDesired {
             .chain(self.organization.iter().map(|organization| organization.meta.revision))
             .chain(self.app.iter().map(|app| app.meta.revision))
             .chain(plan)
+            .chain(self.terms.revision())
             .chain(named.map(|secret| secret.revision))
             .chain(self.registries.iter().map(RegistryAccess::revision))
             .chain(self.domains.iter().map(|domain| domain.meta.revision))
@@ -231,7 +250,8 @@ pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Op
     }
     let image = target::formation(settings, desired).ok()?.image;
     // Nobody is made to ask a registry that a policy forbids.
-    if desired.violations(&image).iter().any(Violation::forbids) {
+    let security = &desired.environment.spec.security;
+    if desired.violations(&image, security).iter().any(Violation::forbids) {
         return None;
     }
     // Nor is one asked as somebody whose password is missing.

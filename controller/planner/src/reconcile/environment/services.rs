@@ -119,6 +119,7 @@ fn render(
         network: &ground.network,
         secrets: &ground.secrets,
         entry: ground.entry.as_ref(),
+        constraints: &ground.constraints,
         routes: &routes,
         credential: match &ground.pull {
             PullAs::Credential(credential) => Some(&**credential),
@@ -146,7 +147,7 @@ fn step_for(
         Some(Observed::Present(live)) if is_ours(input, live) => {
             let entry = inventory::entry(&input.desired.inventory, &object);
             drift::replaced(&object, live, entry, plan);
-            update(input, target, ground, live, spec, object, plan)
+            update(input, target, ground, live, spec, plan)
         }
         Some(Observed::Present(live)) => {
             plan.drift.push(Drift::foreign(&object, live.id.as_str()));
@@ -187,9 +188,9 @@ fn update(
     ground: &Ground,
     live: &Service,
     mut spec: ServiceSpec,
-    object: ObjectRef,
     plan: &mut Plan,
 ) -> Option<Step> {
+    let object = ObjectRef::new(ObjectKind::Service, &spec.name);
     let live_release = live.spec.labels.get(naming::LABEL_RELEASE);
     let other_release = live_release.filter(|label| **label != target.version.to_string());
     // Swarm has returned it to what ran before. Sending what failed once more would only make it do so once more, for ever.
@@ -204,16 +205,15 @@ fn update(
         entry.and_then(|entry| entry.applied.as_deref()).filter(|applied| !is_of_later(applied, target));
     let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
     let change = drift::service(&input.desired.stance, sides, plan)?;
-    if trial::waits(input, target, live, &change.changes) {
+    if trial::waits(input, &ground.constraints, live, &change.changes) {
         trial::judge_waiting(input, target, live, plan);
         plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
         return None;
     }
     let alive: Vec<&Task> = tasks(input, live).iter().filter(|task| health::is_alive(task)).collect();
-    let region = target.content.region.as_ref();
     let forbidden = |task: &&&Task| {
         let node = nodes(input).iter().find(|node| task.node_id.as_ref() == Some(&node.id));
-        node.is_some_and(|node| !health::fits_region(node, region))
+        node.is_some_and(|node| !ground.constraints.allow(node))
     };
     let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let cost = diff::cost(
@@ -308,8 +308,10 @@ pub(super) fn health<'a>(
         input.observed.services.get(&service_name)?.present().filter(|service| is_ours(input, service))?;
     let process = content.processes.get(name)?;
     let memory = process.resources.memory.to_string();
+    // Where it cannot be told how the organisation is kept apart, nothing is in the wrong place for it.
+    let constraints = input.desired.constraints(content).unwrap_or_default();
     let expected = Expectations {
-        region: content.region.as_ref(),
+        constraints: &constraints,
         nodes: nodes(input),
         memory: &memory,
         monitor: monitor(process),

@@ -40,7 +40,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
     let recheck = conclude(input, plan, &processes, &mut conditions);
     conditions.drifted(plan);
     if let Some(running) = running {
-        conditions.violated(&input.desired.violations(&running.content.image.reference));
+        conditions.violated(&input.desired.violations_of(&running.content));
     }
     let detail = EnvironmentDetail {
         release: running.map(|release| ReleaseStatus {

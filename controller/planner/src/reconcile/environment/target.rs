@@ -5,7 +5,7 @@ use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
 use crate::blocked::Blocked;
 use crate::formation::{self, Formation, FormationProcess};
 use crate::plan::{NewRelease, Plan, VerdictChange};
-use crate::policy::Violation;
+use crate::policy::{self, Violation};
 use crate::pull::PullAs;
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
 use crate::settings::Settings;
@@ -30,6 +30,14 @@ pub(super) fn formation(
         let resource = format!("App/{}", desired.environment.spec.app);
         return Err(vec![Blocked::ReferenceMissing { resource }]);
     };
+    let isolation = desired.terms.isolation().err();
+    let other_plan =
+        policy::plan::violation(desired.terms.own_plan(), desired.environment.spec.plan.as_ref());
+    let other_plan = other_plan.map(|violation| Blocked::denied(violation, false));
+    let ungranted: Vec<Blocked> = isolation.into_iter().chain(other_plan).collect();
+    if !ungranted.is_empty() {
+        return Err(ungranted);
+    }
     let plan = match &desired.plan {
         PlanChoice::None => None,
         PlanChoice::Missing(name) => {
@@ -51,7 +59,8 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
         }
     };
     let newest = input.desired.releases.first();
-    let mut forbidden = input.desired.violations(&formation.image);
+    let security = &input.desired.environment.spec.security;
+    let mut forbidden = input.desired.violations(&formation.image, security);
     forbidden.retain(Violation::forbids);
     // What was released before it was forbidden can be compared; anything else is not even looked up.
     if !forbidden.is_empty() && newest.is_none_or(|newest| newest.content.image.reference != formation.image)
@@ -101,7 +110,7 @@ fn denied(input: &EnvironmentInput<'_>, forbidden: Vec<Violation>, plan: &mut Pl
 
 /// The policies that stop what a target runs.
 fn stopping(input: &EnvironmentInput<'_>, target: &Target) -> Vec<Blocked> {
-    let found = input.desired.violations(&target.content.image.reference).into_iter();
+    let found = input.desired.violations_of(&target.content).into_iter();
     found.filter(Violation::stops).map(|violation| Blocked::denied(violation, true)).collect()
 }
 

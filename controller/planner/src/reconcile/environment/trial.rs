@@ -9,6 +9,7 @@ use super::services::{nodes, tasks};
 use super::target::{Target, last_good};
 use super::verdict::{signed, watched_for};
 use super::{EnvironmentInput, naming};
+use crate::constraint::Constraints;
 use crate::plan::{Plan, VerdictChange};
 use crate::reconcile::Mode;
 use crate::release::Verdict;
@@ -19,7 +20,7 @@ use crate::{diff, health};
 /// Must these changes wait until the roll-out of the service is over?
 pub(super) fn waits(
     input: &EnvironmentInput<'_>,
-    target: &Target,
+    constraints: &Constraints,
     live: &Service,
     changes: &[FieldChange],
 ) -> bool {
@@ -29,18 +30,17 @@ pub(super) fn waits(
     }
     let is_moved = changes.iter().any(diff::moves_tasks);
     // Tasks that come up where they may not stay are replaced; those that may would be taken for done.
-    !is_moved || tasks(input, live).iter().any(|task| comes_up_in_place(input, target, task))
+    !is_moved || tasks(input, live).iter().any(|task| comes_up_in_place(input, constraints, task))
 }
 
 /// Is the task on its way to run, on a node where the target wants it?
-fn comes_up_in_place(input: &EnvironmentInput<'_>, target: &Target, task: &Task) -> bool {
+fn comes_up_in_place(input: &EnvironmentInput<'_>, constraints: &Constraints, task: &Task) -> bool {
     let comes_up = |state: Option<&TaskState>| state.is_none_or(|state| *state < TaskState::Running);
     let is_wanted = task.desired_state.as_ref().is_none_or(|desired| *desired <= TaskState::Running);
     let Some(node) = &task.node_id else { return false };
     let node = nodes(input).iter().find(|known| known.id == *node);
-    let region = target.content.region.as_ref();
     // Of a node that nobody knows it cannot be said that it is the wrong one.
-    let fits = node.is_none_or(|node| health::fits_region(node, region));
+    let fits = node.is_none_or(|node| constraints.allow(node));
     is_wanted && comes_up(task.status.state.as_ref()) && fits
 }
 
