@@ -4,6 +4,7 @@
 //! request; [`examine`] makes one step and says where the next begins, through all groups. A check that takes several steps is told of in
 //! each. Adding a group is writing its file and naming it in [`GROUPS`].
 
+mod cluster;
 mod secrets;
 
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::pin::Pin;
 use skep_store::Store;
 
 use crate::error::ApiError;
+use crate::port::ControlPlane;
 use crate::wire::{CheckOutcome, CheckView, DoctorQuery, DoctorReport};
 
 /// A group of checks.
@@ -26,6 +28,8 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<Step, ApiError>> + Send + 
 pub(crate) struct Patient<'a> {
     /// The store, with everything in it.
     pub(crate) store: &'a Store,
+    /// Who can look at the cluster.
+    pub(crate) control: &'a dyn ControlPlane,
 }
 
 /// What one step found.
@@ -38,6 +42,8 @@ struct Step {
 /// One check, with what would be said if it fails.
 struct Check {
     id: &'static str,
+    /// The number of the CIS Docker Benchmark that asks for it.
+    benchmark: Option<&'static str>,
     title: &'static str,
     why: &'static str,
     fix: &'static str,
@@ -45,7 +51,8 @@ struct Check {
     findings: Vec<String>,
 }
 
-const GROUPS: [Group; 1] = [Group { section: "secrets", run: secrets::run }];
+const GROUPS: [Group; 2] =
+    [Group { section: "secrets", run: secrets::run }, Group { section: "cluster", run: cluster::run }];
 
 /// Makes one step.
 pub(crate) async fn examine(patient: &Patient<'_>, query: &DoctorQuery) -> Result<DoctorReport, ApiError> {
@@ -77,7 +84,7 @@ fn unknown(problem: &str) -> ApiError {
 
 impl Check {
     fn into_view(self, section: &'static str) -> CheckView {
-        let Self { id, title, why, fix, looked_at, findings } = self;
+        let Self { id, benchmark, title, why, fix, looked_at, findings } = self;
         let (outcome, why, fix) = match (looked_at, findings.is_empty()) {
             (_, false) => (CheckOutcome::Fail, Some(why.to_owned()), Some(fix.to_owned())),
             (0, true) => (CheckOutcome::Skip, Some("there is nothing to look at".to_owned()), None),
@@ -87,6 +94,7 @@ impl Check {
             id: id.to_owned(),
             section: section.to_owned(),
             title: title.to_owned(),
+            benchmark: benchmark.map(|number| format!("CIS Docker Benchmark 1.7, {number}")),
             outcome,
             looked_at,
             why,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use skep_planner::checkup::Check;
 use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, ResourceKey};
 use skep_store::{Actor, ScopedStore};
@@ -66,6 +67,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// A hold was confirmed.
     async fn hold_confirmed(&self) -> Result<(), PortError>;
+
+    /// What of the cluster weakens what tenants are promised, by one look at it.
+    async fn checkup(&self) -> Result<Vec<Check>, PortError>;
 
     /// These were written just now. A hint that saves the time until the store tells it; nothing depends on it.
     fn wake(&self, keys: &[ResourceKey]);

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use skep_api::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
 use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
 use skep_planner::Settings;
+use skep_planner::checkup::Check;
 use skep_runtime::Priority;
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, ScopedStore, Store};
@@ -18,7 +19,7 @@ use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::tasks::Works;
 use crate::wake::Queue;
-use crate::{adopt, logs, preview};
+use crate::{adopt, checkup, logs, preview};
 
 /// The controller, for the API.
 pub(crate) struct Control {
@@ -143,6 +144,11 @@ impl ControlPlane for Control {
     async fn hold_confirmed(&self) -> Result<(), PortError> {
         self.guard.want_survey();
         self.guard.holds().await.map(drop).map_err(|source| PortError::Store { source })
+    }
+
+    async fn checkup(&self) -> Result<Vec<Check>, PortError> {
+        let checked = checkup::checkup(&**self.observer.swarm(), &self.settings.instance).await;
+        checked.map_err(|source| PortError::EngineUnavailable { source: Box::new(source) })
     }
 
     fn tasks(&self) -> TasksView {

@@ -12,6 +12,7 @@
 mod adopt;
 mod assembly;
 mod bound;
+mod checkup;
 mod clock;
 mod config;
 mod consider;

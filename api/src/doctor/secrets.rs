@@ -45,6 +45,7 @@ async fn keys(patient: &Patient<'_>, after: Option<Uid>) -> Result<Step, ApiErro
     let examined = patient.store.examine_data_keys(after).await?;
     checks.push(Check {
         id: "secrets.data-keys",
+        benchmark: None,
         title: "every organisation's data key opens",
         why: "nothing of such an organisation's secrets can be read or written",
         fix: "give the server the master key that is named, with --further-key-file; a key that was damaged comes from a backup of the database",
@@ -65,6 +66,7 @@ async fn master_key(patient: &Patient<'_>) -> Result<Check, ApiError> {
     });
     Ok(Check {
         id: "secrets.master-key",
+        benchmark: None,
         title: "every data key is wrapped by the master key in force",
         why: "the former key is needed still, and its change protects nobody before it is complete",
         fix: "skep master-key rotate",
@@ -77,6 +79,7 @@ async fn values(patient: &Patient<'_>, after: Option<ValuePosition>) -> Result<S
     let examined = patient.store.examine_values(after).await?;
     let check = Check {
         id: "secrets.values",
+        benchmark: None,
         title: "every stored value of a secret opens",
         why: "an environment that needs it cannot be deployed once its object in the Swarm is gone",
         fix: "write the value again, with `skep apply`; for a version that nobody needs any more there is nothing to do",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use skep_planner::checkup::Check;
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, ScopedStore};
 
@@ -60,6 +61,10 @@ impl ControlPlane for IdleControl {
 
     async fn hold_confirmed(&self) -> Result<(), PortError> {
         Ok(())
+    }
+
+    async fn checkup(&self) -> Result<Vec<Check>, PortError> {
+        Ok(Vec::new())
     }
 
     fn wake(&self, _: &[ResourceKey]) {}

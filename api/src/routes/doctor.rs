@@ -7,6 +7,6 @@ use crate::error::ApiError;
 use crate::wire::{DoctorQuery, DoctorReport};
 
 pub(super) async fn get(call: Call<DoctorQuery>) -> Result<Document<DoctorReport>, ApiError> {
-    let patient = Patient { store: call.platform_store()? };
+    let patient = Patient { store: call.platform_store()?, control: &*call.app.control };
     examine(&patient, &call.query).await.map(Document)
 }

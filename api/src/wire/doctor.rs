@@ -39,6 +39,9 @@ pub struct CheckView {
     pub section: String,
     /// What has to be so.
     pub title: String,
+    /// Where else it is asked for, as `CIS Docker Benchmark 1.7, 7.5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<String>,
     /// Is it?
     pub outcome: CheckOutcome,
     /// How many things were looked at.

@@ -1,10 +1,12 @@
 //! The doctor: what does not open is named, and nothing of any value is told.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Result;
 use skep_api::wire::{CheckOutcome, CheckView, DoctorReport};
 use skep_schemas::Role;
 
-use crate::support::{Server, manifest};
+use crate::support::{INTERNAL, Server, manifest};
 
 const CANARY: &str = "canary-that-no-doctor-tells";
 
@@ -106,6 +108,32 @@ async fn what_does_not_open_is_told_by_organisation_secret_and_version_and_nothi
     let failed = checks.iter().filter(|check| check.outcome == CheckOutcome::Fail);
     assert!(failed.clone().all(|check| check.why.is_some() && check.fix.is_some()), "{checks:#?}");
     assert!(!told.contains(CANARY), "{told}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_controller_finds_in_the_cluster_is_told_with_why_what_helps_and_who_else_asks_for_it()
+-> Result<()> {
+    let server = Server::with_org("acme").await?;
+    let look = || examined(&server, "/v1/doctor?section=cluster");
+    let (checks, _) = look().await?;
+    assert_eq!(of(&checks, "cluster.autolock")[0].outcome, CheckOutcome::Pass, "{checks:#?}");
+    server.control.ailments.lock().unwrap().push("managers unlock themselves".to_owned());
+    let (checks, _) = look().await?;
+    let [check] = checks.as_slice() else { panic!("{checks:#?}") };
+    assert_eq!(
+        (check.outcome, check.benchmark.as_deref()),
+        (CheckOutcome::Fail, Some("CIS Docker Benchmark 1.7, 7.5"))
+    );
+    assert_eq!(
+        (check.why.as_deref(), check.fix.as_deref()),
+        (Some("their key lies beside their log"), Some("lock them"))
+    );
+    assert_eq!(check.findings, ["managers unlock themselves"]);
+    server.control.engine_is_down.store(true, Ordering::SeqCst);
+    let (checks, told) = look().await?;
+    assert_eq!(of(&checks, "cluster.engine")[0].outcome, CheckOutcome::Fail, "{checks:#?}");
+    assert!(!told.contains(INTERNAL), "{told}");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use skep_api::wire::{
     AdoptView, Binding, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
 };
 use skep_api::{Api, ControlPlane, Issuers, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
+use skep_planner::checkup::Check;
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::{ResourceKey, Role, Scope};
 use skep_store::{Actor, MasterKey, NewToken, ScopedStore, Store, StoreOptions};
@@ -35,6 +36,7 @@ pub(crate) struct Control {
     pub(crate) panics: AtomicBool,
     pub(crate) holds: Mutex<Vec<String>>,
     pub(crate) weighed: AtomicUsize,
+    pub(crate) ailments: Mutex<Vec<String>>,
 }
 
 /// What only the log may say.
@@ -114,6 +116,24 @@ impl ControlPlane for Control {
     async fn hold_confirmed(&self) -> Result<(), PortError> {
         self.holds.lock().unwrap().clear();
         Ok(())
+    }
+
+    async fn checkup(&self) -> Result<Vec<Check>, PortError> {
+        if self.engine_is_down.load(Ordering::SeqCst) {
+            return Err(PortError::EngineUnavailable { source: INTERNAL.into() });
+        }
+        let findings = self.ailments.lock().unwrap().clone();
+        let (title, why, fix) =
+            ("managers have to be unlocked", "their key lies beside their log", "lock them");
+        Ok(vec![Check {
+            id: "cluster.autolock",
+            benchmark: Some("7.5"),
+            title,
+            why,
+            fix,
+            looked_at: 1,
+            findings,
+        }])
     }
 
     fn wake(&self, keys: &[ResourceKey]) {

@@ -76,7 +76,9 @@ fn shown(check: &CheckView, style: Style) -> String {
     };
     let outcome = paint(&check.outcome.to_string(), tone, style);
     let CheckView { id, title, looked_at, .. } = check;
-    let mut text = format!("{outcome}  {}  {} ({looked_at} looked at)\n", harmless(id), harmless(title));
+    let asks = check.benchmark.as_ref().map(|number| format!(" [{}]", harmless(number))).unwrap_or_default();
+    let mut text =
+        format!("{outcome}  {}  {}{asks} ({looked_at} looked at)\n", harmless(id), harmless(title));
     for finding in check.findings.iter().take(SHOWN_MAX) {
         text.push_str(&format!("        {}\n", harmless(finding)));
     }
@@ -101,6 +103,7 @@ mod tests {
             id: "secrets.values".to_owned(),
             section: "secrets".to_owned(),
             title: "every stored value opens".to_owned(),
+            benchmark: None,
             outcome,
             looked_at,
             why: failed.then(|| "it matters".to_owned()),

@@ -12,6 +12,7 @@
 pub mod binding;
 pub mod blocked;
 pub mod constraint;
+pub mod checkup;
 pub mod diff;
 pub mod drift;
 pub mod formation;

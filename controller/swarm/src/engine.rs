@@ -1,5 +1,6 @@
 //! What an engine says of itself, and of an image.
 
+use skep_planner::checkup::EnginePosture;
 use skep_planner::swarm::{NodeId, Platform};
 
 use crate::version::ApiVersion;
@@ -19,8 +20,8 @@ pub struct EngineInfo {
     pub cluster_id: Option<String>,
     /// Whether it can be asked about the Swarm.
     pub is_manager: bool,
-    /// Confinement it applies to every container, like `name=seccomp,profile=builtin` or `name=no-new-privileges`.
-    pub security_options: Vec<String>,
+    /// How it is set up, as far as that weakens or strengthens what tenants are promised.
+    pub posture: EnginePosture,
 }
 
 /// An image reference, resolved at one moment.

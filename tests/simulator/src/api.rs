@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use secrecy::SecretSlice;
+use skep_planner::checkup::{EnginePosture, SwarmSettings};
 use skep_planner::swarm::{
     Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
     NetworkId, Node, NodeId, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
@@ -22,6 +23,9 @@ use tokio::sync::mpsc;
 
 use crate::refusal::Refusal;
 use crate::swarm::{ASKED_NODE, Swarm};
+
+/// Ninety days, as every Swarm begins with.
+const CERTIFICATE_LIFE: i64 = 90 * 24 * 3600 * 1_000_000_000;
 
 /// How many events an engine keeps for a reader that is slow; what comes then is lost to it.
 const SLOW_READER: usize = 1024;
@@ -143,7 +147,11 @@ impl SwarmApi for SimSwarm {
                 node_id: Some(NodeId::from(ASKED_NODE)),
                 cluster_id: Some(swarm.cluster_id().to_owned()),
                 is_manager: true,
-                security_options: vec!["name=seccomp,profile=builtin".to_owned()],
+                posture: EnginePosture {
+                    security_options: vec!["name=seccomp,profile=builtin".to_owned()],
+                    swarm: Some(SwarmSettings { is_autolocked: false, certificate_life: CERTIFICATE_LIFE }),
+                    ..EnginePosture::default()
+                },
             })
         })
         .await

@@ -13,6 +13,7 @@ mod events;
 mod http;
 mod idle;
 mod image;
+mod info;
 mod logs;
 mod options;
 mod pool;

@@ -13,6 +13,7 @@ use skep_planner::swarm::{
 };
 
 use super::idle::ended_by_silence;
+use super::info::Info;
 use super::request::{Filters, Request, escaped};
 use super::{EngineClient, events, image, logs, secret};
 use crate::api::SwarmApi;
@@ -27,36 +28,6 @@ use crate::verb::Verb;
 #[derive(Deserialize)]
 struct Created {
     #[serde(rename = "ID", alias = "Id")]
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Info {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    server_version: String,
-    #[serde(default)]
-    security_options: Option<Vec<String>>,
-    #[serde(default)]
-    swarm: SwarmInfo,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct SwarmInfo {
-    #[serde(rename = "NodeID", default)]
-    node_id: String,
-    #[serde(default)]
-    control_available: bool,
-    #[serde(default)]
-    cluster: Option<ClusterInfo>,
-}
-
-#[derive(Deserialize)]
-struct ClusterInfo {
-    #[serde(rename = "ID", default)]
     id: String,
 }
 
@@ -126,16 +97,7 @@ impl SwarmApi for EngineClient {
     async fn info(&self) -> Result<EngineInfo, SwarmError> {
         let call = Call::plain(Verb::Info);
         let info: Info = self.http.send(call.clone(), Request::get("/info")).await?.decode()?;
-        let cluster = info.swarm.cluster.map(|cluster| cluster.id);
-        Ok(EngineInfo {
-            api_version: self.http.version(&call).await?,
-            engine_version: info.server_version,
-            name: info.name,
-            node_id: Some(NodeId::from(info.swarm.node_id)).filter(|id| !id.is_empty()),
-            cluster_id: cluster.filter(|id| !id.is_empty()),
-            is_manager: info.swarm.control_available,
-            security_options: info.security_options.unwrap_or_default(),
-        })
+        Ok(info.into_engine(self.http.version(&call).await?))
     }
 
     async fn list_services(&self, filter: &LabelFilter) -> Result<Vec<Service>, SwarmError> {

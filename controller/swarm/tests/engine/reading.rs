@@ -54,7 +54,10 @@ async fn the_engine_and_its_node_are_known(version: EngineVersion) {
     assert_eq!(info.api_version, expected);
     assert!(info.engine_version.starts_with(version.prefix()), "{info:?}");
     assert!(info.is_manager && info.cluster_id.is_some(), "{info:?}");
-    assert!(info.security_options.iter().any(|option| option.starts_with("name=seccomp")), "{info:?}");
+    assert!(
+        info.posture.security_options.iter().any(|option| option.starts_with("name=seccomp")),
+        "{info:?}"
+    );
     let nodes = client.list_nodes().await.expect("nodes");
     assert_eq!(nodes.len(), 1);
     assert_eq!(Some(&nodes[0].id), info.node_id.as_ref());
