@@ -11,8 +11,8 @@
 
 pub mod binding;
 pub mod blocked;
-pub mod constraint;
 pub mod checkup;
+pub mod constraint;
 pub mod diff;
 pub mod drift;
 pub mod formation;
