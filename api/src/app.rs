@@ -3,6 +3,8 @@
 //! The store as a whole stays here. A handler is given it as far as whoever asks reaches ([`App::store_of`]), over connections that the
 //! database holds to that, and cannot take another.
 
+mod keyed;
+
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use skep_store::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::keyed::Keyed;
 use crate::access::{Own, Principal};
 use crate::denials::Denials;
 use crate::drift_feed::DriftFeed;

@@ -139,7 +139,9 @@ fn query_parameters(schema: &Schema) -> Vec<Value> {
 fn header_parameters(route: &Route) -> Vec<Value> {
     let header = |name, about| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": { "type": "string" } });
     let single = route.path.ends_with("{name}");
-    match route.verb {
+    let key = "A key of the client's own. The same request sent again with it, within a day, is not done again, and has the same answer.";
+    let key = route.takes_key().then(|| header("Idempotency-Key", key));
+    let others = match route.verb {
         Verb::Put if single => vec![
             header("If-Match", "Write only if the resource is at this ETag; 412 otherwise."),
             header("If-None-Match", "With `*`: write only if there is no such resource; 412 otherwise."),
@@ -151,7 +153,8 @@ fn header_parameters(route: &Route) -> Vec<Value> {
             vec![header("Last-Event-ID", "With `watch`: the id of the last event that was seen.")]
         }
         Verb::Get | Verb::Put | Verb::Post | Verb::Delete => Vec::new(),
-    }
+    };
+    others.into_iter().chain(key).collect()
 }
 
 fn responses(answers: Vec<AnswerDoc>) -> Map<String, Value> {

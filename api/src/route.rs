@@ -19,10 +19,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use skep_store::{Actor, Origin};
 
-use crate::access::{self, Access, Principal, Target};
+use crate::access::{self, Access, Permission, Principal, Target};
 use crate::acting::Acting;
 use crate::answer::{Answer, AnswerDoc};
-use crate::app::App;
+use crate::app::{App, Keyed};
 use crate::call::{self, Address, Call, Payload};
 use crate::error::ApiError;
 use crate::limits::{BODY_MAX, REQUEST_TIMEOUT};
@@ -77,6 +77,8 @@ pub(crate) struct Route {
     pub(crate) query: fn(&mut SchemaGenerator) -> Schema,
     pub(crate) body: fn(&mut SchemaGenerator) -> Option<Schema>,
     pub(crate) answers: fn(&mut SchemaGenerator) -> Vec<AnswerDoc>,
+    /// Is there something in the answer that nobody is told a second time?
+    told_once: bool,
     handler: Handler,
 }
 
@@ -87,6 +89,7 @@ struct Admitted {
     address: Address,
     request: Request,
     request_id: String,
+    keyed: Option<Keyed>,
 }
 
 impl Route {
@@ -107,18 +110,23 @@ impl Route {
     {
         let handler: Handler = Arc::new(move |admitted| {
             async move {
-                let Admitted { app, acting, address, request, request_id } = admitted;
+                let Admitted { app, acting, address, request, request_id, keyed } = admitted;
                 let Acting { principal, actor, store } = acting;
                 let (parts, bytes) = request.into_parts();
                 let query = call::query(&parts.uri)?;
                 // Held until the handler is done: the parsed body is as large as the bytes.
                 let _place = if B::EXPECTED { Some(app.take_write().await?) } else { None };
                 let bytes = if B::EXPECTED { read(bytes).await? } else { body::Bytes::new() };
-                let body = B::read(&parts.headers, bytes)?;
+                let body = B::read(&parts.headers, bytes.clone())?;
                 let headers = parts.headers;
-                handler(Call { app, principal, actor, store, address, query, body, headers, request_id })
-                    .await?
-                    .respond()
+                let call = Call { app, principal, actor, store, address, query, body, headers, request_id };
+                let work = async { handler(call).await?.respond() };
+                let Some(keyed) = keyed else { return work.await };
+                if let Some(answered) = keyed.begin(&bytes).await? {
+                    return Ok(answered);
+                }
+                let answer = work.await;
+                keyed.end(&bytes, answer).await
             }
             .boxed()
         });
@@ -133,8 +141,19 @@ impl Route {
             query: |schemas| Q::json_schema(schemas),
             body: |schemas| B::describe(schemas),
             answers: |schemas| A::describe(schemas),
+            told_once: false,
             handler,
         }
+    }
+
+    /// The same with an answer that tells something once.
+    pub(crate) fn told_once(self) -> Self {
+        Self { told_once: true, ..self }
+    }
+
+    /// Does it change anything, so that it may be sent with a key?
+    pub(crate) fn takes_key(&self) -> bool {
+        self.verb != Verb::Get && !matches!(self.access, Access::Open | Access::Needs(Permission::Read))
     }
 
     /// As the router needs it.
@@ -199,10 +218,12 @@ async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) ->
     if let Some((permission, target)) = &asked {
         acting.principal.require(*permission, target)?;
     }
+    let keyed =
+        if route.takes_key() { Keyed::of(app, &acting.principal, &parts, route.told_once)? } else { None };
     // Those with a body have places of their own; waiting for one must not keep others from reading.
     let _place = place.filter(|_| !route.has_body);
     let request = Request::from_parts(parts, body);
-    (route.handler)(Admitted { app: app.clone(), acting, address, request, request_id }).await
+    (route.handler)(Admitted { app: app.clone(), acting, address, request, request_id, keyed }).await
 }
 
 impl Route {

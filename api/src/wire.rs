@@ -73,6 +73,12 @@ pub const ON_HOLD: &str = "skep-on-hold";
 /// The header that names a request, in answers and in the server's log.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// A client's own key of a write: sent again with it, the write is done once.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Says that an answer is that to an earlier request with the same key.
+pub const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
+
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -105,6 +105,9 @@ codes! {
     UnsupportedMedia    "SK0605" 415 "the content type is not supported";
     AddressMismatch     "SK0606" 422 "body and URL name different resources";
     UnknownRoute        "SK0607" 404 "no such path or method";
+    KeyReused           "SK0608" 422 "the idempotency key is another request's";
+    KeyInUse            "SK0609" 409 "a request with this idempotency key is being worked on";
+    AnswerNotKept       "SK0610" 409 "the request was done before, and its answer is not kept";
 
     Internal            "SK0701" 500 "an internal error";
     Unavailable         "SK0702" 503 "the server cannot answer now";

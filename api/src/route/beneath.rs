@@ -182,6 +182,7 @@ impl Bed {
             address,
             request,
             request_id: String::new(),
+            keyed: None,
         };
         let response = match (route.handler)(admitted).await {
             Ok(response) => response,

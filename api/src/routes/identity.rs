@@ -55,7 +55,8 @@ pub(super) fn table() -> Vec<Route> {
             "createOrgInvitation",
             "Invite somebody to an organisation.",
             invitation::create,
-        ),
+        )
+        .told_once(),
         Route::new(
             Delete,
             "/v1/orgs/{org}/invitations/{id}",
@@ -103,7 +104,8 @@ pub(super) fn table() -> Vec<Route> {
             "createInvitation",
             "Invite somebody to the platform.",
             invitation::create,
-        ),
+        )
+        .told_once(),
         Route::new(
             Delete,
             "/v1/invitations/{id}",
@@ -144,7 +146,8 @@ pub(super) fn table() -> Vec<Route> {
             "createSession",
             "Make a session for a person.",
             people::start_session,
-        ),
+        )
+        .told_once(),
         Route::new(Get, "/v1/login", Access::Open, "getLogin", "Where people log in.", session::provider),
         Route::new(
             Post,
@@ -153,7 +156,8 @@ pub(super) fn table() -> Vec<Route> {
             "logIn",
             "Exchange the ID token of a login for a session.",
             session::log_in,
-        ),
+        )
+        .told_once(),
         Route::new(Get, "/v1/sessions", OWN, "listSessions", "One's own sessions.", session::list),
         Route::new(
             Delete,

@@ -34,7 +34,8 @@ pub(super) fn table() -> Vec<Route> {
             "createOrgToken",
             "Make a token of an organisation.",
             create,
-        ),
+        )
+        .told_once(),
         Route::new(
             Delete,
             "/v1/orgs/{org}/tokens/{name}",
@@ -44,7 +45,8 @@ pub(super) fn table() -> Vec<Route> {
             revoke,
         ),
         Route::new(Get, "/v1/tokens", TOKENS, "listTokens", "The tokens of the platform.", list),
-        Route::new(Post, "/v1/tokens", TOKENS, "createToken", "Make a token of the platform.", create),
+        Route::new(Post, "/v1/tokens", TOKENS, "createToken", "Make a token of the platform.", create)
+            .told_once(),
         Route::new(
             Delete,
             "/v1/tokens/{name}",

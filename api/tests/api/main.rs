@@ -8,6 +8,7 @@ mod browser;
 mod doctor;
 mod drift;
 mod intervention;
+mod keyed;
 mod operation;
 mod people;
 mod problem;

@@ -32,6 +32,7 @@ mod generate;
 mod intervention;
 mod inventory;
 mod journal;
+mod keyed;
 mod lease;
 mod list;
 mod master_keys;
@@ -78,6 +79,7 @@ pub use journal::{
     PLANS_MAX, PlanHistory, PlanId, PlanOutcome, PlanRecord, StepHistory, StepOutcome, StepState,
     UnfinishedPlan, UnfinishedStep,
 };
+pub use keyed::{ABANDONED_AFTER, ANSWER_MAX, Begun, KEPT_FOR, KeptAnswer, KeyedRequest};
 pub use lease::Fence;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
 pub use master_keys::{

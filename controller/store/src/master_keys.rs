@@ -65,14 +65,19 @@ impl MasterKeys {
         &self.own
     }
 
+    /// All, its own first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.own).chain(&self.further)
+    }
+
     /// The one of that name.
     pub(crate) fn get(&self, id: &str) -> Option<&MasterKey> {
-        std::iter::once(&self.own).chain(&self.further).find(|key| key.id() == id)
+        self.all().find(|key| key.id() == id)
     }
 
     /// The names of all.
     pub(crate) fn ids(&self) -> Vec<String> {
-        std::iter::once(&self.own).chain(&self.further).map(MasterKey::id).collect()
+        self.all().map(MasterKey::id).collect()
     }
 
     /// The one that new data keys are wrapped with. It stays so until the transaction ends.

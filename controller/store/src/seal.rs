@@ -79,6 +79,19 @@ impl MasterKey {
         Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| StoreError::Seal)
     }
 
+    /// Tells equal requests from different ones, for whoever has the key. Each part counts with its length, so that they cannot run into
+    /// each other.
+    pub(crate) fn request_print(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
+        let own = hmac::sign(&key, b"skep.dev/request-print-key/v1");
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()));
+        for part in parts {
+            context.update(&part.len().to_be_bytes());
+            context.update(part);
+        }
+        context.sign().as_ref().to_vec()
+    }
+
     /// Wraps an organisation's data key.
     pub(crate) fn wrap(&self, org_uid: Uid, key: &DataKey) -> Result<Sealed, StoreError> {
         seal(self.0.expose_secret(), &wrap_binding(org_uid), key.0.expose_secret())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Fault, Operation, StoreError};
+use crate::keyed::KEPT_FOR;
 use crate::store::Store;
 
 /// The most rows of one table that one sweep removes: a backlog is worked off over several sweeps.
@@ -64,6 +65,8 @@ pub struct Swept {
     pub changes: u64,
     /// Controllers that are gone.
     pub members: u64,
+    /// Keys of requests that nobody will send again.
+    pub keyed_requests: u64,
 }
 
 impl Store {
@@ -79,7 +82,28 @@ impl Store {
         let drift = self.sweep_drift(keep.drift).await.map_err(fault)?;
         let changes = self.compact(keep.changes, keep.changes_age).await?;
         let members = self.sweep_members().await.map_err(fault)?;
-        Ok(Swept { releases, secret_versions, plans, audit, confirmed_removals, drift, changes, members })
+        let keyed_requests = self.sweep_keyed_requests().await.map_err(fault)?;
+        Ok(Swept {
+            releases,
+            secret_versions,
+            plans,
+            audit,
+            confirmed_removals,
+            drift,
+            changes,
+            members,
+            keyed_requests,
+        })
+    }
+
+    async fn sweep_keyed_requests(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM keyed_request WHERE (asker, key) IN (
+                 SELECT asker, key FROM keyed_request WHERE begun_at < now() - make_interval(secs => $1) LIMIT $2)",
+            KEPT_FOR.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
     }
 
     async fn sweep_members(&self) -> Result<u64, Fault> {

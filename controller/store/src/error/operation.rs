@@ -42,5 +42,6 @@ operations! {
     People => "read or write people",
     Audit => "read or write the audit",
     Safety => "read or write holds and orphans",
+    KeyedRequest => "read or write requests with a key",
     Sweep => "remove what is no longer kept",
 }
