@@ -70,17 +70,43 @@ async fn what_is_not_skeps_answer_is_called_so() {
 }
 
 #[tokio::test]
-async fn a_read_is_tried_again_and_a_write_is_not() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = calls.clone();
-    let url = server(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
-        0 | 2 => answer(503, "text/plain", "starting"),
-        _ => answer(200, "application/json", "1"),
+async fn what_fails_on_its_way_is_sent_again_and_a_write_with_the_same_key() {
+    let keys = Arc::new(Mutex::new(Vec::new()));
+    let seen = keys.clone();
+    let url = server(move |request| {
+        let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.to_str().unwrap().to_owned());
+        let mut seen = seen.lock().unwrap();
+        seen.push(key);
+        let in_use = r#"{"type": "x", "title": "t", "status": 409, "code": "SK0609", "detail": "d"}"#;
+        match seen.len() {
+            1 | 3 => answer(503, "text/plain", "starting"),
+            4 => answer(409, "application/problem+json", in_use),
+            _ => answer(200, "application/json", "1"),
+        }
     })
     .await;
-    assert_eq!(client(&url).get::<u8>("/v1/x").await.unwrap(), 1);
+    let client = client(&url);
+    assert_eq!(client.get::<u8>("/v1/x").await.unwrap(), 1);
+    assert_eq!(client.post::<_, u8>("/v1/x", &json!({})).await.unwrap(), 1);
+    assert_eq!(client.put::<_, u8>("/v1/x", &json!({})).await.unwrap(), 1);
+    let keys = keys.lock().unwrap();
+    let [None, None, Some(first), Some(second), Some(third), Some(another)] = keys.as_slice() else {
+        panic!("{keys:?}");
+    };
+    assert!(first == second && second == third && first != another && first.len() == 32, "{keys:?}");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_sent_again() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let url = server(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        answer(422, "text/plain", "no")
+    })
+    .await;
     assert!(client(&url).post::<_, u8>("/v1/x", &json!({})).await.is_err());
-    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use skep_api::wire::{EVENT_STREAM, ON_HOLD, PROBLEM_JSON};
+use skep_api::wire::{Code, EVENT_STREAM, IDEMPOTENCY_KEY, ON_HOLD, PROBLEM_JSON};
 
 use crate::context::{Context, Server};
 
@@ -40,8 +40,8 @@ const ANSWER: Duration = Duration::from_secs(45);
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 /// The largest request, as the server's limit. A larger one would only be refused after it was sent.
 const REQUEST_MAX: usize = 8 * 1024 * 1024;
-/// How often a read is tried, and how long to wait before each further attempt.
-const READ_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+/// How often a request is tried again, and how long to wait before each further attempt.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// A connection pool to one server.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ impl Client {
 
     /// Reads. A read that fails on the way is tried again.
     pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
-        for pause in READ_PAUSES {
+        for pause in PAUSES {
             match self.answer(Method::GET, path, Bytes::new()).await {
                 Err(error) if error.may_pass() => {
                     tracing::debug!(%error, path, "a read failed and is tried again");
@@ -90,7 +90,7 @@ impl Client {
         self.answer(Method::GET, path, Bytes::new()).await
     }
 
-    /// Sends a body and reads the answer. Never sent twice.
+    /// Sends a body and reads the answer. What fails on the way is sent again, with a key by which the server knows it: it is done once.
     pub(crate) async fn post<B: Serialize, A: DeserializeOwned>(
         &self,
         path: &str,
@@ -100,17 +100,17 @@ impl Client {
         if body.len() > REQUEST_MAX {
             return Err(ClientError::TooMuch { size: body.len(), limit: REQUEST_MAX });
         }
-        self.answer(Method::POST, path, Bytes::from(body)).await
+        self.write(Method::POST, path, Bytes::from(body)).await
     }
 
-    /// Sends a body that replaces something, and reads the answer. Never sent twice.
+    /// Sends a body that replaces something, and reads the answer. Done once, as [`Client::post`].
     pub(crate) async fn put<B: Serialize, A: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
     ) -> Result<A, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Request(error.into()))?;
-        self.answer(Method::PUT, path, Bytes::from(body)).await
+        self.write(Method::PUT, path, Bytes::from(body)).await
     }
 
     /// Sends a form, as OAuth has it, and reads the answer. Never sent twice.
@@ -125,9 +125,34 @@ impl Client {
         self.answer_to(request).await
     }
 
-    /// Deletes. Never sent twice.
+    /// Deletes. Done once, as [`Client::post`].
     pub(crate) async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
-        self.answer(Method::DELETE, path, Bytes::new()).await
+        self.write(Method::DELETE, path, Bytes::new()).await
+    }
+
+    async fn write<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<A, ClientError> {
+        let key = HeaderValue::try_from(fresh_key()?).map_err(|error| ClientError::Request(error.into()))?;
+        let attempt = || async {
+            let mut request = self.request(method.clone(), path, body.clone(), "application/json")?;
+            request.headers_mut().insert(IDEMPOTENCY_KEY, key.clone());
+            self.answer_to(request).await
+        };
+        for pause in PAUSES {
+            match attempt().await {
+                // The first may be worked on still.
+                Err(error) if error.may_pass() || error.code() == Some(Code::KeyInUse) => {
+                    tracing::debug!(%error, path, "a write failed on its way and is sent again");
+                    tokio::time::sleep(pause).await;
+                }
+                other => return other,
+            }
+        }
+        attempt().await
     }
 
     /// What the last answers said is on hold, if anything.
@@ -242,6 +267,14 @@ impl Client {
             },
         }
     }
+}
+
+/// A key that no other request has.
+fn fresh_key() -> Result<String, ClientError> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| ClientError::Request("this machine has no random numbers".into()))?;
+    Ok(hex::encode(bytes))
 }
 
 fn content_type(response: &Response<Incoming>) -> String {
