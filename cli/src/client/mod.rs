@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use skep_api::wire::{Code, EVENT_STREAM, IDEMPOTENCY_KEY, ON_HOLD, PROBLEM_JSON};
+use skep_api::wire::{EVENT_STREAM, IDEMPOTENCY_KEY, ON_HOLD, PROBLEM_JSON};
 
 use crate::context::{Context, Server};
 
@@ -144,8 +144,7 @@ impl Client {
         };
         for pause in PAUSES {
             match attempt().await {
-                // The first may be worked on still.
-                Err(error) if error.may_pass() || error.code() == Some(Code::KeyInUse) => {
+                Err(error) if error.may_be_done() => {
                     tracing::debug!(%error, path, "a write failed on its way and is sent again");
                     tokio::time::sleep(pause).await;
                 }
