@@ -112,9 +112,7 @@ impl ClientError {
     /// May the request be done, or be worked on, although this is the answer? Then it is worth sending again, if it has a key.
     pub(crate) fn may_be_done(&self) -> bool {
         match self {
-            Self::Problem(problem) => {
-                problem.code == Code::KeyInUse || matches!(problem.status, 502..=504)
-            }
+            Self::Problem(problem) => problem.code == Code::KeyInUse || matches!(problem.status, 502..=504),
             other => other.may_pass(),
         }
     }

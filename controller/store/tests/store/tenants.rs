@@ -11,13 +11,14 @@ use crate::people;
 use crate::support::{Bed, actor, app, domain, environment, item, key, manifest, org, org_name, secret};
 
 /// Tables that no tenant's request uses. A new table is either here or has policies.
-const PLATFORM: [&str; 12] = [
+const PLATFORM: [&str; 13] = [
     "_sqlx_migrations",
     "audit_head",
     "audit_seal",
     "controller_member",
     "hold",
     "instance",
+    "keyed_request",
     "lease",
     "master_key",
     "orphan",
