@@ -191,7 +191,7 @@ async fn affected(
         let environments = snapshot.list_org(org, Kind::Environment).await?;
         keys.extend(environments.into_iter().map(|environment| environment.meta.key));
     }
-    let mut keys: Vec<ResourceKey> = keys.into_iter().filter(|key| has_objects(key.kind())).collect();
+    let mut keys: Vec<ResourceKey> = keys.into_iter().filter(|key| key.kind().has_objects()).collect();
     keys.sort_by_key(|key| (order(key.kind()), key.clone()));
     Ok(keys)
 }
@@ -225,19 +225,6 @@ async fn referrers(
 ) -> Result<Vec<ResourceKey>, StoreError> {
     let found = snapshot.referrers(key).await?.into_iter().map(|referrer| referrer.meta.key);
     Ok(found.filter(|key| key.kind() == kind).collect())
-}
-
-const fn has_objects(kind: Kind) -> bool {
-    match kind {
-        Kind::Organization | Kind::Secret | Kind::Environment => true,
-        Kind::Plan
-        | Kind::IsolationTier
-        | Kind::App
-        | Kind::Domain
-        | Kind::DriftPolicy
-        | Kind::ImagePolicy
-        | Kind::RegistryCredential => false,
-    }
 }
 
 const fn order(kind: Kind) -> u8 {

@@ -311,6 +311,23 @@ kinds! {
     },
 }
 
+impl Kind {
+    /// Has a resource of this kind objects of its own in the Swarm? Then it has a finalizer, and is planned for; of any other kind whatever depends
+    /// on it is.
+    pub const fn has_objects(self) -> bool {
+        match self {
+            Self::Organization | Self::Secret | Self::Environment => true,
+            Self::Plan
+            | Self::IsolationTier
+            | Self::App
+            | Self::Domain
+            | Self::DriftPolicy
+            | Self::ImagePolicy
+            | Self::RegistryCredential => false,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -132,16 +132,7 @@ impl Store {
         if key.kind() == Kind::Organization {
             self.allocate(uid);
         }
-        let finalizers = match key.kind() {
-            Kind::Organization | Kind::Environment | Kind::Secret => BTreeSet::from([Finalizer::Swarm]),
-            Kind::Plan
-            | Kind::IsolationTier
-            | Kind::App
-            | Kind::Domain
-            | Kind::DriftPolicy
-            | Kind::ImagePolicy
-            | Kind::RegistryCredential => BTreeSet::new(),
-        };
+        let finalizers = key.kind().has_objects().then_some(Finalizer::Swarm).into_iter().collect();
         let meta = Meta {
             key: key.clone(),
             uid,

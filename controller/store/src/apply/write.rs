@@ -195,16 +195,5 @@ impl Write<'_> {
 
 /// The finalizers that a resource is born with: those with objects in the Swarm wait until these are gone (invariant I12).
 fn finalizers(kind: Kind) -> Vec<String> {
-    match kind {
-        Kind::Organization | Kind::Environment | Kind::Secret => {
-            vec![finalizer_word(Finalizer::Swarm).to_owned()]
-        }
-        Kind::Plan
-        | Kind::IsolationTier
-        | Kind::App
-        | Kind::Domain
-        | Kind::DriftPolicy
-        | Kind::ImagePolicy
-        | Kind::RegistryCredential => Vec::new(),
-    }
+    kind.has_objects().then(|| finalizer_word(Finalizer::Swarm).to_owned()).into_iter().collect()
 }
