@@ -63,7 +63,7 @@ impl RegistryAccess {
     }
 
     /// The credential, or why it cannot be used.
-    fn usable(&self) -> Result<PullCredential, Blocked> {
+    pub(crate) fn usable(&self) -> Result<PullCredential, Blocked> {
         let Resource { meta, spec, .. } = &self.credential;
         let name = meta.key.name();
         let Some(password) = &self.password else {

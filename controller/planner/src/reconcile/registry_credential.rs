@@ -6,28 +6,18 @@ use skep_schemas::kind::{RegistryCredentialDetail, Status};
 
 use super::Assessment;
 use super::conditions::Conditions;
-use crate::blocked::Blocked;
 use crate::pull::RegistryAccess;
 
 /// What to say about a credential.
 pub fn status(access: &RegistryAccess, now: Timestamp) -> Assessment<RegistryCredentialDetail> {
     let credential = &access.credential;
     let mut conditions = Conditions::new(&credential.status, credential.meta.generation, now);
-    match &access.password {
-        Some(password) => conditions.ready(format!(
+    match access.usable() {
+        Ok(usable) => conditions.ready(format!(
             "images of {} are pulled as {}, with version {} of Secret/{}",
-            credential.spec.registry,
-            credential.spec.username,
-            password.version,
-            credential.spec.password.secret
+            usable.registry, usable.username, usable.version, credential.spec.password.secret
         )),
-        None => {
-            let missing = Blocked::PasswordMissing {
-                credential: credential.meta.key.name().to_string(),
-                secret: credential.spec.password.secret.to_string(),
-            };
-            conditions.stalled(missing.reason(), missing.to_string());
-        }
+        Err(blocked) => conditions.stalled(blocked.reason(), blocked.to_string()),
     }
     let detail = RegistryCredentialDetail {
         secret_version: access.password.as_ref().map(|password| password.version),
