@@ -19,7 +19,7 @@ use skep_store::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::keyed::Keyed;
+pub(crate) use self::keyed::{Keyed, Taken};
 use crate::access::{Own, Principal};
 use crate::denials::Denials;
 use crate::drift_feed::DriftFeed;

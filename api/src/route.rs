@@ -22,7 +22,7 @@ use skep_store::{Actor, Origin};
 use crate::access::{self, Access, Permission, Principal, Target};
 use crate::acting::Acting;
 use crate::answer::{Answer, AnswerDoc};
-use crate::app::{App, Keyed};
+use crate::app::{App, Keyed, Taken};
 use crate::call::{self, Address, Call, Payload};
 use crate::error::ApiError;
 use crate::limits::{BODY_MAX, REQUEST_TIMEOUT};
@@ -122,11 +122,10 @@ impl Route {
                 let call = Call { app, principal, actor, store, address, query, body, headers, request_id };
                 let work = async { handler(call).await?.respond() };
                 let Some(keyed) = keyed else { return work.await };
-                if let Some(answered) = keyed.begin(&bytes).await? {
-                    return Ok(answered);
+                match keyed.take(&bytes).await? {
+                    Taken::Before(answer) => Ok(answer),
+                    Taken::Now(ticket) => ticket.end(work.await).await,
                 }
-                let answer = work.await;
-                keyed.end(&bytes, answer).await
             }
             .boxed()
         });

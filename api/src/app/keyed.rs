@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{StatusCode, request};
 use skep_schemas::codes::Code;
-use skep_store::{ANSWER_MAX, Begun, KeptAnswer, KeyedRequest, Store};
+use skep_store::{ANSWER_MAX, Begun, KeptAnswer, KeyedRequest, RequestPrint, Store};
 
 use super::App;
 use crate::access::Principal;
@@ -29,6 +29,23 @@ pub(crate) struct Keyed {
     head: Vec<u8>,
     /// Is there something in the answer that is told once?
     told_once: bool,
+}
+
+/// The key of a write that is being worked on.
+pub(crate) struct Ticket {
+    store: Store,
+    asker: String,
+    key: String,
+    print: RequestPrint,
+    told_once: bool,
+}
+
+/// What came of taking a key.
+pub(crate) enum Taken {
+    /// The request is to be worked on now.
+    Now(Box<Ticket>),
+    /// It was done before, with this answer.
+    Before(Response),
 }
 
 impl Keyed {
@@ -50,8 +67,8 @@ impl Keyed {
         Ok(Some(Self { store: app.store.clone(), asker: principal.name.clone(), key, head, told_once }))
     }
 
-    /// Takes the key for a request with this body; the answer, if it was done before.
-    pub(crate) async fn begin(&self, body: &Bytes) -> Result<Option<Response>, ApiError> {
+    /// Takes the key for a request with this body.
+    pub(crate) async fn take(self, body: &Bytes) -> Result<Taken, ApiError> {
         let refused = |code, problem: &str, help| {
             Err(ApiError::Refused {
                 code,
@@ -61,11 +78,13 @@ impl Keyed {
                 diagnostics: Vec::new(),
             })
         };
-        let parts = [self.head.as_slice(), body];
-        match self.store.begin_keyed(self.request(&parts)).await? {
-            Begun::First => Ok(None),
+        let Self { store, asker, key, head, told_once } = self;
+        let print = store.request_print(&[&head, body]);
+        let ticket = Ticket { store, asker, key, print, told_once };
+        match ticket.store.begin_keyed(ticket.request()).await? {
+            Begun::First => Ok(Taken::Now(Box::new(ticket))),
             Begun::Answered(KeptAnswer { status, content_type, etag, body: Some(body) }) => {
-                Ok(Some(again(status, content_type, etag, body)))
+                Ok(Taken::Before(again(status, content_type, etag, body)))
             }
             Begun::Answered(KeptAnswer { body: None, .. }) => refused(
                 Code::AnswerNotKept,
@@ -84,15 +103,12 @@ impl Keyed {
             ),
         }
     }
+}
 
+impl Ticket {
     /// Notes how the request was answered. An answer that cannot be noted is an answer all the same.
-    pub(crate) async fn end(
-        self,
-        body: &Bytes,
-        answer: Result<Response, ApiError>,
-    ) -> Result<Response, ApiError> {
-        let parts = [self.head.as_slice(), body];
-        let request = self.request(&parts);
+    pub(crate) async fn end(self, answer: Result<Response, ApiError>) -> Result<Response, ApiError> {
+        let request = self.request();
         let (answer, noted) = match answer {
             Ok(response) if response.status().is_success() => {
                 let (response, kept) = self.copied(response).await?;
@@ -125,8 +141,8 @@ impl Keyed {
         Ok((Response::from_parts(head, bytes.into()), kept))
     }
 
-    fn request<'a>(&'a self, parts: &'a [&'a [u8]]) -> KeyedRequest<'a> {
-        KeyedRequest { asker: &self.asker, key: &self.key, parts }
+    fn request(&self) -> KeyedRequest<'_> {
+        KeyedRequest { asker: &self.asker, key: &self.key, print: &self.print }
     }
 }
 

@@ -32,8 +32,16 @@ pub struct KeyedRequest<'a> {
     pub asker: &'a str,
     /// The key, 1 to 200 characters.
     pub key: &'a str,
-    /// All that makes it this request and no other.
-    pub parts: &'a [&'a [u8]],
+    /// What was asked.
+    pub print: &'a RequestPrint,
+}
+
+/// What makes a request this one and no other, as a keyed digest: with each master key that there is, the server's own first. While the key
+/// changes, servers have different ones of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestPrint {
+    own: Vec<u8>,
+    all: Vec<Vec<u8>>,
 }
 
 /// The answer to a request.
@@ -63,14 +71,20 @@ pub enum Begun {
 }
 
 impl Store {
+    /// The digest of a request with these parts.
+    pub fn request_print(&self, parts: &[&[u8]]) -> RequestPrint {
+        let all: Vec<Vec<u8>> = self.master_keys().all().map(|key| key.request_print(parts)).collect();
+        // Its own is the first of them.
+        RequestPrint { own: all.first().cloned().unwrap_or_default(), all }
+    }
+
     /// Takes a key for a request, or says what there is under it.
     pub async fn begin_keyed(&self, request: KeyedRequest<'_>) -> Result<Begun, StoreError> {
         self.try_begin_keyed(request).await.map_err(|fault| fault.during(Operation::KeyedRequest))
     }
 
     async fn try_begin_keyed(&self, request: KeyedRequest<'_>) -> Result<Begun, Fault> {
-        let prints = self.prints(request.parts);
-        let Some(print) = prints.first() else { return Ok(Begun::First) };
+        let RequestPrint { own, all } = request.print;
         sqlx::query!(
             "DELETE FROM keyed_request WHERE asker = $1 AND key IN (
                  SELECT key FROM keyed_request WHERE asker = $1 ORDER BY begun_at DESC OFFSET $2)",
@@ -89,10 +103,10 @@ impl Store {
              RETURNING key",
             request.asker,
             request.key,
-            print,
+            own,
             KEPT_FOR.as_secs_f64(),
             ABANDONED_AFTER.as_secs_f64(),
-            &prints
+            all
         );
         if taken.fetch_optional(self.pool()).await?.is_some() {
             return Ok(Begun::First);
@@ -105,7 +119,7 @@ impl Store {
         Ok(match found.fetch_optional(self.pool()).await? {
             // Let go of in this moment: the next attempt takes it.
             None => Begun::InProgress,
-            Some(row) if !prints.contains(&row.print) => Begun::AnotherRequest,
+            Some(row) if !all.contains(&row.print) => Begun::AnotherRequest,
             Some(row) => match row.status.and_then(|status| u16::try_from(status).ok()) {
                 None => Begun::InProgress,
                 Some(status) => Begun::Answered(KeptAnswer {
@@ -126,7 +140,7 @@ impl Store {
              WHERE asker = $1 AND key = $2 AND print = ANY ($3) AND status IS NULL",
             request.asker,
             request.key,
-            &self.prints(request.parts),
+            &request.print.all,
             i16::try_from(status).unwrap_or(i16::MAX),
             content_type,
             etag,
@@ -144,17 +158,11 @@ impl Store {
             "DELETE FROM keyed_request WHERE asker = $1 AND key = $2 AND print = ANY ($3) AND status IS NULL",
             request.asker,
             request.key,
-            &self.prints(request.parts)
+            &request.print.all
         );
         gone.execute(self.pool())
             .await
             .map_err(|source| Fault::from(source).during(Operation::KeyedRequest))?;
         Ok(())
-    }
-
-    /// A request's digest with each master key that there is, the server's own first: while the key changes, servers have different ones of
-    /// their own.
-    fn prints(&self, parts: &[&[u8]]) -> Vec<Vec<u8>> {
-        self.master_keys().all().map(|key| key.request_print(parts)).collect()
     }
 }

@@ -79,7 +79,7 @@ pub use journal::{
     PLANS_MAX, PlanHistory, PlanId, PlanOutcome, PlanRecord, StepHistory, StepOutcome, StepState,
     UnfinishedPlan, UnfinishedStep,
 };
-pub use keyed::{ABANDONED_AFTER, ANSWER_MAX, Begun, KEPT_FOR, KeptAnswer, KeyedRequest};
+pub use keyed::{ABANDONED_AFTER, ANSWER_MAX, Begun, KEPT_FOR, KeptAnswer, KeyedRequest, RequestPrint};
 pub use lease::Fence;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
 pub use master_keys::{
