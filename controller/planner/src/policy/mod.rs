@@ -3,6 +3,7 @@
 pub mod image;
 pub mod isolation;
 pub mod plan;
+pub mod reach;
 
 use std::fmt;
 
