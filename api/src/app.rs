@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
-use skep_schemas::{ResourceKey, Scope};
+use skep_schemas::{ResourceKey, Role, Scope};
 use skep_store::{
     Actor, Grant, Person, Rotated, ScopedStore, SessionId, SessionInfo, Store, StoreError, Subject,
 };
@@ -25,12 +25,12 @@ use crate::denials::Denials;
 use crate::drift_feed::DriftFeed;
 use crate::error::ApiError;
 use crate::hub::Hub;
-use crate::limits::{REQUESTS_MAX, STREAMS_MAX, WRITES_MAX};
+use crate::limits::{LOGIN_PAUSE, LOGINS_MAX, REQUESTS_MAX, STREAMS_MAX, WRITES_MAX};
 use crate::metrics::Metrics;
 use crate::port::ControlPlane;
 use crate::rates::{RateLimits, Rates};
-use crate::vouch::Issuers;
-use crate::wire::LoginProvider;
+use crate::vouch::{Issuers, Refusal, Vouched};
+use crate::wire::{LoginProvider, WebLogin, WebLoginCode};
 
 /// What the API is given.
 pub struct Api {
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     writes: Arc<Semaphore>,
     /// Open streams.
     streams: Arc<Semaphore>,
+    /// Logins on pages that a provider is asked about: whoever sends them is nobody yet.
+    logins: Semaphore,
     /// Who vouches for people.
     issuers: Arc<Issuers>,
     /// How often tenants may ask.
@@ -101,6 +103,7 @@ impl App {
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            logins: Semaphore::new(LOGINS_MAX),
             openapi,
         }))
     }
@@ -117,11 +120,23 @@ impl App {
     async fn vouched_for(&self, token: &SecretString) -> Result<Principal, ApiError> {
         let vouched = self.issuers.verify(token).await.map_err(|refusal| {
             tracing::info!(%refusal, "a token of somebody else was refused");
-            if refusal.is_transient() {
-                return ApiError::IssuerUnavailable { cause: refusal.into() };
-            }
-            ApiError::Unauthorized
+            unavailable_or(refusal, ApiError::Unauthorized)
         })?;
+        self.principal_of(vouched).await
+    }
+
+    /// Who logged in on a page.
+    pub(crate) async fn redeem(&self, login: &WebLoginCode) -> Result<Principal, ApiError> {
+        let _place = self.logins.try_acquire().map_err(|_| ApiError::TooOften { wait: LOGIN_PAUSE })?;
+        let vouched = self.issuers.redeem(login).await.map_err(|refusal| {
+            tracing::info!(%refusal, "a login on a page was refused");
+            let problem = "the identity provider does not confirm this login";
+            unavailable_or(refusal, ApiError::invalid(problem, "log in again"))
+        })?;
+        self.principal_of(vouched).await
+    }
+
+    async fn principal_of(&self, vouched: Vouched) -> Result<Principal, ApiError> {
         let subject = Subject {
             issuer: &vouched.issuer,
             subject: &vouched.subject,
@@ -157,9 +172,22 @@ impl App {
         self.store.accept_invitation(person, code, by).await
     }
 
+    /// Ends a membership of whoever asks.
+    pub(crate) async fn leave(&self, own: &Own, reach: &Scope, by: &Actor) -> Result<(), StoreError> {
+        let store = self.store.within(Some(reach));
+        // Nobody is above himself.
+        store.remove_member(reach, &own.person.email, Role::Owner, by).await
+    }
+
     /// Where people log in.
     pub(crate) fn login(&self) -> Option<LoginProvider> {
         self.issuers.login()
+    }
+
+    /// Where people log in on the pages.
+    pub(crate) async fn web_login(&self) -> Result<Option<WebLogin>, ApiError> {
+        let described = self.issuers.web_login().await;
+        described.map_err(|refusal| ApiError::IssuerUnavailable { cause: refusal.into() })
     }
 
     /// Makes a session of whoever asks.
@@ -213,6 +241,11 @@ impl App {
     pub(crate) fn take_stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.streams.clone().try_acquire_owned().map_err(|_| ApiError::TooManyStreams)
     }
+}
+
+/// Whoever could not be asked has not refused.
+fn unavailable_or(refusal: Refusal, refused: ApiError) -> ApiError {
+    if refusal.is_transient() { ApiError::IssuerUnavailable { cause: refusal.into() } } else { refused }
 }
 
 impl Deref for App {

@@ -74,8 +74,8 @@ pub(crate) enum ApiError {
     InvalidRequest { problem: String, help: String },
     #[error("the body's content type is {given}")]
     UnsupportedMedia { given: String },
-    #[error("the body is larger than {} bytes", limits::BODY_MAX)]
-    BodyTooLarge,
+    #[error("the body is larger than {most} bytes")]
+    BodyTooLarge { most: usize },
     #[error("the URL names {url} and the body names {body}")]
     AddressMismatch { url: ResourceKey, body: ResourceKey },
     #[error("the request has no valid token")]
@@ -109,7 +109,7 @@ pub(crate) enum ApiError {
     EngineUnavailable { cause: Cause },
     #[error("the database does not answer")]
     Unavailable { cause: Cause },
-    #[error("the keys of whoever signed the token cannot be read")]
+    #[error("whoever vouches for people cannot be asked")]
     IssuerUnavailable { cause: Cause },
     #[error("the organisation's secrets cannot be opened")]
     SecretsClosed { cause: Cause },
@@ -165,7 +165,7 @@ impl ApiError {
             Self::UnknownPath { .. } | Self::MethodNotAllowed { .. } => Code::UnknownRoute,
             Self::InvalidRequest { .. } => Code::InvalidQuery,
             Self::UnsupportedMedia { .. } => Code::UnsupportedMedia,
-            Self::BodyTooLarge => Code::PayloadTooLarge,
+            Self::BodyTooLarge { .. } => Code::PayloadTooLarge,
             Self::AddressMismatch { .. } => Code::AddressMismatch,
             Self::Unauthorized => Code::Unauthorized,
             Self::Forbidden { .. } => Code::Forbidden,
@@ -202,7 +202,7 @@ impl ApiError {
             Self::InvalidRequest { help, .. } => help.clone(),
             Self::Refused { help, .. } | Self::NoneSuch { help, .. } => (*help).to_owned(),
             Self::UnsupportedMedia { .. } => "send application/yaml or application/json".to_owned(),
-            Self::BodyTooLarge => "send fewer manifests at a time".to_owned(),
+            Self::BodyTooLarge { .. } => "send fewer manifests at a time".to_owned(),
             Self::AddressMismatch { .. } => "make kind, organisation and name the same in both".to_owned(),
             Self::Unauthorized => "send a token in the header `Authorization: Bearer …`".to_owned(),
             Self::Forbidden { .. } => "use a token with that permission".to_owned(),

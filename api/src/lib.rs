@@ -51,7 +51,7 @@ pub use port::{ControlPlane, IdleControl, LogLines, PortError, PreviewRequest};
 pub use rates::{Rate, RateLimits};
 pub use server::{ServeError, ServeOptions, serve};
 pub use tls::TlsFiles;
-pub use vouch::{IdentityConfig, IdentityError, IssuerConfig, Issuers, KeysAt, SigningAlgorithm};
+pub use vouch::{IdentityConfig, IdentityError, IssuerConfig, Issuers, KeysAt, SigningAlgorithm, WebConfig};
 
 use app::App;
 use error::ApiError;

@@ -6,6 +6,16 @@ use std::time::Duration;
 /// manifest is lower.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
 
+/// The largest body of whoever is nobody yet: the end of a login has a code and three short texts.
+pub const STRANGERS_BODY_MAX: usize = 16 * 1024;
+
+/// Logins on pages that are redeemed at once: more than people log in at a moment, and so few that a provider which answers late costs
+/// nobody else anything.
+pub const LOGINS_MAX: usize = 32;
+
+/// What somebody is told to wait who finds all of them taken.
+pub const LOGIN_PAUSE: Duration = Duration::from_secs(2);
+
 /// Requests with a body that are worked on at once. Each may hold [`BODY_MAX`] and its parsed form, so this bounds memory to a
 /// few hundred megabytes in the worst case. Others wait, within [`REQUEST_TIMEOUT`].
 pub const WRITES_MAX: usize = 8;

@@ -6,6 +6,7 @@
 //! database is asked for anything but the token. Tokens of the platform are the operator's own and have no budget: they are
 //! bounded like everyone by the places that there are ([`crate::limits`]).
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -57,8 +58,12 @@ const fn rate(per_second: u32, burst: u32) -> Rate {
 /// are not pushed out one after the other unseen.
 const LOGINS: Rate = Rate { per_second: at_least_one(1), burst: at_least_one(10) };
 
+/// How often somebody who is nobody yet may send the end of a login, by where it comes from: behind a proxy that is everybody.
+const STRANGERS: Rate = Rate { per_second: at_least_one(5), burst: at_least_one(50) };
+
 /// The budgets.
 pub(crate) struct Rates {
+    strangers: DefaultKeyedRateLimiter<Option<IpAddr>>,
     logins: DefaultKeyedRateLimiter<String>,
     /// By the name that the audit knows a token by: the organisation's stands in it.
     tokens: DefaultKeyedRateLimiter<String>,
@@ -70,11 +75,21 @@ impl Rates {
     pub(crate) fn new(limits: RateLimits) -> Self {
         let quota = |rate: Rate| Quota::per_second(rate.per_second).allow_burst(rate.burst);
         Self {
+            strangers: RateLimiter::keyed(quota(STRANGERS)),
             logins: RateLimiter::keyed(quota(LOGINS)),
             tokens: RateLimiter::keyed(quota(limits.token)),
             orgs: RateLimiter::keyed(quota(limits.org)),
             clock: DefaultClock::default(),
         }
+    }
+
+    /// Takes the end of one login from an address. An error says how long to wait.
+    pub(crate) fn take_stranger(&self, peer: Option<IpAddr>) -> Result<(), Duration> {
+        if self.strangers.len() > TIDY_AFTER {
+            self.strangers.retain_recent();
+        }
+        let taken = self.strangers.check_key(&peer);
+        taken.map_err(|until: governor::NotUntil<_>| until.wait_time_from(self.clock.now()))
     }
 
     /// Takes one login from a person. An error says how long to wait.

@@ -25,7 +25,7 @@ use crate::answer::{Answer, AnswerDoc};
 use crate::app::{App, Keyed, Taken};
 use crate::call::{self, Address, Call, Payload};
 use crate::error::ApiError;
-use crate::limits::{BODY_MAX, REQUEST_TIMEOUT};
+use crate::limits::{BODY_MAX, REQUEST_TIMEOUT, STRANGERS_BODY_MAX};
 use crate::request::{Answered, Peer, RequestId};
 
 /// The methods that the API uses.
@@ -115,8 +115,11 @@ impl Route {
                 let (parts, bytes) = request.into_parts();
                 let query = call::query(&parts.uri)?;
                 // Held until the handler is done: the parsed body is as large as the bytes.
-                let _place = if B::EXPECTED { Some(app.take_write().await?) } else { None };
-                let bytes = if B::EXPECTED { read(bytes).await? } else { body::Bytes::new() };
+                let most = if access == Access::Open { STRANGERS_BODY_MAX } else { BODY_MAX };
+                // Who is nobody yet keeps nobody else from writing.
+                let takes_place = B::EXPECTED && access != Access::Open;
+                let _place = if takes_place { Some(app.take_write().await?) } else { None };
+                let bytes = if B::EXPECTED { read(bytes, most).await? } else { body::Bytes::new() };
                 let body = B::read(&parts.headers, bytes.clone())?;
                 let headers = parts.headers;
                 let call = Call { app, principal, actor, store, address, query, body, headers, request_id };
@@ -213,6 +216,9 @@ async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) ->
     let acting = Acting::new(app, principal, origin);
     who.clone_from(&acting.actor);
     app.rates.take(&acting.principal).map_err(|wait| ApiError::TooOften { wait })?;
+    if route.access == Access::Open && route.has_body {
+        app.rates.take_stranger(acting.actor.peer()).map_err(|wait| ApiError::TooOften { wait })?;
+    }
     let address = address?;
     if let Some((permission, target)) = &asked {
         acting.principal.require(*permission, target)?;
@@ -245,11 +251,11 @@ async fn authenticate(app: &App, headers: &http::HeaderMap) -> Result<Principal,
     app.authenticate(&token).await?.ok_or(ApiError::Unauthorized)
 }
 
-async fn read(body: body::Body) -> Result<body::Bytes, ApiError> {
-    body::to_bytes(body, BODY_MAX).await.map_err(|error| {
+async fn read(body: body::Body, most: usize) -> Result<body::Bytes, ApiError> {
+    body::to_bytes(body, most).await.map_err(|error| {
         // Either the limit, or a client that broke off and reads no answer anyway.
         tracing::debug!(%error, "a body was not read to its end");
-        ApiError::BodyTooLarge
+        ApiError::BodyTooLarge { most }
     })
 }
 

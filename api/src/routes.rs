@@ -267,16 +267,6 @@ pub(crate) fn table() -> Vec<Route> {
             "Try again what was given up for an organisation.",
             intervention::retry,
         ),
-        Route::new(Get, "/ui/drift", Access::Open, "getDriftPage", "The drift report for people.", ui::drift),
-        Route::new(Get, "/ui/drift.css", Access::Open, "getDriftStyle", "The page's style.", ui::drift_style),
-        Route::new(
-            Get,
-            "/ui/drift.js",
-            Access::Open,
-            "getDriftScript",
-            "The page's script.",
-            ui::drift_script,
-        ),
         Route::new(
             Get,
             "/v1/orgs/{org}/quota",
@@ -350,5 +340,6 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(secret::table());
     routes.extend(token::table());
     routes.extend(identity::table());
+    routes.extend(ui::table());
     routes
 }

@@ -41,9 +41,10 @@ pub use operation::{
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,
-    LoginProvider, LoginRequest, LoginView, MadeInvitation, MadeSession, MemberList, MemberView, PeopleQuery,
-    PersonList, PersonRequest, PersonView, RemovedMember, RemovedPerson, RevokedInvitation, RoleChange,
-    SessionList, SessionRequest, SessionView,
+    LeaveRequest, LoginProvider, LoginRequest, LoginView, MadeInvitation, MadeSession, MemberList,
+    MemberView, PeopleQuery, PersonList, PersonRequest, PersonView, RemovedMember, RemovedPerson,
+    RevokedInvitation, RoleChange, SessionList, SessionRequest, SessionView, WebLogin, WebLoginCode,
+    WebLoginView,
 };
 pub use quota::{QuotaItem, QuotaView};
 pub use safety::{

@@ -27,7 +27,7 @@ use crate::routes;
 use crate::{Api, IdleControl, Issuers, Metrics, RateLimits};
 
 /// What is the platform's, or nobody's: these ask for all of the store by themselves, or for nothing of it.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "/v1/holds",
     "/v1/orphans",
     "/v1/audit/chain",
@@ -35,6 +35,7 @@ const OTHERS: [&str; 16] = [
     "/v1/session",
     "/v1/login",
     "/v1/invitations/accept",
+    "/v1/memberships/leave",
     "/v1/whoami",
     "/v1/version",
     "/openapi.json",

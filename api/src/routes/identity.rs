@@ -122,6 +122,14 @@ pub(super) fn table() -> Vec<Route> {
             "Become a member by an invitation to one's own address.",
             invitation::accept,
         ),
+        Route::new(
+            Post,
+            "/v1/memberships/leave",
+            OWN,
+            "leave",
+            "End one's own membership of an organisation, or of the platform.",
+            member::leave,
+        ),
         Route::new(Get, "/v1/people", PEOPLE, "listPeople", "Everybody who has an account.", people::list),
         Route::new(
             Post,
@@ -149,6 +157,23 @@ pub(super) fn table() -> Vec<Route> {
         )
         .told_once(),
         Route::new(Get, "/v1/login", Access::Open, "getLogin", "Where people log in.", session::provider),
+        Route::new(
+            Get,
+            "/v1/login/web",
+            Access::Open,
+            "getWebLogin",
+            "Where people log in on the pages.",
+            session::web_provider,
+        ),
+        Route::new(
+            Post,
+            "/v1/login/web",
+            Access::Open,
+            "webLogin",
+            "Exchange the code of a login on a page for a session.",
+            session::web_log_in,
+        )
+        .told_once(),
         Route::new(
             Post,
             "/v1/sessions",

@@ -303,7 +303,7 @@ async function connect(token, controller) {
     signal: controller.signal, cache: "no-store", credentials: "omit", redirect: "error",
   });
   if (response.status === 401 || response.status === 403) {
-    throw new Refused(response.status === 401 ? "The server does not accept this token." : "This token may not read resources.");
+    throw new Refused(response.status === 401 ? "The server does not accept this token, or the session has ended." : "This token may not read resources.");
   }
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   let snapshot = new Map();
@@ -372,9 +372,19 @@ function enterReport() {
   at("leave").hidden = false;
 }
 
+/** A session was made for this tab alone, so it ends with it; a token that was typed in is somebody's. */
+function endSession() {
+  const token = sessionStorage.getItem(TOKEN);
+  sessionStorage.removeItem(TOKEN);
+  if (!token?.startsWith("skeps_")) return;
+  const request = { method: "DELETE", headers: { authorization: `Bearer ${token}` }, keepalive: true, credentials: "omit" };
+  // It ends by itself if this does not arrive.
+  fetch("/v1/session", request).catch(() => {});
+}
+
 function leave(why) {
   state.stop?.abort();
-  sessionStorage.removeItem(TOKEN);
+  endSession();
   state.drift = new Map();
   state.cards = new Map();
   state.asOf = null;

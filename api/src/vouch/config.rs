@@ -31,7 +31,8 @@ pub struct IssuerConfig {
     /// File with the secret, for HS256: 32 bytes or more that its owner alone may read.
     #[serde(default)]
     pub secret_file: Option<PathBuf>,
-    /// The public keys (a JWKS), for RS256 and ES256: a file, or an address that begins with `https://`.
+    /// The public keys (a JWKS), for RS256 and ES256: a file, or an address that begins with `https://`. Without it they are where the
+    /// issuer's own description says (OpenID Connect Discovery).
     #[serde(default)]
     pub keys: Option<KeysAt>,
     /// The claim with the address.
@@ -47,9 +48,24 @@ pub struct IssuerConfig {
     /// be exchanged for sessions.
     #[serde(default)]
     pub login: bool,
+    /// Do people log in there on the pages?
+    #[serde(default)]
+    pub web: Option<WebConfig>,
     /// The claim that gives roles in organisations, `{"acme": "deployer"}`. Without it no claim gives any role.
     #[serde(default)]
     pub roles_claim: Option<String>,
+}
+
+/// By what the provider knows the pages. It sends people back to `/ui/login` of the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebConfig {
+    /// Their name; `audience` if absent.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// File with their secret, that its owner alone may read. A client without one is a public client.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
 }
 
 fn email() -> String {
@@ -118,8 +134,11 @@ pub enum IdentityError {
         found: usize,
     },
     /// People are sent to one place.
-    #[error("`login` is said of two issuers, and people can be sent to one")]
-    TwoLogins,
+    #[error("`{field}` is said of two issuers, and people can be sent to one")]
+    Two {
+        /// What is said of both.
+        field: &'static str,
+    },
     /// Something is missing, or is too much.
     #[error("issuer {issuer}: {problem}")]
     Issuer {
@@ -135,8 +154,13 @@ impl IdentityConfig {
         if self.issuers.len() > ISSUERS_MAX {
             return Err(IdentityError::TooMany { found: self.issuers.len() });
         }
-        if self.issuers.iter().filter(|one| one.login).count() > 1 {
-            return Err(IdentityError::TwoLogins);
+        let more_than_one =
+            |is: fn(&IssuerConfig) -> bool| self.issuers.iter().filter(|one| is(one)).count() > 1;
+        if more_than_one(|one| one.login) {
+            return Err(IdentityError::Two { field: "login" });
+        }
+        if more_than_one(|one| one.web.is_some()) {
+            return Err(IdentityError::Two { field: "web" });
         }
         for (at, one) in self.issuers.iter().enumerate() {
             if self.issuers[..at].iter().any(|earlier| earlier.issuer == one.issuer) {
@@ -156,18 +180,36 @@ impl IssuerConfig {
         if self.issuer.is_empty() || self.audience.is_empty() {
             return Err("`issuer` and `audience` must not be empty");
         }
-        if self.login && self.algorithm == SigningAlgorithm::HS256 {
+        if (self.login || self.web.is_some()) && self.algorithm == SigningAlgorithm::HS256 {
             return Err(
-                "people do not log in where tokens are signed with a shared secret; `login` takes RS256 or ES256",
+                "people do not log in where tokens are signed with a shared secret; `login` and `web` take RS256 or ES256",
+            );
+        }
+        if self.is_described() && !self.issuer.parse().is_ok_and(|issuer| is_safe(&issuer)) {
+            return Err(
+                "what it says of itself is not read where others could change it on the way; `web`, and an issuer without `keys`, take \
+                 an `issuer` that begins with https://",
             );
         }
         match (self.algorithm, &self.secret_file, &self.keys) {
             (SigningAlgorithm::HS256, Some(_), None) => Ok(()),
             (SigningAlgorithm::HS256, ..) => Err("HS256 takes `secretFile`, and no `keys`"),
-            (SigningAlgorithm::RS256 | SigningAlgorithm::ES256, None, Some(_)) => Ok(()),
+            (SigningAlgorithm::RS256 | SigningAlgorithm::ES256, None, _) => Ok(()),
             (SigningAlgorithm::RS256 | SigningAlgorithm::ES256, ..) => {
                 Err("RS256 and ES256 take `keys`, and no `secretFile`")
             }
         }
+    }
+
+    /// Is what it says of itself read?
+    pub(super) const fn is_described(&self) -> bool {
+        let by_keys = self.keys.is_none() && !matches!(self.algorithm, SigningAlgorithm::HS256);
+        by_keys || self.web.is_some()
+    }
+
+    /// For whom its tokens may be.
+    pub(super) fn audiences(&self) -> Vec<&str> {
+        let web = self.web.as_ref().and_then(|web| web.client_id.as_deref());
+        std::iter::once(self.audience.as_str()).chain(web).collect()
     }
 }

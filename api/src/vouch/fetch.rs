@@ -1,11 +1,12 @@
-//! Reading a document of an issuer: from the address that whoever runs the server wrote down, whole, small, and soon.
+//! Reading a document of an issuer: from an address that whoever runs the server wrote down, or that was told there, whole, small, and soon.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use http::{Request, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,13 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads documents.
 #[derive(Clone)]
-pub(super) struct Fetch(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
+pub(super) struct Fetch(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 /// Why a document was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     #[error("{0}")]
     Failed(String),
+    #[error("the answer is {0}")]
+    Refused(StatusCode),
     #[error("it is too large")]
     TooLarge,
     #[error("it did not come within {} s", PATIENCE.as_secs())]
@@ -53,19 +56,36 @@ impl Fetch {
 
     /// The JSON document at an address. Redirects are not followed: where it is was written down.
     pub(super) async fn json(&self, url: &Uri) -> Result<Value, FetchError> {
-        tokio::time::timeout(PATIENCE, self.read(url)).await.map_err(|_| FetchError::TimedOut)?
+        let request = Request::get(url).header(ACCEPT, "application/json").body(Full::default());
+        self.within_time(request).await
     }
 
-    async fn read(&self, url: &Uri) -> Result<Value, FetchError> {
-        let request = Request::builder()
-            .uri(url)
-            .header(http::header::ACCEPT, "application/json")
-            .body(Empty::new())
-            .map_err(|error| FetchError::Failed(error.to_string()))?;
+    /// The JSON document that answers a form.
+    pub(super) async fn post(
+        &self,
+        url: &Uri,
+        form: String,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Value, FetchError> {
+        let mut request = Request::post(url)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.within_time(request.body(Full::from(form))).await
+    }
+
+    async fn within_time(&self, request: http::Result<Request<Full<Bytes>>>) -> Result<Value, FetchError> {
+        let request = request.map_err(|error| FetchError::Failed(error.to_string()))?;
+        tokio::time::timeout(PATIENCE, self.read(request)).await.map_err(|_| FetchError::TimedOut)?
+    }
+
+    async fn read(&self, request: Request<Full<Bytes>>) -> Result<Value, FetchError> {
         let response =
             self.0.request(request).await.map_err(|error| FetchError::Failed(error.to_string()))?;
         if !response.status().is_success() {
-            return Err(FetchError::Failed(format!("the answer is {}", response.status())));
+            return Err(FetchError::Refused(response.status()));
         }
         let body = Limited::new(response.into_body(), DOCUMENT_MAX).collect().await;
         let bytes = body.map_err(|_| FetchError::TooLarge)?.to_bytes();

@@ -1,29 +1,19 @@
-//! The keys of an issuer: read, kept for a while, and read again when they may have changed.
-//!
-//! A key that the issuer took back is refused when the keys were read again, at the latest [`FRESH`] later. A key that nobody knows makes them
-//! be read at once, but not more often than every [`PAUSE`], however many tokens name such keys. While they cannot be read, those that were
-//! are kept for [`KEPT`]; after that nobody is believed.
+//! The keys of an issuer, as they are at the moment ([`Remembered`] says how old they may be). The name of a key that nobody knows makes them be
+//! read again.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::Uri;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use serde_json::Value;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::config::SigningAlgorithm;
 use super::fetch::{DOCUMENT_MAX, Fetch, FetchError};
+use super::provider::Provider;
+use super::remembered::Remembered;
 
-/// How long keys are believed without being read again.
-const FRESH: Duration = Duration::from_secs(600);
-/// The shortest time between two reads.
-const PAUSE: Duration = Duration::from_secs(10);
-/// How long keys are believed that cannot be read again.
-const KEPT: Duration = Duration::from_secs(3600);
 /// The most keys of one issuer: some that were, some that are, some to come.
 const KEYS_MAX: usize = 50;
 
@@ -33,21 +23,19 @@ pub(super) enum Source {
     File(PathBuf),
     /// They are at an address.
     Url(Uri, Box<Fetch>),
+    /// They are where the issuer says that they are.
+    Provider(Arc<Provider>),
 }
 
 /// The keys of an issuer.
 pub(super) struct Keys {
     source: Source,
     algorithm: SigningAlgorithm,
-    known: RwLock<Option<Arc<Known>>>,
-    /// When they were last asked for, whether or not they came.
-    asked: Mutex<Option<Instant>>,
+    known: Remembered<Known>,
 }
 
-struct Known {
-    keys: Vec<(Option<String>, DecodingKey)>,
-    read_at: Instant,
-}
+/// By their names.
+struct Known(Vec<(Option<String>, DecodingKey)>);
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -60,50 +48,29 @@ pub(crate) enum KeyError {
 
 impl Keys {
     pub(super) fn new(source: Source, algorithm: SigningAlgorithm) -> Self {
-        Self { source, algorithm, known: RwLock::default(), asked: Mutex::default() }
+        Self { source, algorithm, known: Remembered::new() }
     }
 
     /// The key of that name; without a name the only one there is.
     pub(super) async fn find(&self, name: Option<&str>) -> Result<DecodingKey, KeyError> {
-        if let Some(known) = self.known().filter(|known| known.read_at.elapsed() < FRESH)
-            && let Some(key) = known.find(name)
-        {
-            return Ok(key);
-        }
-        let failed = self.read_again().await.err();
-        let known = self.known().filter(|known| known.read_at.elapsed() < KEPT);
-        match (known, failed) {
-            (Some(known), _) => known.find(name).ok_or(KeyError::Unknown),
-            (None, Some(error)) => Err(KeyError::Unreadable(error)),
-            (None, None) => Err(KeyError::Unreadable(FetchError::NotYet)),
-        }
+        let known = self.known.get(|known| known.find(name).is_some(), self.read()).await;
+        known.map_err(KeyError::Unreadable)?.find(name).ok_or(KeyError::Unknown)
     }
 
-    fn known(&self) -> Option<Arc<Known>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads them, unless somebody else did or tried to a moment ago.
-    async fn read_again(&self) -> Result<(), FetchError> {
-        let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|at| at.elapsed() < PAUSE) {
-            return Ok(());
-        }
-        *asked = Some(Instant::now());
+    async fn read(&self) -> Result<Known, FetchError> {
         let document = match &self.source {
-            Source::Url(url, fetch) => fetch.json(url).await?,
             Source::File(path) => read_file(path).await?,
+            Source::Url(url, fetch) => fetch.json(url).await?,
+            Source::Provider(provider) => provider.keys().await?,
         };
-        let known = Known { keys: usable(document, self.algorithm)?, read_at: Instant::now() };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(known));
-        Ok(())
+        usable(document, self.algorithm).map(Known)
     }
 }
 
 impl Known {
     /// Names are compared and used for nothing else.
     fn find(&self, name: Option<&str>) -> Option<DecodingKey> {
-        match (name, self.keys.as_slice()) {
+        match (name, self.0.as_slice()) {
             (None, [(_, only)]) => Some(only.clone()),
             (None, _) => None,
             (Some(name), keys) => {

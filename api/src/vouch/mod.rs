@@ -13,9 +13,12 @@
 mod config;
 mod fetch;
 mod keys;
+mod provider;
 mod refusal;
+mod remembered;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
@@ -26,10 +29,11 @@ use skep_schemas::{EmailAddress, OrgName, Role, Scope};
 use skep_store::Grant;
 
 use crate::limits::{DISPLAY_NAME_MAX, VOUCHED_LIFE_MAX};
-use crate::wire::LoginProvider;
-pub use config::{IdentityConfig, IdentityError, IssuerConfig, KeysAt, SigningAlgorithm};
+use crate::wire::{LoginProvider, WebLogin, WebLoginCode};
+pub use config::{IdentityConfig, IdentityError, IssuerConfig, KeysAt, SigningAlgorithm, WebConfig};
 use fetch::Fetch;
 use keys::{Keys, Source};
+use provider::{Code, Provider, WebClient};
 pub(crate) use refusal::Refusal;
 
 /// How far clocks may be apart, in seconds.
@@ -47,6 +51,10 @@ pub struct Issuers(Vec<Issuer>);
 struct Issuer {
     config: IssuerConfig,
     proof: Proof,
+    /// What it says of itself, if that is asked for.
+    provider: Option<Arc<Provider>>,
+    /// By what it knows the pages, if people log in there.
+    web: Option<WebClient>,
 }
 
 /// What the issuer's signatures are checked with.
@@ -68,6 +76,8 @@ pub(crate) struct Vouched {
     pub(crate) display_name: Option<String>,
     /// Roles, if the issuer may give them.
     pub(crate) grants: Vec<Grant>,
+    /// For which login the token was made, if it says so.
+    nonce: Option<String>,
 }
 
 /// What a token has to say. Fields that are named here must not come twice.
@@ -105,9 +115,9 @@ impl Issuers {
     ) -> Result<Self, IdentityError> {
         config.check()?;
         let build = |config: IssuerConfig| {
-            let proof = proof(&config, &read_secret)
-                .map_err(|problem| IdentityError::Issuer { issuer: config.issuer.clone(), problem })?;
-            Ok(Issuer { config, proof })
+            let named = config.issuer.clone();
+            Issuer::new(config, &read_secret)
+                .map_err(|problem| IdentityError::Issuer { issuer: named, problem })
         };
         config.issuers.into_iter().map(build).collect::<Result<_, _>>().map(Self)
     }
@@ -116,6 +126,34 @@ impl Issuers {
     pub(crate) fn login(&self) -> Option<LoginProvider> {
         let issuer = &self.0.iter().find(|issuer| issuer.config.login)?.config;
         Some(LoginProvider { issuer: issuer.issuer.clone(), client_id: issuer.audience.clone() })
+    }
+
+    /// Where people log in on the pages.
+    pub(crate) async fn web_login(&self) -> Result<Option<WebLogin>, Refusal> {
+        let Some((issuer, provider, client)) = self.web() else { return Ok(None) };
+        let described = provider.description().await.map_err(Refusal::Provider)?;
+        Ok(Some(WebLogin {
+            issuer: issuer.config.issuer.clone(),
+            client_id: client.id.clone(),
+            authorization_endpoint: described.authorization_endpoint.to_string(),
+        }))
+    }
+
+    /// What a login on the pages vouches for: only for whoever began it (PKCE), and only for that login (nonce).
+    pub(crate) async fn redeem(&self, login: &WebLoginCode) -> Result<Vouched, Refusal> {
+        let (issuer, provider, client) = self.web().ok_or(Refusal::UnknownIssuer)?;
+        let code =
+            Code { code: &login.code, verifier: &login.code_verifier, redirect_uri: &login.redirect_uri };
+        let token = provider.redeem(client, &code).await.map_err(Refusal::Provider)?;
+        let vouched = issuer.verify(token.expose_secret()).await?;
+        if vouched.nonce.as_ref() != Some(&login.nonce) {
+            return Err(Refusal::Claim("nonce"));
+        }
+        Ok(vouched)
+    }
+
+    fn web(&self) -> Option<(&Issuer, &Provider, &WebClient)> {
+        self.0.iter().find_map(|issuer| Some((issuer, issuer.provider.as_deref()?, issuer.web.as_ref()?)))
     }
 
     /// Could this be a token of somebody else? Ours have no dots.
@@ -135,6 +173,7 @@ impl Issuers {
 
 fn proof(
     config: &IssuerConfig,
+    provider: Option<&Arc<Provider>>,
     read_secret: &impl Fn(&Path) -> Result<SecretString, String>,
 ) -> Result<Proof, String> {
     if let Some(path) = &config.secret_file {
@@ -148,17 +187,41 @@ fn proof(
         }
         return Ok(Proof::Secret(DecodingKey::from_secret(secret.as_bytes())));
     }
-    let source = match config.keys.clone() {
-        Some(KeysAt::File(path)) => Source::File(path),
-        Some(KeysAt::Url(url)) => {
-            Source::Url(url, Box::new(Fetch::new().map_err(|error| error.to_string())?))
-        }
-        None => return Err("neither a secret nor keys are named".to_owned()),
+    let source = match (config.keys.clone(), provider) {
+        (Some(KeysAt::File(path)), _) => Source::File(path),
+        (Some(KeysAt::Url(url)), _) => Source::Url(url, Box::new(fetch()?)),
+        (None, Some(provider)) => Source::Provider(provider.clone()),
+        (None, None) => return Err("neither a secret nor keys are named".to_owned()),
     };
     Ok(Proof::Keys(Box::new(Keys::new(source, config.algorithm))))
 }
 
+fn fetch() -> Result<Fetch, String> {
+    Fetch::new().map_err(|error| error.to_string())
+}
+
 impl Issuer {
+    fn new(
+        config: IssuerConfig,
+        read_secret: &impl Fn(&Path) -> Result<SecretString, String>,
+    ) -> Result<Self, String> {
+        let provider = match config.is_described() {
+            true => Some(Arc::new(Provider::new(config.issuer.clone(), fetch()?))),
+            false => None,
+        };
+        let proof = proof(&config, provider.as_ref(), read_secret)?;
+        let web = config.web.as_ref().map(|web| {
+            let id = web.client_id.clone().unwrap_or_else(|| config.audience.clone());
+            let secret = web.secret_file.as_deref().map(read_secret).transpose()?;
+            let trimmed = |secret: SecretString| {
+                SecretString::from(secret.expose_secret().trim_end_matches(['\r', '\n']))
+            };
+            Ok::<_, String>(WebClient { id, secret: secret.map(trimmed) })
+        });
+        let web = web.transpose()?;
+        Ok(Self { config, proof, provider, web })
+    }
+
     async fn verify(&self, text: &str) -> Result<Vouched, Refusal> {
         let header = jsonwebtoken::decode_header(text).map_err(Refusal::Header)?;
         self.check_header(&header)?;
@@ -184,7 +247,7 @@ impl Issuer {
         rules.leeway = LEEWAY;
         rules.validate_nbf = true;
         rules.set_issuer(&[&self.config.issuer]);
-        rules.set_audience(&[&self.config.audience]);
+        rules.set_audience(&self.config.audiences());
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         rules
     }
@@ -218,9 +281,9 @@ impl Issuer {
             return Err(Refusal::Claim("sub"));
         }
         // An ID token is for the client that asked for it, whoever else may read it.
-        if self.config.login
-            && others.get("azp").is_some_and(|azp| azp.as_str() != Some(&self.config.audience))
-        {
+        let audiences = self.config.audiences();
+        let is_ours = |azp: &Value| azp.as_str().is_some_and(|azp| audiences.contains(&azp));
+        if (self.config.login || self.web.is_some()) && others.get("azp").is_some_and(|azp| !is_ours(azp)) {
             return Err(Refusal::Claim("azp"));
         }
         let email = others.get(&self.config.email_claim).and_then(Value::as_str).ok_or(Refusal::NoAddress)?;
@@ -233,7 +296,8 @@ impl Issuer {
             Some(claim) => roles(others.get(claim)).ok_or(Refusal::Claim("roles"))?,
             None => Vec::new(),
         };
-        Ok(Vouched { issuer: iss, subject: sub, email, display_name, grants })
+        let nonce = others.get("nonce").and_then(Value::as_str).map(str::to_owned);
+        Ok(Vouched { issuer: iss, subject: sub, email, display_name, grants, nonce })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a token of somebody else is not believed. It is logged for whoever runs the server; whoever sent it is told that it is not valid.
 
+use super::fetch::FetchError;
 use super::keys::KeyError;
 
 /// Why not.
@@ -17,6 +18,8 @@ pub(crate) enum Refusal {
     HeaderField,
     #[error(transparent)]
     Key(KeyError),
+    #[error("its issuer did not redeem the code of a login: {0}")]
+    Provider(FetchError),
     #[error("{0}")]
     Token(#[source] jsonwebtoken::errors::Error),
     #[error("it is valid for longer than a token may be that cannot be taken back")]
@@ -31,7 +34,13 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// Could nobody be believed just now?
-    pub(crate) const fn is_transient(&self) -> bool {
-        matches!(self, Self::Key(KeyError::Unreadable(_)))
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Key(KeyError::Unreadable(_)) => true,
+            // What is wrong with a code is told with 400 or 401 (RFC 6749 §5.2).
+            Self::Provider(FetchError::Refused(status)) => !status.is_client_error(),
+            Self::Provider(_) => true,
+            _ => false,
+        }
     }
 }

@@ -140,6 +140,7 @@ async fn a_token_of_each_algorithm_tells_who_somebody_is_and_gives_no_role() {
         email: "alice@example.com".parse().unwrap(),
         display_name: Some("Alice".to_owned()),
         grants: Vec::new(),
+        nonce: None,
     };
     let claims = with("skep_roles", json!({"acme": "owner"}));
     assert_eq!(verify(&issuers(with_secret()), &hmac(&claims)).await.unwrap(), expected);
@@ -362,4 +363,34 @@ async fn keys_at_an_address_are_read_there_and_nowhere_else() {
         let refused = verify(&at(path), &mallory.sign(&claims())).await.unwrap_err();
         assert!(refused.is_transient(), "{path}: {refused}");
     }
+}
+
+#[test]
+fn an_issuer_that_describes_itself_is_at_an_address_that_nobody_can_change_on_the_way() {
+    let at = |issuer: &str, web: Option<WebConfig>, keys: Option<KeysAt>| {
+        let issuer = issuer.to_owned();
+        let config = IssuerConfig { issuer, web, keys, ..config(SigningAlgorithm::ES256) };
+        let two = IdentityConfig { issuers: vec![config] };
+        Issuers::new(two, |_| Ok(SecretString::from("a secret\n"))).map_err(|error| error.to_string())
+    };
+    let file = || Some(KeysAt::File("keys.json".into()));
+    assert!(at("https://id.example.com", None, None).is_ok());
+    assert!(at("http://127.0.0.1:8080", Some(WebConfig::default()), None).is_ok());
+    assert!(at("panel", None, file()).is_ok(), "nothing is read of it");
+    for (issuer, web) in
+        [("http://id.example.com", None), ("panel", None), ("panel", Some(WebConfig::default()))]
+    {
+        let keys = web.as_ref().and_then(|_| file());
+        let refused = at(issuer, web, keys).unwrap_err();
+        assert!(refused.contains("https://"), "{issuer}: {refused}");
+    }
+}
+
+#[test]
+fn people_are_sent_to_one_provider() {
+    let web = || IssuerConfig { web: Some(WebConfig::default()), ..config(SigningAlgorithm::ES256) };
+    let of = |issuer: &str| IssuerConfig { issuer: issuer.to_owned(), ..web() };
+    let two = IdentityConfig { issuers: vec![of("https://a.test"), of("https://b.test")] };
+    let refused = Issuers::new(two, |_| Err("none".to_owned())).unwrap_err();
+    assert_eq!(refused.to_string(), "`web` is said of two issuers, and people can be sent to one");
 }

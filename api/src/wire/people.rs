@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use skep_schemas::{Duration, EmailAddress, Role};
+use skep_schemas::{Duration, EmailAddress, OrgName, Role};
 
 use super::GrantView;
 
@@ -82,6 +82,41 @@ pub struct LoginProvider {
     pub issuer: String,
     /// By what it knows the command.
     pub client_id: String,
+}
+
+/// Where people log in on the pages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebLoginView {
+    /// The identity provider; absent if people do not log in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<WebLogin>,
+}
+
+/// An OpenID provider, as a page sends people there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebLogin {
+    /// Its name.
+    pub issuer: String,
+    /// By what it knows the pages.
+    pub client_id: String,
+    /// Where people log in.
+    pub authorization_endpoint: String,
+}
+
+/// What came back to the page from a login. It has no `Debug`: together it is worth a session, once.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebLoginCode {
+    /// What the provider gave.
+    pub code: String,
+    /// What proves that the login is redeemed by whoever began it (PKCE).
+    pub code_verifier: String,
+    /// For which login the ID token has to be made.
+    pub nonce: String,
+    /// Where the provider sent the browser back to.
+    pub redirect_uri: String,
 }
 
 /// A session to be made for whoever asks, with the ID token of a login.
@@ -171,6 +206,15 @@ pub struct MemberList {
 pub struct RoleChange {
     /// The role; not more than that of whoever asks.
     pub role: Role,
+}
+
+/// Where to end one's own membership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LeaveRequest {
+    /// The organisation; absent for the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgName>,
 }
 
 /// A membership that ended.

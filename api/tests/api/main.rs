@@ -21,3 +21,4 @@ mod support;
 mod tenancy;
 mod vouched;
 mod watch;
+mod web_login;

@@ -178,6 +178,28 @@ async fn members_are_seen_by_members_changed_by_those_above_them_and_the_last_ow
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_a_member_can_leave_unless_nobody_would_be_owner() -> Result<()> {
+    let server = two_organisations().await?;
+    let both = [(Some("acme"), Role::Viewer), (Some("globex"), Role::Owner)];
+    let person = server.session_of("alice@example.com", &both).await?;
+    server.session_of("owner@acme.test", &[(Some("acme"), Role::Owner)]).await?;
+    let leave = async |what: Value| server.ask(&person, "POST", "/v1/memberships/leave", body(&what)).await;
+    let left = leave(json!({"org": "acme"})).await?;
+    assert_eq!((left.status, left.json()), (200, json!({"email": "alice@example.com"})));
+    assert_eq!(server.ask(&person, "GET", "/v1/orgs/acme/members", None).await?.code(), "SK0601");
+    assert!(!server.get("/v1/orgs/acme/members").await?.text().contains("alice"));
+    assert_eq!(leave(json!({"org": "globex"})).await?.code(), "SK0308", "the last owner stays");
+    let said = |answer: crate::support::Answer| answer.json()["detail"].as_str().unwrap().to_owned();
+    for org in ["acme", "nobodys"] {
+        let refused = leave(json!({ "org": org })).await?;
+        assert_eq!(refused.status, 404);
+        assert_eq!(said(refused), format!("you are no member of {org}"), "whether there is one or not");
+    }
+    assert_eq!(said(leave(json!({})).await?), "you are no member of the platform");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_sees_and_ends_his_own_sessions_and_no_one_elses() -> Result<()> {
     let server = two_organisations().await?;
     let (first, second) = (

@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use skep_api::wire::{
-    AcceptInvitation, Accepted, InvitationList, InvitationRequest, InvitationView, MadeInvitation,
-    MemberList, MemberView, RemovedMember, RevokedInvitation, RoleChange,
+    AcceptInvitation, Accepted, InvitationList, InvitationRequest, InvitationView, LeaveRequest,
+    MadeInvitation, MemberList, MemberView, RemovedMember, RevokedInvitation, RoleChange,
 };
 use skep_schemas::{Duration, EmailAddress, Role};
 
@@ -44,6 +44,8 @@ enum MemberCommand {
         /// The member's address.
         email: EmailAddress,
     },
+    /// End your own membership.
+    Leave,
 }
 
 /// `skep invite`
@@ -107,6 +109,12 @@ pub(super) async fn run(session: &Session, args: MemberArgs) -> Result<Outcome> 
             let path = format!("{path}/{}", escape(email.as_str()));
             let removed: RemovedMember = session.client.delete(&path).await?;
             print(&format!("{} is no member any more\n", removed.email))?;
+        }
+        MemberCommand::Leave => {
+            let org = session.org.clone().filter(|_| !args.platform);
+            let left: RemovedMember =
+                session.client.post("/v1/memberships/leave", &LeaveRequest { org }).await?;
+            print(&format!("{} is no member any more\n", left.email))?;
         }
     }
     Ok(Outcome::Done)

@@ -180,7 +180,7 @@ async fn delete_contents(tx: &mut PgConnection, org: &str, actor: &Actor) -> Res
         org,
         actor.as_str(),
         actor.acting_as(),
-        actor.peer(),
+        actor.peer().map(|peer| peer.to_string()),
         actor.request_id()
     )
     .execute(&mut *tx)

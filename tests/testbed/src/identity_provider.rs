@@ -13,11 +13,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// The one client that it knows.
+/// The client that it knows without a secret.
 pub const CLIENT_ID: &str = "skep-cli";
+/// The one that it knows by a secret, and the secret.
+pub const WEB_CLIENT: (&str, &str) = ("skep-web", "what only the server knows: 100%");
 
 /// The longest request that is read.
 const REQUEST_MAX: usize = 16 * 1024;
@@ -73,8 +75,10 @@ impl IdentityProvider {
         let (of_thread, issuer) = (shared.clone(), url.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that breaks off is its own matter.
-                let _ = serve(stream, &issuer, &of_thread);
+                let (issuer, shared) = (issuer.clone(), of_thread.clone());
+                // Browsers open connections ahead of what they will ask, and must not keep others waiting. A client that breaks off
+                // is its own matter.
+                std::thread::spawn(move || drop(serve(stream, &issuer, &shared)));
             }
         });
         Ok(Self { url, shared })
@@ -120,7 +124,7 @@ fn serve(mut stream: TcpStream, issuer: &str, shared: &Shared) -> Result<()> {
             Ok(location) => (302, Some(location), json!({})),
             Err(problem) => (400, None, json!({ "error": problem })),
         },
-        ("POST", "/token") => match token(&pairs(&body), issuer, shared) {
+        ("POST", "/token") => match token(&client(&head, pairs(&body)), issuer, shared) {
             Ok(answer) => (200, None, answer),
             Err(problem) => (400, None, json!({ "error": problem })),
         },
@@ -185,7 +189,7 @@ fn authorize(
 ) -> Result<String, &'static str> {
     let get = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
     let is_right = get("response_type") == "code"
-        && get("client_id") == CLIENT_ID
+        && [CLIENT_ID, WEB_CLIENT.0].contains(&get("client_id"))
         && get("scope").split(' ').any(|scope| scope == "openid")
         && get("code_challenge_method") == "S256"
         && get("code_challenge").len() == 43
@@ -210,7 +214,8 @@ fn token(asked: &BTreeMap<String, String>, issuer: &str, shared: &Shared) -> Res
     let promised = state.codes.remove(get("code")).ok_or("invalid_grant")?;
     let proof = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, get("code_verifier").as_bytes()));
     let is_right = get("grant_type") == "authorization_code"
-        && get("client_id") == CLIENT_ID
+        && get("client_id") == promised.get("client_id").map(String::as_str).unwrap_or_default()
+        && (get("client_id") != WEB_CLIENT.0 || get("client_secret") == WEB_CLIENT.1)
         && promised.get("redirect_uri").map(String::as_str) == Some(get("redirect_uri"))
         && promised.get("code_challenge") == Some(&proof);
     if !is_right {
@@ -218,7 +223,7 @@ fn token(asked: &BTreeMap<String, String>, issuer: &str, shared: &Shared) -> Res
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "server_error")?.as_secs();
     let mut claims = json!({
-        "iss": issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": promised.get("nonce"),
+        "iss": issuer, "aud": promised.get("client_id"), "iat": now, "exp": now + 300, "nonce": promised.get("nonce"),
     });
     match state.fault {
         Fault::Nonce => claims["nonce"] = "a-nonce-of-its-own".into(),
@@ -233,6 +238,22 @@ fn token(asked: &BTreeMap<String, String>, issuer: &str, shared: &Shared) -> Res
     let signature = shared.key.sign(&SystemRandom::new(), message.as_bytes()).map_err(|_| "server_error")?;
     let token = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
     Ok(json!({"access_token": "unused", "token_type": "Bearer", "expires_in": 300, "id_token": token}))
+}
+
+/// A form with the client that the header names.
+fn client(head: &str, mut form: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let field = head.lines().filter_map(|line| line.split_once(':'));
+    let mut field = field.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let named = field.next().and_then(|(_, value)| {
+        let decoded = BASE64_STANDARD.decode(value.trim().strip_prefix("Basic ")?).ok()?;
+        let text = String::from_utf8(decoded).ok()?;
+        text.split_once(':').map(|(id, secret)| (plain(id), plain(secret)))
+    });
+    if let Some((id, secret)) = named {
+        form.insert("client_id".to_owned(), id);
+        form.insert("client_secret".to_owned(), secret);
+    }
+    form
 }
 
 fn pairs(text: &str) -> BTreeMap<String, String> {

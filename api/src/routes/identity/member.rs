@@ -1,15 +1,21 @@
-//! Members of an organisation, or of the platform: seen, given other roles, removed. How somebody becomes one: [`super::invitation`].
+//! Members of an organisation, or of the platform: seen, given other roles, removed, leaving. How somebody becomes one: [`super::invitation`].
 
+use skep_schemas::Scope;
 use skep_store::MemberInfo;
 
 use crate::answer::Document;
 use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
-use crate::wire::{MemberList, MemberView, RemovedMember, RoleChange};
+use crate::wire::{LeaveRequest, MemberList, MemberView, RemovedMember, RoleChange};
 
 impl JsonBody for RoleChange {
     const IS: &'static str = "a role";
     const EXAMPLE: &'static str = r#"{"role": "deployer"}"#;
+}
+
+impl JsonBody for LeaveRequest {
+    const IS: &'static str = "where to leave";
+    const EXAMPLE: &'static str = r#"{"org": "acme"}"#;
 }
 
 pub(super) async fn list(call: Call<NoQuery>) -> Result<Document<MemberList>, ApiError> {
@@ -40,6 +46,24 @@ pub(super) async fn remove(call: Call<NoQuery>) -> Result<Document<RemovedMember
     let most = call.principal.role()?;
     call.store.remove_member(&call.address.scope(), &email, most, &call.actor).await?;
     Ok(Document(RemovedMember { email }))
+}
+
+/// Who is asked to stay has a say in that: nobody's permission is needed to leave.
+pub(super) async fn leave(
+    call: Call<NoQuery, Json<LeaveRequest>>,
+) -> Result<Document<RemovedMember>, ApiError> {
+    let Json(LeaveRequest { org }) = &call.body;
+    let own = call.principal.own()?;
+    let reach = org.clone().map_or(Scope::Platform, Scope::Org);
+    if !call.principal.grants.iter().any(|grant| grant.reach == reach) {
+        let problem = org.as_ref().map_or_else(
+            || "you are no member of the platform".to_owned(),
+            |org| format!("you are no member of {org}"),
+        );
+        return Err(ApiError::NoneSuch { problem, help: "see where you are one with `skep whoami`" });
+    }
+    call.app.leave(own, &reach, &call.actor).await?;
+    Ok(Document(RemovedMember { email: own.person.email.clone() }))
 }
 
 fn view(member: MemberInfo) -> MemberView {

@@ -1,4 +1,4 @@
-//! A person's own sessions: seen and ended.
+//! A person's own sessions: made by a login, seen and ended.
 
 use secrecy::ExposeSecret;
 use skep_store::{SessionId, SessionInfo};
@@ -8,7 +8,9 @@ use crate::call::{Call, Json, JsonBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::{SESSION_LIFE, SESSION_LIFE_MAX};
 use crate::routes::token::end as end_of;
-use crate::wire::{EndedSession, LoginRequest, LoginView, MadeSession, SessionList, SessionView};
+use crate::wire::{
+    EndedSession, LoginRequest, LoginView, MadeSession, SessionList, SessionView, WebLoginCode, WebLoginView,
+};
 
 impl JsonBody for LoginRequest {
     const IS: &'static str = "a session to be made";
@@ -38,6 +40,33 @@ pub(super) async fn log_in(
     let expires_at = end_of(length, SESSION_LIFE_MAX, "write a length such as `12h`, at most 30 days")?;
     let origin = format!("a login at {}", provider.unwrap_or_default());
     let token = call.app.log_in(own, &origin, expires_at, &call.actor).await?;
+    let email = own.person.email.clone();
+    Ok(Document(MadeSession { token: token.expose_secret().to_owned(), email, expires_at }))
+}
+
+impl JsonBody for WebLoginCode {
+    const IS: &'static str = "the end of a login";
+    const EXAMPLE: &'static str = r#"{"code": "…", "codeVerifier": "…", "nonce": "…", "redirectUri": "https://skep.example.com/ui/login"}"#;
+}
+
+/// Where a page sends people, asked before anybody is somebody.
+pub(super) async fn web_provider(call: Call<NoQuery>) -> Result<Document<WebLoginView>, ApiError> {
+    Ok(Document(WebLoginView { provider: call.app.web_login().await? }))
+}
+
+/// Exchanges the code of a login for a session. Whoever asks is nobody before, so how often that may be done goes by where it
+/// comes from, before the body is read, and only so many are redeemed at a time.
+pub(super) async fn web_log_in(
+    call: Call<NoQuery, Json<WebLoginCode>>,
+) -> Result<Document<MadeSession>, ApiError> {
+    let Json(login) = &call.body;
+    let principal = call.app.redeem(login).await?;
+    call.app.rates.take_login(&principal).map_err(|wait| ApiError::TooOften { wait })?;
+    let own = principal.own()?;
+    let expires_at = end_of(SESSION_LIFE, SESSION_LIFE_MAX, "log in again")?;
+    let origin = format!("a login on a page at {}", own.issuer.as_deref().unwrap_or_default());
+    let actor = call.actor.named(&principal.name);
+    let token = call.app.log_in(own, &origin, expires_at, &actor).await?;
     let email = own.person.email.clone();
     Ok(Document(MadeSession { token: token.expose_secret().to_owned(), email, expires_at }))
 }

@@ -80,9 +80,16 @@ impl Actor {
         self.origin.acting_as.as_deref()
     }
 
-    /// Where it is, as text.
-    pub(crate) fn peer(&self) -> Option<String> {
-        self.origin.peer.map(|peer| peer.to_string())
+    /// The same request, by somebody whom it has made known.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = cut(name);
+        self
+    }
+
+    /// Where it is.
+    pub const fn peer(&self) -> Option<IpAddr> {
+        self.origin.peer
     }
 
     /// With which request it asks.
@@ -183,7 +190,7 @@ pub(crate) async fn record(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, spec_digest($11), spec_digest($12))",
         actor.as_str(),
         actor.acting_as(),
-        actor.peer(),
+        actor.peer().map(|peer| peer.to_string()),
         actor.request_id(),
         verb.as_str(),
         uid.uuid(),
@@ -229,7 +236,7 @@ async fn insert_thing(
         outcome.as_str(),
         actor.as_str(),
         actor.acting_as(),
-        actor.peer(),
+        actor.peer().map(|peer| peer.to_string()),
         actor.request_id(),
         verb,
         thing.org.map_or("", OrgName::as_str),
