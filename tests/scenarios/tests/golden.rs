@@ -105,6 +105,7 @@ cases! {
     scaling_starts_and_stops_but_restarts_nothing,
     tasks_restarted_by_hand_are_not_restarted_again,
     the_order_of_passes_does_not_matter,
+    what_cannot_be_released_leaves_nothing_unguarded,
     what_cannot_be_read_is_not_absent,
     what_is_not_ours_is_not_touched,
     what_is_said_of_an_earlier_release_is_not_believed_of_a_later_one,

@@ -45,9 +45,14 @@ pub(super) fn ground(input: &EnvironmentInput<'_>, target: &Target, plan: &mut P
     let network = network(input, plan);
     let secrets = secrets(input, target, plan);
     let entry = entry(input, target, plan);
-    let pull =
-        input.desired.pull_as(&target.content.image.reference).map_err(|why| plan.blocked.push(why)).ok();
-    let constraints = input.desired.constraints(&target.content).map_err(|why| plan.blocked.push(why)).ok();
+    // A release that stands while another cannot be made may lack the same.
+    let mut lacks = |why: Blocked| {
+        if !plan.blocked.contains(&why) {
+            plan.blocked.push(why);
+        }
+    };
+    let pull = input.desired.pull_as(&target.content.image.reference).map_err(&mut lacks).ok();
+    let constraints = input.desired.constraints(&target.content).map_err(&mut lacks).ok();
     if let (Observed::Present(nodes), Some(constraints)) = (&input.observed.nodes, &constraints) {
         for (name, process) in &target.content.processes {
             let memory = i64::try_from(process.resources.memory.get()).unwrap_or(i64::MAX);

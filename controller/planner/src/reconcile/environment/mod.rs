@@ -275,7 +275,6 @@ pub fn plan(input: &EnvironmentInput<'_>) -> Plan {
     } else if let Some(target) = target::target(input, &mut plan) {
         services::converge(input, &target, &mut plan);
     }
-    // Whatever else stands in the way is in `plan.blocked`; what runs is left as it is.
     input.desired.stance.hold(&mut plan);
     plan
 }

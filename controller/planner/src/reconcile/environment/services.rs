@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use skep_schemas::ProcessName;
 
 use super::ground::{Ground, ground};
-use super::target::{Target, last_good};
+use super::target::{self, Target, last_good};
 use super::{EnvironmentInput, PlanChoice, routes, trial, unroutable};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
@@ -266,7 +266,8 @@ pub(super) fn wanted_instances(
 
 /// How many instances of a process there should be if nothing stopped them: what the manifests say. A number that they do not say belongs
 /// to whoever scales the service, a person or an autoscaler, within what the plan allows; so does that of a process that only the
-/// release to return to has. Of a stopped service it is the number that it was stopped at.
+/// release to return to has. Of a stopped service it is the number that it was stopped at. Of manifests that ask for
+/// what cannot be, no number is believed either: what runs keeps the one that it has.
 fn formed_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
     let desired = input.desired;
     let app = desired.app.as_ref().map(|app| &app.spec);
@@ -280,9 +281,15 @@ fn formed_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
         PlanChoice::Found(plan) => plan.spec.max_instances.unwrap_or(u32::MAX),
         PlanChoice::None | PlanChoice::Missing(_) => u32::MAX,
     };
+    let live = live();
     match formation::instances(app, &desired.environment.spec, name) {
-        Some(Instances::Declared(instances)) => instances,
-        Some(Instances::LeftToOthers) | None => live().unwrap_or(1).min(most),
+        // What is so already need not be looked into.
+        Some(Instances::Declared(instances))
+            if live == Some(instances) || target::formation(input.settings, desired).is_ok() =>
+        {
+            instances
+        }
+        Some(_) | None => live.unwrap_or(1).min(most),
     }
 }
 

@@ -49,13 +49,14 @@ pub(super) fn formation(
 }
 
 /// The release that should run. Makes a new one when the manifests differ from the newest, and records the verdict on the newest
-/// when it has become known. `None` when something stands in the way, which is then in `plan.blocked`.
+/// when it has become known. While something stands in the way of a new one, which is then in `plan.blocked`, it is the one that stands:
+/// a manifest that cannot be released is no way to be left alone by drift, tiers and policies. `None` if there is none.
 pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Target> {
     let formation = match formation(input.settings, input.desired) {
         Ok(formation) => formation,
         Err(blocked) => {
             plan.blocked.extend(blocked);
-            return None;
+            return standing(input, plan);
         }
     };
     let newest = input.desired.releases.first();
@@ -71,15 +72,11 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
         Ok(content) => content,
         Err(blocked) => {
             plan.blocked.extend(blocked);
-            return None;
+            return standing(input, plan);
         }
     };
     match newest {
-        Some(newest) if newest.content == content && !is_retried(input, newest) => {
-            let target = existing(input, newest, plan);
-            plan.blocked.extend(stopping(input, &target));
-            Some(target)
-        }
+        Some(newest) if newest.content == content && !is_retried(input, newest) => standing(input, plan),
         _ if !forbidden.is_empty() => denied(input, forbidden, plan),
         newest => {
             let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
@@ -96,14 +93,15 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
     }
 }
 
-/// What the manifests ask for is not released. What runs stays as it is, unless that is to be stopped as well.
+/// What the manifests ask for is not released.
 fn denied(input: &EnvironmentInput<'_>, forbidden: Vec<Violation>, plan: &mut Plan) -> Option<Target> {
     plan.blocked.extend(forbidden.into_iter().map(|violation| Blocked::denied(violation, false)));
-    let newest = input.desired.releases.first()?;
-    if !input.desired.releases.iter().any(|release| input.desired.is_stopped(&release.content)) {
-        return None;
-    }
-    let target = existing(input, newest, plan);
+    standing(input, plan)
+}
+
+/// The release that stands, whatever the manifests ask for: kept as it should be, and stopped if a policy says so.
+fn standing(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Target> {
+    let target = existing(input, input.desired.releases.first()?, plan);
     plan.blocked.extend(stopping(input, &target));
     Some(target)
 }
@@ -114,7 +112,7 @@ fn stopping(input: &EnvironmentInput<'_>, target: &Target) -> Vec<Blocked> {
     found.filter(Violation::stops).map(|violation| Blocked::denied(violation, true)).collect()
 }
 
-/// The newest release is what the manifests ask for: it should run, unless it failed.
+/// The newest release should run, unless it failed.
 fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> Target {
     let run = |release: &Release, given_up| Target {
         version: release.version,
