@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use skep_outbound::Outbound;
 use skep_planner::Settings;
 use skep_runtime::{Environs, Priority, Shutdown, TaskDriver};
 use skep_schemas::ResourceKey;
@@ -17,6 +18,7 @@ use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
 use crate::safety::{Safety, SafetySettings};
+use crate::signature::Signatures;
 use crate::tasks::Works;
 use crate::wake::Queue;
 
@@ -28,6 +30,8 @@ pub(crate) struct Ground {
     pub(crate) swarm: Arc<dyn SwarmApi>,
     /// The planner's settings.
     pub(crate) settings: Settings,
+    /// What asks hosts that tenants name.
+    pub(crate) outbound: Outbound,
     /// What is decided about safety.
     pub(crate) safety: SafetySettings,
     /// Time and randomness.
@@ -74,8 +78,11 @@ impl Assembly {
         let queue = Queue::new(put, Arc::clone(&held));
         let waking = queue.clone();
         let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
-        let lookups = Lookups::new(Arc::clone(&swarm), store.clone(), wake);
-        let observer = Arc::new(Observer::new(Arc::clone(&swarm), lookups, Arc::clone(&environs.clock)));
+        let lookups = Lookups::new(Arc::clone(&swarm), store.clone(), wake.clone());
+        let clock = Arc::clone(&environs.clock);
+        let signatures = Signatures::new(ground.outbound.clone(), store.clone(), clock, wake);
+        let clock = Arc::clone(&environs.clock);
+        let observer = Arc::new(Observer::new(Arc::clone(&swarm), lookups, signatures, clock));
         let safety =
             Safety::new(store, &swarm, &settings.instance, ground.safety, &queue, &metrics, &environs.clock);
         let tasks = Arc::new(TaskDriver::new(environs.clone(), ground.shutdown.clone()));

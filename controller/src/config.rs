@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use skep_api::{Issuers, ServeOptions};
 use skep_planner::InstanceId;
+use skep_planner::policy::reach::Reach;
 use skep_planner::settings::{Architecture, EdgeSettings, NetworkPool, Settings};
 use skep_schemas::kind::Resources;
 use skep_schemas::{Bytes, Cpu};
@@ -47,6 +48,8 @@ pub struct ServeConfig {
     pub resync: Duration,
     /// What is decided about safety.
     pub safety: SafetySettings,
+    /// Which hosts may be asked that tenants name.
+    pub reach: Reach,
 }
 
 /// A configuration that cannot work.
@@ -65,6 +68,7 @@ pub fn settings(
     instance: InstanceId,
     pool: NetworkPool,
     edge: EdgeSettings,
+    reach: Reach,
 ) -> Result<Settings, ConfigError> {
     let cpu = Cpu::from_millis(DEFAULT_CPU_MILLIS).ok_or(ConfigError::Defaults)?;
     let memory = Bytes::from_bytes(DEFAULT_MEMORY).ok_or(ConfigError::Defaults)?;
@@ -74,13 +78,14 @@ pub fn settings(
         default_resources: Resources { cpu, memory, pids: DEFAULT_PIDS },
         edge,
         architecture: Architecture::HERE,
+        reach,
     })
 }
 
 impl ServeConfig {
     /// The planner's settings for this instance.
     pub fn settings(&self, instance: InstanceId) -> Result<Settings, ConfigError> {
-        settings(instance, self.pool, self.edge.clone())
+        settings(instance, self.pool, self.edge.clone(), self.reach.clone())
     }
 
     /// Where the engine is.

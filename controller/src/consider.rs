@@ -78,8 +78,9 @@ impl Seen {
                 let observed = observer.secret(&desired).await;
                 Self::Secret(desired, observed)
             }
-            Desired::Environment(desired) => {
+            Desired::Environment(mut desired) => {
                 let observed = observer.environment(settings, &desired).await;
+                desired.signatures = observer.signatures(settings, &desired, &observed).await;
                 Self::Environment(desired, Box::new(observed))
             }
             Desired::Domain(domain, environment) => Self::Domain(domain, environment),

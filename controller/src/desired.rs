@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use skep_planner::RegistryAccess;
 use skep_planner::naming;
+use skep_planner::policy::signature::SignatureFacts;
 use skep_planner::reconcile::environment::EnvironmentDesired;
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
@@ -200,6 +201,7 @@ async fn environment_desired(
     Ok(EnvironmentDesired {
         terms,
         images,
+        signatures: SignatureFacts::default(),
         registries: registries.collect(),
         stance,
         domains: domains(snapshot, &key).await?,

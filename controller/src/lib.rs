@@ -35,6 +35,7 @@ mod reconciler;
 mod safety;
 pub mod serve;
 mod sightings;
+mod signature;
 mod stance;
 mod tasks;
 mod unchanged;
@@ -42,3 +43,4 @@ mod wake;
 
 pub use config::{ConfigError, ServeConfig, settings};
 pub use safety::SafetySettings;
+pub use skep_outbound::Outbound;

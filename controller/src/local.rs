@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use skep_api::ControlPlane;
+use skep_outbound::Outbound;
 use skep_planner::Settings;
 use skep_runtime::{Classify, Disposition, Environs, Outcome, Pass, Priority, Reconciler, Shutdown};
 use skep_schemas::ResourceKey;
@@ -41,6 +42,8 @@ pub struct LocalOptions {
     pub swarm: Arc<dyn SwarmApi>,
     /// The planner's settings.
     pub settings: Settings,
+    /// What asks hosts that tenants name.
+    pub outbound: Outbound,
     /// What is decided about safety.
     pub safety: SafetySettings,
     /// Time and randomness.
@@ -90,13 +93,14 @@ fn during<E: Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E
 impl Local {
     /// A loop that has just started.
     pub fn new(options: LocalOptions) -> Self {
-        let LocalOptions { name, store, swarm, settings, safety, environs } = options;
+        let LocalOptions { name, store, swarm, settings, outbound, safety, environs } = options;
         let shutdown = Shutdown::new();
         let woken = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&woken);
         let put =
             move |key, priority| into.lock().unwrap_or_else(PoisonError::into_inner).push((key, priority));
-        let ground = Ground { store, swarm, settings, safety, environs, shutdown: shutdown.clone() };
+        let ground =
+            Ground { store, swarm, settings, outbound, safety, environs, shutdown: shutdown.clone() };
         let parts = Assembly::new(&ground, &mut Registry::default(), put);
         let Ground { store, environs, .. } = ground;
         let gained = Gained::default();

@@ -13,6 +13,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use skep_planner::health::{ContainerVerdict, is_telling};
 use skep_planner::naming::{self, LABEL_INSTANCE, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
+use skep_planner::policy::signature::SignatureFacts;
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
@@ -30,6 +31,7 @@ use tokio::sync::Mutex;
 use crate::clock;
 use crate::error::chain;
 use crate::lookup::Lookups;
+use crate::signature::{Asker, Signatures};
 
 /// How long what the engine is stays believed.
 const ENGINE_FACTS_FOR: Duration = Duration::from_secs(60);
@@ -40,6 +42,7 @@ const FAILED_TASKS_MAX: usize = 4;
 pub(crate) struct Observer {
     swarm: Arc<dyn SwarmApi>,
     lookups: Lookups,
+    signatures: Signatures,
     clock: Arc<dyn Clock>,
     engine: Mutex<Option<(Instant, EngineFacts)>>,
 }
@@ -70,8 +73,13 @@ struct EngineFacts {
 
 impl Observer {
     /// An observer of this Swarm.
-    pub(crate) fn new(swarm: Arc<dyn SwarmApi>, lookups: Lookups, clock: Arc<dyn Clock>) -> Self {
-        Self { swarm, lookups, clock, engine: Mutex::new(None) }
+    pub(crate) fn new(
+        swarm: Arc<dyn SwarmApi>,
+        lookups: Lookups,
+        signatures: Signatures,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { swarm, lookups, signatures, clock, engine: Mutex::new(None) }
     }
 
     /// Its clock.
@@ -297,15 +305,29 @@ impl Observer {
         wanted: Option<ImageRef>,
     ) -> Option<Result<ResolvedImage, ImageFailure>> {
         let reference = wanted?;
-        if let Some(access) = pull::access(&desired.registries, &reference).filter(|access| !access.stored) {
-            let name = access.credential.meta.key.name();
-            let why =
-                format!("RegistryCredential/{name} is not applied yet, and a registry is told only what is");
+        if let Some(why) = not_applied(desired, &reference) {
             return Some(Err(ImageFailure::NoAnswer { why }));
         }
         // Not asked for when there is no password.
         let pull = desired.pull_as(&reference).ok()?;
         Some(self.lookups.look_up(&desired.org, &desired.environment.meta.key, &reference, pull).await)
+    }
+
+    /// What is known of the signatures that planning has to know, after a moment of looking for them.
+    pub(crate) async fn signatures(
+        &self,
+        settings: &Settings,
+        desired: &EnvironmentDesired,
+        observed: &EnvironmentObservation,
+    ) -> SignatureFacts {
+        let wanted = environment::signatures_to_check(settings, desired, observed.image.as_ref());
+        let meta = &desired.environment.meta;
+        let asker = Asker { org: &desired.org, key: &meta.key, retried_at: meta.retried_at };
+        let pull = |reference: &ImageRef| match not_applied(desired, reference) {
+            Some(why) => Err(why),
+            None => desired.pull_as(reference).map_err(|blocked| blocked.to_string()),
+        };
+        self.signatures.look(&asker, &wanted, pull).await
     }
 
     async fn edge(&self, services: &[Service], network: Option<&Network>) -> Observed<Edge> {
@@ -328,6 +350,13 @@ impl Observer {
         tasks.sort_by(|a, b| a.container.cmp(&b.container));
         Observed::Present(Edge { constraints: constraints.unwrap_or_default(), tasks })
     }
+}
+
+/// Why a registry is not asked with the credential that the organisation has for it: it is in a preview alone.
+fn not_applied(desired: &EnvironmentDesired, reference: &ImageRef) -> Option<String> {
+    let access = pull::access(&desired.registries, reference).filter(|access| !access.stored)?;
+    let name = access.credential.meta.key.name();
+    Some(format!("RegistryCredential/{name} is not applied yet, and a registry is told only what is"))
 }
 
 /// The check that runs while the container is killed dies with it, fails without a word, and is the last in the log; what made the

@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use skep_api::{Api, RateLimits};
+use skep_outbound::{Outbound, OutboundSetupError};
 use skep_runtime::{ControllerOptions, Entropy, Environs, QueueOptions, Shutdown, SystemClock};
 use skep_store::{Store, StoreError, StoreOptions};
 use skep_swarm::{ClientOptions, EngineClient, SwarmApi, SwarmError};
@@ -40,6 +41,9 @@ pub enum ServeError {
     /// The engine's client.
     #[error("the engine cannot be used")]
     Engine(#[source] SwarmError),
+    /// TLS, of what asks hosts that tenants name.
+    #[error("no client for HTTPS can be made")]
+    Outbound(#[source] OutboundSetupError),
     /// The address.
     #[error("cannot listen on {address}")]
     Listen {
@@ -103,6 +107,7 @@ async fn serve(
     let shutdown = Shutdown::new();
     let instance = store.instance_id().await.map_err(during("reading the instance's id"))?;
     let settings = config.settings(instance)?;
+    let outbound = Outbound::new(settings.reach.clone()).map_err(ServeError::Outbound)?;
     let environs = Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() };
     let options = ControllerOptions::default();
     let work = wake::work(QueueOptions::for_workers(options.workers), &environs);
@@ -114,6 +119,7 @@ async fn serve(
         store: store.clone(),
         swarm,
         settings,
+        outbound,
         safety: config.safety,
         environs,
         shutdown: shutdown.clone(),

@@ -16,6 +16,7 @@ use skep_api::{Issuers, ServeOptions, TlsFiles};
 use skep_controller::serve::Started;
 use skep_controller::{SafetySettings, ServeConfig};
 use skep_planner::NetworkPool;
+use skep_planner::policy::reach::{Allowed, Reach};
 use skep_planner::safety::RemovalLimits;
 use skep_planner::settings::{AnchorImage, EdgeSettings};
 use skep_store::{MasterKey, MasterKeys};
@@ -79,6 +80,10 @@ pub(crate) struct ServerArgs {
     /// File that says who vouches for people (docs/guides/logins.md); without one, nobody but the platform's owners.
     #[arg(long, env = "SKEP_IDENTITY_FILE", value_name = "FILE")]
     identity_file: Option<PathBuf>,
+    /// Host or range of addresses inside that may be asked although tenants name it (registries): `registry.internal:5000`, `10.20.0.0/16`, or
+    /// `http://127.0.0.1:5000` without TLS; may be given several times, and the variable with `,` between.
+    #[arg(long, env = "SKEP_OUTBOUND_ALLOW", value_name = "HOST|CIDR", value_delimiter = ',')]
+    outbound_allow: Vec<Allowed>,
     /// Range that the networks of organisations are taken from.
     #[arg(long, env = "SKEP_NETWORK_POOL", value_name = "CIDR", default_value = "10.128.0.0/9")]
     network_pool: Ipv4Net,
@@ -204,6 +209,7 @@ impl ServerArgs {
                 anchor: AnchorImage { image: self.anchor_image, args: self.anchor_args },
             },
             resync: self.resync,
+            reach: Reach::with(self.outbound_allow),
             safety: SafetySettings {
                 limits: RemovalLimits {
                     floor: self.removals_floor,

@@ -8,12 +8,18 @@
 //! - `https` alone, unless the operator allows a host without TLS. No proxy of the environment is used: it would be asked in place of the host.
 //! - Redirects are followed only if the caller says so, each guarded afresh; to another origin go no credentials.
 //! - An answer has an end: a deadline over everything, a limit on headers and on the body.
+//!
+//! [`registry`] reads what a registry keeps, over the same guard.
 
 mod connect;
 mod error;
 mod outbound;
+pub mod registry;
 
 pub use connect::{Resolve, SystemResolver};
 pub use error::OutboundError;
 pub use outbound::{Answer, Limits, Outbound};
 pub use skep_planner::policy::reach::{Allowed, Reach};
+
+/// No client for HTTPS can be made of what the machine has.
+pub use rustls::Error as OutboundSetupError;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::kind::Resources;
 
 use crate::naming::InstanceId;
+use crate::policy::reach::Reach;
 
 /// The operator's decisions. Fixed for the life of a process.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Settings {
     pub edge: EdgeSettings,
     /// What the entry program was built for.
     pub architecture: Architecture,
+    /// Which hosts may be asked that tenants name.
+    pub reach: Reach,
 }
 
 /// What a node's processor is, in the words that engines use for their nodes.

@@ -54,6 +54,7 @@ mod secret;
 mod secret_exam;
 mod secret_history;
 mod secret_rotation;
+mod signature;
 mod snapshot;
 mod store;
 mod subnet;

@@ -15,6 +15,9 @@ const SECRET_GRACE: Duration = Duration::from_secs(3600);
 /// How long a confirmed removal is remembered after its owner is gone; far longer than a removal counts as recent.
 const CONFIRMATION_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How long it is kept what is known of signatures. What is still asked afterwards is looked for again.
+const SIGNATURES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -67,6 +70,8 @@ pub struct Swept {
     pub members: u64,
     /// Keys of requests that nobody will send again.
     pub keyed_requests: u64,
+    /// What was known of signatures.
+    pub signatures: u64,
 }
 
 impl Store {
@@ -83,6 +88,7 @@ impl Store {
         let changes = self.compact(keep.changes, keep.changes_age).await?;
         let members = self.sweep_members().await.map_err(fault)?;
         let keyed_requests = self.sweep_keyed_requests().await.map_err(fault)?;
+        let signatures = self.sweep_signatures().await.map_err(fault)?;
         Ok(Swept {
             releases,
             secret_versions,
@@ -93,7 +99,19 @@ impl Store {
             changes,
             members,
             keyed_requests,
+            signatures,
         })
+    }
+
+    async fn sweep_signatures(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM image_signature WHERE (org, repository, digest, public_key) IN (
+                 SELECT org, repository, digest, public_key FROM image_signature
+                 WHERE checked_at < now() - make_interval(secs => $1) LIMIT $2)",
+            SIGNATURES_KEPT.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
     }
 
     async fn sweep_keyed_requests(&self) -> Result<u64, Fault> {

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, KindSpec, Problems};
 use crate::resource::ResourceKey;
-use crate::scalar::{ImagePattern, Registry};
+use crate::scalar::{ImagePattern, PublicKey, Registry};
 
 /// More than anyone lists by hand; a pattern with a star covers many.
 const ENTRIES_MAX: usize = 100;
+/// Each is looked for among the signatures of each image; more than a few are keys that nobody took back.
+const SIGNERS_MAX: usize = 10;
 
 /// Which images may run. Names are compared in full: `nginx` is `docker.io/library/nginx`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,9 +31,20 @@ pub struct ImagePolicySpec {
     /// Images must be named by their digest, so that nobody can put another in the place of the one that was looked at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_digest: bool,
+    /// Images must be signed, as `cosign sign` does, by one of these. The digest that is released is the one that must be signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_signature: Vec<Signer>,
     /// What happens to an image that is not allowed.
     #[serde(default)]
     pub enforcement: Enforcement,
+}
+
+/// Somebody whose signature counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Signer {
+    /// The public key of whoever signs: the content of `cosign.pub`.
+    pub key: PublicKey,
 }
 
 /// What happens to what a policy does not allow.
@@ -68,6 +81,14 @@ impl ImagePolicySpec {
                     "cover several with a `*`",
                 );
             }
+        }
+        let signers = self.require_signature.len();
+        if signers > SIGNERS_MAX {
+            problems.push(
+                format!("{pointer}/requireSignature"),
+                format!("{signers} are more than the {SIGNERS_MAX} signers that a policy may name"),
+                "leave out the keys that no longer sign",
+            );
         }
     }
 }

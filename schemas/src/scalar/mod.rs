@@ -16,6 +16,7 @@ mod names;
 mod net;
 mod pattern;
 mod pointer;
+mod public_key;
 mod quantity;
 
 pub use email::EmailAddress;
@@ -25,6 +26,7 @@ pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, Reso
 pub use net::{Host, Port};
 pub use pattern::{ImagePattern, Registry};
 pub use pointer::FieldPointer;
+pub use public_key::{KeyAlgorithm, PublicKey};
 pub use quantity::{Bytes, Cpu, Duration};
 
 /// The JSON Schema extension that names the scalar type of a field (`"x-skep-scalar": "cpu"`).
@@ -104,6 +106,7 @@ parsers!(
     Registry,
     FieldPointer,
     EmailAddress,
+    PublicKey,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

@@ -17,6 +17,7 @@ pub struct Silent {
 }
 
 const FOR_PEOPLE: &str = "words for people; shown as they are";
+const OF_REGISTRIES: &str = "says what a registry must have beside an image, and the simulated Swarm has no registries; `engine_signatures` shows it";
 const BY_HAND: &str = "says what happens when somebody changes an object by hand, which this campaign does not do; `tests/scenarios` and `engine_drift` do";
 
 /// All of them.
@@ -47,6 +48,8 @@ pub static SILENT: &[Silent] = &[
     Silent { kind: Some(Kind::App), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::Secret), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::DriftPolicy), pattern: "/spec", reason: BY_HAND },
+    Silent { kind: Some(Kind::Plan), pattern: "/spec/images/requireSignature", reason: OF_REGISTRIES },
+    Silent { kind: Some(Kind::ImagePolicy), pattern: "/spec/requireSignature", reason: OF_REGISTRIES },
     Silent {
         kind: Some(Kind::Environment),
         pattern: "/spec/rollout/deadline",

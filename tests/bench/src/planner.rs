@@ -133,6 +133,7 @@ fn settings() -> Result<Settings> {
         default_resources: serde_json::from_value(json!({"cpu": "250m", "memory": "128Mi", "pids": 256}))?,
         architecture: Architecture::HERE,
         edge: simulated::edge(),
+        reach: Default::default(),
     })
 }
 
@@ -228,6 +229,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
             registries: Vec::new(),
             terms: Terms { plan: PlanChoice::None, tier: TierChoice::None },
             images: Vec::new(),
+            signatures: Default::default(),
             environment,
             org,
             organization: Some(organization),

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use skep_api::{Issuers, ServeOptions};
 use skep_controller::serve::Started;
 use skep_controller::{SafetySettings, ServeConfig};
+use skep_planner::policy::reach::Reach;
 use skep_planner::safety::RemovalLimits;
 use skep_planner::settings::{AnchorImage, EdgeSettings, NetworkPool};
 use skep_planner::swarm::ServiceSpec;
@@ -76,6 +77,7 @@ fn config(database: String) -> Result<ServeConfig> {
         pool: NetworkPool::new("10.128.0.0/9".parse()?, 22).context("a pool")?,
         edge: edge(),
         resync: Duration::from_secs(3600),
+        reach: Reach::default(),
         safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: Duration::from_secs(86_400) },
     })
 }

@@ -41,6 +41,8 @@ pub struct Options {
     pub own_postgres: bool,
     /// The engine's registry is there a second time, for those who have its password.
     pub locked_registry: bool,
+    /// Further arguments of the engines.
+    pub engine_arguments: Vec<String>,
     /// Further variables of the server.
     pub env: Vec<(String, String)>,
 }
@@ -57,6 +59,7 @@ impl Options {
             nodes: (1, 1),
             own_postgres: false,
             locked_registry: false,
+            engine_arguments: Vec::new(),
             env: Vec::new(),
         }
     }
@@ -94,6 +97,7 @@ impl Installation {
         let engine = EngineOptions {
             tls: options.tls,
             locked_registry: options.locked_registry,
+            arguments: options.engine_arguments.clone(),
             ..EngineOptions::default()
         };
         let cluster = Cluster::start(size, &ClusterOptions { version: options.version, engine, managers })?;

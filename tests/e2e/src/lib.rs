@@ -7,6 +7,7 @@
 pub mod api;
 pub mod binary;
 pub mod cli;
+pub mod cosign;
 pub mod deaf;
 pub mod engine_view;
 pub mod installation;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use skep_schemas::scalar::{self, Scalar};
 use skep_schemas::{
     Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName,
-    ProcessName, Region, ResourceName, ScalarError,
+    ProcessName, PublicKey, Region, ResourceName, ScalarError,
 };
 
 use crate::random::Random;
@@ -18,6 +18,8 @@ use crate::random::Random;
 const SENTENCE_MAX: usize = 600;
 /// The digest of an image.
 const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// A public key.
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n";
 
 /// Values of a scalar type: of the usual sort, and at its limits.
 pub fn good(name: &str) -> Vec<String> {
@@ -45,6 +47,7 @@ pub fn good(name: &str) -> Vec<String> {
             images
         }
         "image-digest" => texts(&[DIGEST]),
+        "public-key" => texts(&[KEY]),
         "field-pointer" => {
             texts(&["/Labels/team", "/Mode/Replicated/Replicas", "/A/*/b~1c", "/TaskTemplate"])
         }
@@ -86,6 +89,12 @@ pub fn bad(name: &str) -> Vec<String> {
         "duration" => texts(&["30", "-1s", "1d", "721h", "18446744073709551615h", "1.5h", "s"]),
         "image-ref" => texts(&["UPPER/case", "a:", "a:b:c", "a@sha256:12", "/a", "a/", "x.y:99999/a", "a b"]),
         "image-digest" => texts(&["sha256:12", "md5:aa"]),
+        "public-key" => texts(&[
+            "cosign.pub",
+            "-----BEGIN PUBLIC KEY-----",
+            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ]),
         "field-pointer" => texts(&["Labels", "/", "/a//b", "/a/"]),
         _ => Vec::new(),
     });
@@ -128,6 +137,7 @@ pub fn oracles() -> &'static BTreeMap<&'static str, Oracle> {
             of::<Duration>(),
             of::<ImageRef>(),
             of::<ImageDigest>(),
+            of::<PublicKey>(),
             of::<FieldPointer>(),
         ])
     })

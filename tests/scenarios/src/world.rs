@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
+use skep_planner::policy::reach::Reach;
 use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
 };
@@ -130,6 +131,7 @@ impl World {
             },
             // Cases say the same on every machine.
             architecture: Architecture::X86_64,
+            reach: Reach::default(),
         };
         let engine = Cluster::new();
         let now = engine.now();

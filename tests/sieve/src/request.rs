@@ -65,6 +65,7 @@ impl World {
             store: self.store().clone(),
             swarm: Arc::new(self.swarm().clone()),
             settings: self.settings().clone(),
+            outbound: self.outbound().clone(),
             safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: ORPHAN_GRACE },
             environs: Environs { clock: Arc::new(self.machine()), entropy: self.entropy() },
         });

@@ -90,6 +90,18 @@ pub fn send(port: u16, method: &str, path: &str, json: &str, patience: Duration)
     send().with_context(|| format!("{method} http://127.0.0.1:{port}{path}"))
 }
 
+/// Any request to a port of another machine, with a body of some type.
+pub fn send_to(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> Result<Answer> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_read_timeout(Some(ANSWER)).context("cannot bound the wait for an answer")?;
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(stream, &request).with_context(|| format!("{method} http://{address}{path}"))
+}
+
 /// An answer that says how long it is.
 fn measured(stream: impl Read) -> Result<Answer> {
     let mut stream = BufReader::new(stream.take(MAX_ANSWER));

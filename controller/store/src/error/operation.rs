@@ -43,5 +43,6 @@ operations! {
     Audit => "read or write the audit",
     Safety => "read or write holds and orphans",
     KeyedRequest => "read or write requests with a key",
+    Signature => "read or note what is known of signatures",
     Sweep => "remove what is no longer kept",
 }

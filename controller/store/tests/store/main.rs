@@ -23,6 +23,7 @@ mod registry;
 mod safety;
 mod secret;
 mod secret_versions;
+mod signature;
 mod support;
 mod tenant_role;
 mod tenants;

@@ -76,6 +76,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
              INSERT INTO subnet_allocation (org_uid, subnet)
                  SELECT uid, ('10.' || length(name) || '.0.0/24')::cidr FROM resource
                  WHERE kind = 'Organization' AND name = '{name}';
+             INSERT INTO image_signature (org, repository, digest, public_key, since, checked_at)
+                 VALUES ('{name}', 'registry.test/shop', 'sha256:' || repeat('a', 64), 'a key', now(), now());
              INSERT INTO confirmed_removal (owner, confirmed_by) SELECT uid, '{name}' FROM resource WHERE org = '{name}';"
         ));
     }

@@ -32,6 +32,7 @@ fn settings() -> Settings {
             anchor: anchor(),
         },
         architecture: Architecture::HERE,
+        reach: Default::default(),
     }
 }
 

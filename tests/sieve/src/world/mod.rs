@@ -20,9 +20,10 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use skep_controller::SafetySettings;
 use skep_controller::local::{LEASES, Local, LocalOptions};
+use skep_controller::{Outbound, SafetySettings};
 use skep_planner::Settings;
+use skep_planner::policy::reach::Reach;
 use skep_planner::safety::RemovalLimits;
 use skep_planner::settings::{AnchorImage, EdgeSettings, NetworkPool};
 use skep_runtime::{Entropy, Environs};
@@ -53,6 +54,7 @@ pub struct World {
     switch: Arc<Switch>,
     fault: Option<Fault>,
     settings: Settings,
+    outbound: Outbound,
     store: Store,
     proxy: Option<PostgresProxy>,
     processes: Vec<Process>,
@@ -77,6 +79,7 @@ impl World {
         let database = Database::new(url, start).await?;
         let store = database.connect().await?;
         let settings = settings(&store).await?;
+        let outbound = Outbound::new(settings.reach.clone())?;
         Ok(Self {
             database,
             swarm: SimSwarm::new(swarm),
@@ -84,6 +87,7 @@ impl World {
             switch: Arc::default(),
             fault: None,
             settings,
+            outbound,
             store,
             proxy: None,
             processes: Vec::new(),
@@ -111,6 +115,10 @@ impl World {
 
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) const fn outbound(&self) -> &Outbound {
+        &self.outbound
     }
 
     pub(crate) fn machine(&self) -> MachineClock {
@@ -234,6 +242,7 @@ impl World {
             store: store.clone(),
             swarm: Arc::new(faulty),
             settings: self.settings.clone(),
+            outbound: self.outbound.clone(),
             safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: ORPHAN_GRACE },
             environs: Environs { clock: Arc::new(clock.clone()), entropy: self.entropy.clone() },
         });
@@ -381,5 +390,5 @@ async fn settings(store: &Store) -> Result<Settings> {
         public_https_port: 443,
         anchor: AnchorImage { image: "anchor:1".to_owned(), args: vec!["wait".to_owned()] },
     };
-    Ok(skep_controller::settings(store.instance_id().await?, pool, edge)?)
+    Ok(skep_controller::settings(store.instance_id().await?, pool, edge, Reach::default())?)
 }

@@ -11,6 +11,7 @@
 
 mod ground;
 mod services;
+mod signatures;
 mod status;
 mod target;
 mod terms;
@@ -25,6 +26,7 @@ use skep_schemas::kind::{
 };
 use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
+pub use signatures::{SignaturesToCheck, signatures_to_check};
 pub use status::status;
 pub use terms::{Terms, TierChoice};
 
@@ -40,8 +42,9 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::policy::Violation;
 use crate::policy::image::{ImageRules, violations};
+use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
-use crate::release::{Release, ReleaseContent, ReleaseProcess, ResolvedImage};
+use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ResolvedImage};
 use crate::render::{EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
 use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
@@ -63,6 +66,8 @@ pub struct EnvironmentDesired {
     pub terms: Terms,
     /// What its images must be: the rules of its organisation's plan, and its organisation's policies.
     pub images: Vec<ImageRules>,
+    /// What is known of the signatures of its images, as far as the rules ask for any.
+    pub signatures: SignatureFacts,
     /// The credentials of its organisation for registries.
     pub registries: Vec<RegistryAccess>,
     /// The current values of the organisation's secrets that it names.
@@ -86,7 +91,14 @@ impl EnvironmentDesired {
 
     /// What of a release the policies do not allow.
     fn violations_of(&self, content: &ReleaseContent) -> Vec<Violation> {
-        self.violations(&content.image.reference, &content.security)
+        let mut found = self.violations(&content.image.reference, &content.security);
+        found.extend(self.signed(&content.image).violations);
+        found
+    }
+
+    /// Is an image signed as it has to be?
+    fn signed(&self, image: &ReleaseImage) -> signature::Verdict {
+        signature::verdict(&self.images, image, &self.signatures)
     }
 
     /// Where a release may run. Its region is its own; how its organisation is kept apart is as the platform says now, so no return to a

@@ -1,0 +1,61 @@
+//! Which signatures have to be looked for, and when again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use skep_schemas::{ImageRef, PublicKey};
+
+use super::{EnvironmentDesired, ImageFailure, target};
+use crate::policy::signature::{self, Signed};
+use crate::release::{ReleaseImage, ResolvedImage};
+use crate::settings::Settings;
+
+/// When to look again if it is past the time already: the registry did not answer, or has yet to.
+const RECHECK_OVERDUE: Duration = Duration::from_secs(15);
+
+/// What has to be looked for: digests, the image that leads to each, and the keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SignaturesToCheck {
+    /// The digests, each with a reference by which its registry is asked.
+    pub signed: Vec<(Signed, ImageRef)>,
+    /// The keys.
+    pub keys: Vec<PublicKey>,
+}
+
+/// The signatures that planning has to know: of what runs or may run again, and of what would be released. `resolved` is what the image of
+/// [`super::image_to_resolve`] stands for. Nothing if no rule asks for any.
+pub fn signatures_to_check(
+    settings: &Settings,
+    desired: &EnvironmentDesired,
+    resolved: Option<&Result<ResolvedImage, ImageFailure>>,
+) -> SignaturesToCheck {
+    let keys = signature::keys(&desired.images);
+    if keys.is_empty() || desired.environment.meta.is_deleting() {
+        return SignaturesToCheck::default();
+    }
+    let next = match resolved {
+        Some(Ok(resolved)) => target::formation(settings, desired)
+            .ok()
+            .map(|formation| ReleaseImage { reference: formation.image, resolved: resolved.clone() }),
+        Some(Err(_)) | None => None,
+    };
+    let released = desired.releases.iter().map(|release| &release.content.image);
+    let mut signed: Vec<(Signed, ImageRef)> = Vec::new();
+    for image in released.chain(&next) {
+        let Some(one) = Signed::of(image) else { continue };
+        if !signed.iter().any(|(known, _)| *known == one) {
+            signed.push((one, image.reference.clone()));
+        }
+    }
+    SignaturesToCheck { signed, keys }
+}
+
+/// When to look at signatures again, if nothing happens before.
+pub(super) fn recheck(desired: &EnvironmentDesired, now: Timestamp) -> Option<Duration> {
+    if desired.environment.meta.is_deleting() {
+        return None;
+    }
+    let again = signature::again_at(&desired.images, &desired.signatures, now)?;
+    let pause = Duration::try_from(again.duration_since(now)).unwrap_or_default();
+    Some(if pause.is_zero() { RECHECK_OVERDUE } else { pause })
+}

@@ -1,0 +1,106 @@
+//! Images that have to be signed, from a registry that is one, with signatures as cosign makes them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use skep_e2e::cosign::{Repository, Signer};
+use skep_e2e::manifests::{Web, documents, resource};
+use skep_e2e::{Installation, Options};
+use skep_testbed::{EngineVersion, Recipe, registry, wait, wait_until};
+
+/// How long a status may take to say something new: a signature that was not there is looked for again after a quarter of a minute.
+const SOON: Duration = Duration::from_secs(90);
+
+fn policy(key: &str, enforcement: &str) -> String {
+    let spec = json!({ "requireSignature": [{ "key": key }], "enforcement": enforcement });
+    documents(&[resource("acme", "ImagePolicy", "signed", spec)])
+}
+
+fn says(at: &Installation, words: &[&str]) -> Result<String> {
+    wait_until(&format!("the environment to say {words:?}"), SOON, || {
+        let status = at.cli.get("acme", "environment", "production")?["status"].to_string();
+        wait::ready(words.iter().all(|word| status.contains(word)), &status)?;
+        Ok(status)
+    })
+    .with_context(|| at.report())
+}
+
+fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
+    // The server and the engine have to mean the same registry by one name, so it is named by the engine's address.
+    let trusting = vec!["--insecure-registry=0.0.0.0/0".to_owned()];
+    let mut at = Installation::start_with(Options { engine_arguments: trusting, ..Options::new(version) })?;
+    let host = SocketAddr::new(at.engine.address(), registry::PORT);
+    for tag in ["v2", "v3", "v4"] {
+        at.engine.publish(&Recipe::web(tag)?, &format!("hello:{tag}"))?;
+    }
+    let (ours, theirs) = (Signer::generate()?, Signer::generate()?);
+    let hello = Repository::new(host, "hello");
+    let web = |tag: &str| Web { image: format!("{host}/hello:{tag}"), instances: 1, ..Web::new("acme") };
+    let service = web("v1").service();
+    let apply = |at: &Installation, text: &str| at.cli.apply(text, &[])?.ok();
+
+    // A registry inside is not asked before whoever runs the platform allows it: that says nothing of signatures.
+    apply(&at, &format!("{}{}", web("v1").manifests(), policy(&ours.public_key()?, "block")))?;
+    says(&at, &["DependencyNotReady", "the signature of image", "--outbound-allow"])?;
+    let allow = format!("http://{host}");
+    at.kill()?;
+    at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &allow)])?;
+
+    // Not signed, then signed by somebody else, then with the signature of another digest.
+    says(&at, &["PolicyDenied", "ImagePolicy/signed does not allow image", "it has no signature"])?;
+    let (v1, v2) = (hello.digest("v1")?, hello.digest("v2")?);
+    hello.sign_simple(&theirs, &v1, &v1, |text| text)?;
+    says(&at, &["PolicyDenied", "its signature is of another key, or was changed"])?;
+    hello.sign_simple(&ours, &v2, &v1, |text| text)?;
+    says(&at, &["PolicyDenied", &format!("the signature beside it is of {v2}")])?;
+    ensure!(!at.services()?.contains(&service), "what nobody signed was started: {}", at.report());
+
+    // Signed, at last. Nobody has to say so.
+    hello.sign_simple(&ours, &v1, &v1, |text| text)?;
+    says(&at, &["Converged"])?;
+    let first = at.running_tasks(&service)?;
+
+    // The newer form of signatures, for the next image; then text that was changed after it was signed, and what runs goes on.
+    hello.sign_bundle(&ours, &v2)?;
+    apply(&at, &web("v2").manifests())?;
+    says(&at, &["Converged", &v2])?;
+    let second = at.running_tasks(&service)?;
+    ensure!(second.is_disjoint(&first), "v2 was not released");
+    let v3 = hello.digest("v3")?;
+    hello.sign_simple(&ours, &v3, &v3, |text| text.replace("\"optional\":null", "\"optional\":{}"))?;
+    apply(&at, &web("v3").manifests())?;
+    says(&at, &["PolicyDenied", &v3, "its signature is of another key, or was changed"])?;
+    ensure!(at.running_tasks(&service)? == second, "what runs was touched");
+
+    // A policy that becomes stricter while something runs: it is reported, and it is stopped, and it comes back.
+    apply(&at, &web("v2").manifests())?;
+    apply(&at, &policy(&theirs.public_key()?, "block"))?;
+    says(&at, &["PolicyViolated", "its signature is of another key", "what runs goes on"])?;
+    ensure!(at.running_tasks(&service)? == second, "what runs was touched");
+    apply(&at, &policy(&theirs.public_key()?, "stop"))?;
+    wait_until("what is not signed to be stopped", SOON, || {
+        wait::ready(at.running_tasks(&service)?.is_empty(), "it runs")
+    })
+    .with_context(|| at.report())?;
+    apply(&at, &policy(&ours.public_key()?, "stop"))?;
+    says(&at, &["Converged"])?;
+
+    // A registry that is away makes nothing unsigned: what is known holds, and what is not known waits.
+    let away = format!("http://{}:1", at.engine.address());
+    at.kill()?;
+    at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &away)])?;
+    let running = at.running_tasks(&service)?;
+    apply(&at, &web("v4").manifests())?;
+    says(&at, &["DependencyNotReady", "the signature of image"])?;
+    ensure!(at.running_tasks(&service)? == running, "what runs was touched");
+    apply(&at, &web("v2").manifests())?;
+    says(&at, &["Converged"])?;
+    Ok(())
+}
+
+#[test]
+fn only_what_is_signed_is_released_on_26_1() -> Result<()> {
+    only_what_is_signed_is_released(EngineVersion::V26_1)
+}
