@@ -74,8 +74,11 @@ pub const TAIL_DEFAULT: u32 = 100;
 /// Log lines of each process that may be asked for: the engine reads them all before it sends the first.
 pub const TAIL_MAX: u32 = 10_000;
 
-/// Releases in one answer: a year of several deploys a day, at a few hundred bytes each.
-pub const RELEASES_MAX: u32 = 1_000;
+/// Releases in one answer, when no number is asked for.
+pub const RELEASES_DEFAULT: u32 = 50;
+
+/// The most releases in one answer: their contents, a few kilobytes each, are read for it.
+pub const RELEASES_MAX: u32 = 500;
 
 /// Deletions in one plan request, as many as a batch may have documents.
 pub const DELETIONS_MAX: usize = 1_000;

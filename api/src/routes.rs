@@ -173,14 +173,6 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         Route::new(
             Get,
-            "/v1/orgs/{org}/environments/{name}/releases",
-            READ,
-            "listReleases",
-            "The releases of an environment.",
-            release::list,
-        ),
-        Route::new(
-            Get,
             "/v1/orgs/{org}/{kind}/{name}/plans",
             READ,
             "listOrgResourcePlans",
@@ -337,6 +329,7 @@ pub(crate) fn table() -> Vec<Route> {
             server::readyz,
         ),
     ];
+    routes.extend(release::table());
     routes.extend(secret::table());
     routes.extend(token::table());
     routes.extend(identity::table());

@@ -19,6 +19,7 @@ mod master_key;
 mod operation;
 mod people;
 mod quota;
+mod release;
 mod safety;
 mod secret;
 mod token;
@@ -37,7 +38,7 @@ pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 pub use master_key::{ClosedOrganization, MasterKeyRotation, MasterKeyUse, MasterKeyView, RotateMasterKey};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
-    Readiness, ReleaseItem, ReleaseList, ReleaseVerdict, VersionView,
+    Readiness, VersionView,
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,
@@ -47,6 +48,10 @@ pub use people::{
     WebLoginView,
 };
 pub use quota::{QuotaItem, QuotaView};
+pub use release::{
+    OneReleaseQuery, ReleaseContentView, ReleaseDifference, ReleaseItem, ReleaseList, ReleaseProcessView,
+    ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
+};
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,

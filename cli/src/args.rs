@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
-use skep_schemas::{OrgName, ResourceName};
+use skep_schemas::{Kind, OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
     explain, get, holds, intervention, login, logs, master_key, member, migrate, orphans, person, plan,
-    quota, secrets, serve, token, version, wait,
+    quota, release, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -104,6 +104,10 @@ pub(crate) enum Command {
     Retry(intervention::RetryArgs),
     /// Show what the processes of an environment print.
     Logs(logs::LogsArgs),
+    /// List what an environment ran: each change of it is a release.
+    Releases(release::ReleasesArgs),
+    /// Show one release with everything that it runs, or what is different from another.
+    Release(release::ReleaseArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
     /// See which values a secret had and where they are used, and give it another one while everything runs.
@@ -170,6 +174,18 @@ impl OneResource {
     pub(crate) fn address(self) -> Result<Address, crate::address::AddressError> {
         self.address.with_name(self.name)
     }
+}
+
+/// What an environment is named by, where nothing else can be meant.
+pub(crate) fn environment(text: &str) -> Result<Address, String> {
+    if let Ok(name) = text.parse::<ResourceName>() {
+        return Ok(Address { org: None, kind: Kind::Environment, name: Some(name) });
+    }
+    let address: Address = text.parse()?;
+    if address.kind != Kind::Environment {
+        return Err(format!("`{text}` is no environment"));
+    }
+    Ok(address)
 }
 
 /// A span of time such as `90s` or `15m`.

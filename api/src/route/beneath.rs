@@ -120,6 +120,11 @@ impl Bed {
         bed.postgres.psql(
             &bed.database,
             "INSERT INTO event (uid, severity, reason, message) SELECT uid, 'normal', 'X', 'globex' FROM resource;
+             INSERT INTO release (env_uid, version, why, content) SELECT uid, 1, 'theirs',
+                 '{\"image\": {\"reference\": \"shop:1\", \"resolved\": {\"from\": \"engine\",
+                   \"id\": \"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}},
+                   \"processes\": {}, \"secrets\": [], \"restart\": {}, \"security\": {}}'
+                 FROM resource WHERE org = 'globex' AND kind = 'Environment';
              INSERT INTO drift (owner, org, kind, name, object_kind, object_name, pointer, class, response, noticed)
                  SELECT uid, org, kind, name, 'service', 'globex', '', 'modified', 'give-up', 'event' FROM resource
                  WHERE org = 'globex'",

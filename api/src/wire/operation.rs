@@ -1,7 +1,5 @@
 //! What is told about running things: events, releases, logs, readiness, version.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,51 +55,6 @@ pub struct EventQuery {
 pub struct EventList {
     /// The events.
     pub items: Vec<EventView>,
-}
-
-/// One release of an environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReleaseItem {
-    /// Its number.
-    pub version: u32,
-    /// The image as it was written.
-    pub image: String,
-    /// What that stood for.
-    pub digest: String,
-    /// Its processes.
-    pub processes: BTreeSet<ProcessName>,
-    /// How it went.
-    pub verdict: ReleaseVerdict,
-    /// Why it failed, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// How a release went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ReleaseVerdict {
-    /// Being rolled out.
-    Pending,
-    /// Every process ran it as it should.
-    Succeeded,
-    /// It failed, and the one before runs again.
-    RolledBack,
-    /// It failed, and there was nothing to go back to.
-    Failed,
-    /// A newer one took its place before it was done.
-    Superseded,
-}
-
-/// Releases, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReleaseList {
-    /// The releases.
-    pub items: Vec<ReleaseItem>,
 }
 
 /// Which lines of an environment's output are wanted.

@@ -8,7 +8,7 @@ use skep_schemas::kind::SecretValue;
 use skep_schemas::resource_view::ResourceView;
 use skep_schemas::{ProcessName, ResourceName};
 
-use super::operation::ReleaseVerdict;
+use super::release::ReleaseVerdict;
 
 /// The values that a secret had, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,8 +6,8 @@ use anyhow::Result;
 use axum::body::Body;
 use http::Request;
 use skep_api::wire::{
-    EventList, LogLine, LogQuery, PlanEnd, PlanList, Readiness, ReleaseList, ReleaseVerdict, ResourceView,
-    TasksView, VersionView,
+    EventList, LogLine, LogQuery, PlanEnd, PlanList, Readiness, ReleaseList, ReleaseVerdict, ReleaseView,
+    ResourceView, TasksView, VersionView,
 };
 use skep_planner::{
     Cost, NewRelease, ObjectKind, ObjectRef, Op, Plan, ReleaseVersion, Step, Verdict, VerdictChange,
@@ -149,7 +149,39 @@ async fn releases_of_an_environment_are_told_with_how_they_went() -> Result<()> 
         (told.items[0].image.as_str(), &told.items[0].digest[..8]),
         ("example.com/shop:1", "sha256:a")
     );
+    let page: ReleaseList = server.get(&format!("{LIVE}/releases?limit=1")).await?.read();
+    assert_eq!((page.items.len(), page.next), (1, Some(page.items[0].version)));
+    let rest: ReleaseList =
+        server.get(&format!("{LIVE}/releases?before={}", page.items[0].version)).await?.read();
+    assert_eq!((rest.items, rest.next), (told.items[1..].to_vec(), None));
+    assert_eq!(server.get(&format!("{LIVE}/releases?limit=501")).await?.code(), "SK0602");
     assert_eq!(server.get("/v1/orgs/acme/environments/none/releases").await?.code(), "SK0601");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_told_whole_and_against_another() -> Result<()> {
+    let server = with_environment().await?;
+    let resource = server.get(LIVE).await?.read();
+    let fence = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    server.store.begin_plan(&fence, &releasing(&resource, 1, None)?).await?;
+    let mut plan = releasing(&resource, 2, Some(Verdict::Succeeded))?;
+    plan.release.as_mut().unwrap().content.region = Some("eu".parse()?);
+    server.store.begin_plan(&fence, &plan).await?;
+    let second: ReleaseView = server.get(&format!("{LIVE}/releases/2?against=1")).await?.read();
+    assert_eq!((second.release.version, second.release.why.as_str()), (2, "test"));
+    assert!(second.content.image.contains("@sha256:"), "{second:?}");
+    let difference = second.difference.unwrap();
+    let fields: Vec<&str> = difference.changes.iter().map(|change| change.pointer.as_str()).collect();
+    assert_eq!((difference.against, fields), (1, vec!["/region"]), "{difference:?}");
+    let first: ReleaseView = server.get(&format!("{LIVE}/releases/1")).await?.read();
+    assert_eq!(first.difference, None);
+    for unknown in
+        ["3", "0", "-1", "4294967296", "9223372036854775807", "1?against=9", "1?against=4294967295"]
+    {
+        let answer = server.get(&format!("{LIVE}/releases/{unknown}")).await?;
+        assert_eq!(answer.code(), "SK0601", "{unknown}");
+    }
     Ok(())
 }
 

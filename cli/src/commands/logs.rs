@@ -10,11 +10,11 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use skep_api::wire::{LogLine, LogQuery, Problem};
-use skep_schemas::{Kind, ProcessName, ResourceName};
+use skep_schemas::ProcessName;
 
 use super::{Outcome, Session};
 use crate::address::{Address, resource_path};
-use crate::args::span;
+use crate::args::{environment, span};
 use crate::client::{ClientError, EventSource, with_query};
 use crate::output::print;
 use crate::output::text::harmless;
@@ -45,25 +45,6 @@ pub(crate) struct LogsArgs {
     /// With the time of each line.
     #[arg(long, short)]
     timestamps: bool,
-}
-
-fn environment(text: &str) -> Result<Address, String> {
-    if let Ok(name) = text.parse::<ResourceName>() {
-        return Ok(Address { org: None, kind: Kind::Environment, name: Some(name) });
-    }
-    let address: Address = text.parse()?;
-    match address.kind {
-        Kind::Environment => Ok(address),
-        Kind::Organization
-        | Kind::Plan
-        | Kind::IsolationTier
-        | Kind::Secret
-        | Kind::App
-        | Kind::Domain
-        | Kind::DriftPolicy
-        | Kind::ImagePolicy
-        | Kind::RegistryCredential => Err("only environments have logs".to_owned()),
-    }
 }
 
 /// Carries it out.

@@ -38,6 +38,7 @@ pub(crate) mod orphans;
 pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod quota;
+pub(crate) mod release;
 mod secret_rollout;
 pub(crate) mod secrets;
 pub(crate) mod serve;
@@ -123,6 +124,8 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Delete(args) => delete::run(&Session::open(global)?, args).await,
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
+        Command::Releases(args) => release::list(&Session::open(global)?, args).await,
+        Command::Release(args) => release::show(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
         Command::Secrets(args) => secrets::run(&Session::open(global)?, args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,

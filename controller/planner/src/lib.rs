@@ -42,7 +42,10 @@ pub use naming::InstanceId;
 pub use observed::Observed;
 pub use plan::{Learned, NewRelease, Plan, VerdictChange};
 pub use pull::{PullAs, PullCredential, RegistryAccess};
-pub use release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage, Verdict};
+pub use release::{
+    Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion, ResolvedImage,
+    Verdict,
+};
 pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
 pub use unkept::Unkept;

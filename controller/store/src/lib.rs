@@ -95,6 +95,7 @@ pub use people::{
 pub use principal::{Grant, Principal};
 pub use print::Print;
 pub use quota::Standing;
+pub use release::RecordedRelease;
 pub use safety::{Census, Confirmation, Hold, HoldId, Orphan, RECOVERED_MAX};
 pub use scoped::ScopedStore;
 pub use seal::{MasterKey, MasterKeyError};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use skep_planner::{NewRelease, Release, ReleaseContent, ReleaseVersion, Verdict, VerdictChange};
 use skep_schemas::{ResourceKey, Uid};
@@ -148,6 +149,63 @@ pub(crate) async fn of_environments(
         });
     }
     Ok(found)
+}
+
+/// A release with what is told of it beside what it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedRelease {
+    /// The release.
+    pub release: Release,
+    /// What is different from the one before, in a few words.
+    pub why: String,
+    /// When it was known how it went.
+    pub decided_at: Option<Timestamp>,
+}
+
+struct Row {
+    version: i32,
+    content: Json<ReleaseContent>,
+    why: String,
+    verdict: String,
+    reason: Option<String>,
+    created_at: Time,
+    decided_at: Option<Time>,
+}
+
+/// Releases of an environment, newest first: so many of those before one.
+pub(crate) async fn history(
+    tx: &mut PgConnection,
+    env: Uuid,
+    before: Option<ReleaseVersion>,
+    limit: u32,
+) -> Result<Vec<RecordedRelease>, Fault> {
+    // None has so high a number.
+    let before = before.map(|version| i32::try_from(version.get()).unwrap_or(i32::MAX));
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT version, content AS "content: Json<ReleaseContent>", why, verdict, reason,
+                  created_at AS "created_at: Time", decided_at AS "decided_at: Time"
+           FROM release WHERE env_uid = $1 AND ($2::integer IS NULL OR version < $2)
+           ORDER BY version DESC LIMIT $3"#,
+        env,
+        before,
+        i64::from(limit)
+    )
+    .fetch_all(tx)
+    .await?;
+    let recorded = |row| {
+        let Row { version, content, why, verdict: word, reason, created_at, decided_at } = row;
+        let verdict = verdict(&word, reason)
+            .ok_or_else(|| StoreError::corrupt(format!("release {version} of {env}"), "unknown verdict"))?;
+        let release = Release {
+            version: stored_version(version)?,
+            content: content.0,
+            verdict,
+            created_at: created_at.0,
+        };
+        Ok(RecordedRelease { release, why, decided_at: decided_at.map(|at| at.0) })
+    };
+    rows.into_iter().map(recorded).collect()
 }
 
 /// The column of a release's number.

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use skep_planner::{InventoryEntry, OrgSubnet, Release};
+use skep_planner::{InventoryEntry, OrgSubnet, Release, ReleaseVersion};
 use skep_schemas::{Host, Kind, OrgName, Resource, ResourceKey, ResourceName, Revision, Uid};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::ahead::{Ahead, POLICIES};
 use crate::drift::{self, DriftHistory};
 use crate::error::{Fault, Operation, StoreError};
+use crate::release::RecordedRelease;
 use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
 use crate::scoped::ScopedStore;
 use crate::secret::{self, SecretCurrent};
@@ -206,6 +207,27 @@ impl Snapshot {
             .await
             .map_err(|fault| fault.during(Operation::Read))?;
         Ok(found.remove(&env.uuid()).unwrap_or_default())
+    }
+
+    /// Releases of an environment, newest first: at most `limit` of those before one, or of all.
+    pub async fn release_history(
+        &mut self,
+        env: Uid,
+        before: Option<ReleaseVersion>,
+        limit: u32,
+    ) -> Result<Vec<RecordedRelease>, StoreError> {
+        let found = release::history(&mut self.tx, env.uuid(), before, limit).await;
+        found.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// One release of an environment.
+    pub async fn release(
+        &mut self,
+        env: Uid,
+        version: ReleaseVersion,
+    ) -> Result<Option<RecordedRelease>, StoreError> {
+        let newer = self.release_history(env, Some(version.next()), 1).await?;
+        Ok(newer.into_iter().find(|found| found.release.version == version))
     }
 
     /// The newest value of every secret of an organisation, by name, without the values.

@@ -1,0 +1,180 @@
+//! Releases: what an environment ran, and what is different between two of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use skep_planner::FieldChange;
+use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
+use skep_schemas::{Duration, EnvName, MountPath, ProcessName, Region, ResourceName};
+
+/// One release of an environment, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseItem {
+    /// Its number.
+    pub version: u32,
+    /// The image as it was written.
+    pub image: String,
+    /// What that stood for.
+    pub digest: String,
+    /// Its processes.
+    pub processes: BTreeSet<ProcessName>,
+    /// What is different from the one before, in a few words.
+    pub why: String,
+    /// How it went.
+    pub verdict: ReleaseVerdict,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was known how it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
+}
+
+/// How a release went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ReleaseVerdict {
+    /// Being rolled out.
+    Pending,
+    /// Every process ran it as it should.
+    Succeeded,
+    /// It failed, and the one before runs again.
+    RolledBack,
+    /// It failed, and there was nothing to go back to.
+    Failed,
+    /// A newer one took its place before it was done.
+    Superseded,
+}
+
+impl ReleaseVerdict {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::RolledBack => "rolled back",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// Which releases are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReleaseQuery {
+    /// Those before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u32>,
+    /// How many; 50 when absent, 500 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Releases, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseList {
+    /// The releases.
+    pub items: Vec<ReleaseItem>,
+    /// Where the next page begins: the `before` of its query. Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
+}
+
+/// Against which release one is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OneReleaseQuery {
+    /// The number of another release of the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<u32>,
+}
+
+/// One release with everything that it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseView {
+    /// In short.
+    pub release: ReleaseItem,
+    /// Everything that its instances depend on.
+    pub content: ReleaseContentView,
+    /// What is different from the release that was asked for as well: from that one to this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<ReleaseDifference>,
+}
+
+/// What is different between two releases.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseDifference {
+    /// The other one.
+    pub against: u32,
+    /// Each field of `content` that differs, with its value in the other and in this.
+    pub changes: Vec<FieldChange>,
+}
+
+/// What a release runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseContentView {
+    /// The image that instances are given, by its digest where a registry has it.
+    pub image: String,
+    /// The processes, with everything merged that app, environment and plan said.
+    pub processes: BTreeMap<ProcessName, ReleaseProcessView>,
+    /// The secrets that all of them read, by the file that each appears as. No value is here.
+    pub secrets: BTreeMap<String, ReleaseSecretVersion>,
+    /// Where they run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// What happens when an instance ends.
+    pub restart: RestartSpec,
+    /// What their containers may do.
+    pub security: SecuritySpec,
+}
+
+/// One process of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseProcessView {
+    /// In place of the image's entry point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// In place of the image's command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Where the program starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<MountPath>,
+    /// All variables.
+    pub env: BTreeMap<EnvName, String>,
+    /// The ports that it listens on.
+    pub ports: Vec<NamedPort>,
+    /// How to tell that an instance works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// What one instance may use.
+    pub resources: Resources,
+    /// Named volumes.
+    pub volumes: Vec<VolumeMount>,
+    /// How long an instance may take to end.
+    pub stop_grace_period: Duration,
+}
+
+/// One secret of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSecretVersion {
+    /// The Secret.
+    pub name: ResourceName,
+    /// Which of its values.
+    pub version: u32,
+    /// The variable that it is in as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<EnvName>,
+}

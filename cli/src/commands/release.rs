@@ -1,0 +1,174 @@
+//! `skep releases` and `skep release`: what an environment ran, what it runs, and what is different between two of them.
+
+use anyhow::Result;
+use clap::Args;
+use skep_api::wire::{OneReleaseQuery, ReleaseItem, ReleaseList, ReleaseQuery, ReleaseVerdict, ReleaseView};
+use skep_planner::FieldChange;
+
+use super::{Outcome, Session};
+use crate::address::{Address, resource_path};
+use crate::args::environment;
+use crate::client::with_query;
+use crate::output::table::{Cell, render};
+use crate::output::text::{Tone, harmless};
+use crate::output::{PlanFormat, print, stdout_style, yaml};
+
+/// `skep releases`
+#[derive(Debug, Args)]
+pub(crate) struct ReleasesArgs {
+    /// Environment: NAME, env/NAME or ORG/Environment/NAME.
+    #[arg(value_name = "ENVIRONMENT", value_parser = environment)]
+    environment: Address,
+    /// Only those before this one, such as `v41`.
+    #[arg(long, value_name = "RELEASE", value_parser = number)]
+    before: Option<u32>,
+    /// How many.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: PlanFormat,
+}
+
+/// `skep release`
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// Environment: NAME, env/NAME or ORG/Environment/NAME.
+    #[arg(value_name = "ENVIRONMENT", value_parser = environment)]
+    environment: Address,
+    /// Which release, such as `v42`.
+    #[arg(value_name = "RELEASE", value_parser = number)]
+    release: u32,
+    /// Show what is different from this release, instead of all that it runs.
+    #[arg(long, value_name = "RELEASE", value_parser = number)]
+    against: Option<u32>,
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: PlanFormat,
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix('v').unwrap_or(text);
+    digits.parse().map_err(|_| "releases are called v1, v2 and so on".to_owned())
+}
+
+/// Carries `skep releases` out.
+pub(super) async fn list(session: &Session, args: ReleasesArgs) -> Result<Outcome> {
+    let path = format!("{}/releases", resource_path(&args.environment.key(session.org.as_ref())?));
+    let query = ReleaseQuery { before: args.before, limit: Some(args.limit) };
+    let releases: ReleaseList = session.client.get(&with_query(&path, &query)?).await?;
+    print(&args.output.of(&releases, || table(&releases))?)?;
+    if let Some(next) = releases.next {
+        eprintln!("there are earlier ones: --before v{next}");
+    }
+    Ok(Outcome::Done)
+}
+
+/// Carries `skep release` out.
+pub(super) async fn show(session: &Session, args: ReleaseArgs) -> Result<Outcome> {
+    let environment = resource_path(&args.environment.key(session.org.as_ref())?);
+    let path = format!("{environment}/releases/{}", args.release);
+    let query = OneReleaseQuery { against: args.against };
+    let view: ReleaseView = session.client.get(&with_query(&path, &query)?).await?;
+    let told = told(&view)?;
+    print(&args.output.of(&view, || told)?)?;
+    Ok(Outcome::Done)
+}
+
+fn table(releases: &ReleaseList) -> String {
+    let row = |release: &ReleaseItem| -> Vec<Cell> {
+        vec![
+            format!("v{}", release.version).into(),
+            Cell::toned(release.verdict.as_str(), tone(release.verdict)),
+            release.image.as_str().into(),
+            release.created_at.to_string().into(),
+            took(release).unwrap_or_else(|| "-".to_owned()).into(),
+            release.why.as_str().into(),
+        ]
+    };
+    let rows: Vec<_> = releases.items.iter().map(row).collect();
+    render(&["RELEASE", "VERDICT", "IMAGE", "MADE", "TOOK", "WHY"], &rows, stdout_style())
+}
+
+const fn tone(verdict: ReleaseVerdict) -> Tone {
+    match verdict {
+        ReleaseVerdict::Succeeded => Tone::Good,
+        ReleaseVerdict::RolledBack | ReleaseVerdict::Failed => Tone::Bad,
+        ReleaseVerdict::Pending | ReleaseVerdict::Superseded => Tone::Plain,
+    }
+}
+
+/// How long it took until it was known how it went.
+fn took(release: &ReleaseItem) -> Option<String> {
+    let seconds = release.decided_at?.duration_since(release.created_at).as_secs_f64();
+    Some(if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) })
+}
+
+fn told(view: &ReleaseView) -> Result<String> {
+    let release = &view.release;
+    let mut text = format!("release v{}: {}", release.version, release.verdict.as_str());
+    if let Some(took) = took(release) {
+        text.push_str(&format!(" after {took}"));
+    }
+    text.push_str(&format!("\nmade {} ({})\n", release.created_at, harmless(&release.why)));
+    text.push_str(&format!("image {} = {}\n", harmless(&release.image), harmless(&release.digest)));
+    if let Some(reason) = &release.reason {
+        text.push_str(&format!("because {}\n", harmless(reason)));
+    }
+    match &view.difference {
+        Some(difference) if difference.changes.is_empty() => {
+            text.push_str(&format!("the same as v{}\n", difference.against));
+        }
+        Some(difference) => {
+            text.push_str(&format!("from v{}:\n", difference.against));
+            difference.changes.iter().for_each(|change| text.push_str(&line(change)));
+        }
+        None => text.push_str(&format!("\n{}", yaml(&view.content)?)),
+    }
+    Ok(text)
+}
+
+fn line(change: &FieldChange) -> String {
+    let side = |value: &Option<serde_json::Value>| {
+        value.as_ref().map_or_else(|| "nothing".to_owned(), |value| harmless(&value.to_string()))
+    };
+    format!("  {}: {} -> {}\n", harmless(&change.pointer), side(&change.from), side(&change.to))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn view(difference: serde_json::Value) -> ReleaseView {
+        serde_json::from_value(json!({
+            "release": {"version": 3, "image": "shop:2", "digest": "sha256:ab", "processes": ["web"], "why": "changed: image",
+                "verdict": "rolledBack", "reason": "web ended with 1", "createdAt": "2026-11-22T10:00:00Z",
+                "decidedAt": "2026-11-22T10:00:12Z"},
+            "content": {"image": "shop:2", "processes": {}, "secrets": {"key": {"name": "key", "version": 2}},
+                "restart": {}, "security": {}},
+            "difference": difference
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_release_is_told_with_what_it_runs_or_with_what_is_different() {
+        let difference = json!({"against": 2, "changes": [
+            {"pointer": "/secrets/key/version", "from": 1, "to": 2}, {"pointer": "/region", "from": "eu\u{1b}[2J"}]});
+        assert_eq!(
+            told(&view(difference)).unwrap(),
+            "release v3: rolled back after 12.0 s\nmade 2026-11-22T10:00:00Z (changed: image)\nimage shop:2 = sha256:ab\n\
+             because web ended with 1\nfrom v2:\n  /secrets/key/version: 1 -> 2\n  /region: \"eu\\u001b[2J\" -> nothing\n"
+        );
+        let whole = told(&view(json!(null))).unwrap();
+        assert!(whole.contains("secrets:\n") && whole.contains("version: 2"), "{whole}");
+    }
+
+    #[test]
+    fn releases_are_numbers_with_or_without_the_letter() {
+        assert_eq!((number("v42"), number("42")), (Ok(42), Ok(42)));
+        assert!(number("latest").is_err() && number("v").is_err() && number("-1").is_err());
+    }
+}
