@@ -43,4 +43,3 @@ mod wake;
 
 pub use config::{ConfigError, ServeConfig, settings};
 pub use safety::SafetySettings;
-pub use skep_outbound::Outbound;

@@ -55,6 +55,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
         &[
             "skep-schemas",
             "skep-planner",
+            "skep-outbound",
             "skep-swarm",
             "skep-store",
             "skep-runtime",

@@ -13,15 +13,19 @@ mod rest;
 mod turn;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use skep_controller::SafetySettings;
 use skep_controller::local::{LEASES, Local, LocalOptions};
-use skep_controller::{Outbound, SafetySettings};
+use skep_outbound::{Outbound, Resolve};
 use skep_planner::Settings;
 use skep_planner::policy::reach::Reach;
 use skep_planner::safety::RemovalLimits;
@@ -71,6 +75,16 @@ pub struct World {
     trace: Vec<String>,
 }
 
+/// Names of hosts lead nowhere: there is nothing outside of a world.
+struct Nowhere;
+
+#[async_trait]
+impl Resolve for Nowhere {
+    async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        Err(io::Error::other(format!("{host} is not of this world")))
+    }
+}
+
 impl World {
     /// A world over an empty database, without processes.
     pub async fn new(url: &str) -> Result<Self> {
@@ -79,7 +93,7 @@ impl World {
         let database = Database::new(url, start).await?;
         let store = database.connect().await?;
         let settings = settings(&store).await?;
-        let outbound = Outbound::new(settings.reach.clone())?;
+        let outbound = Outbound::resolving(settings.reach.clone(), Box::new(Nowhere))?;
         Ok(Self {
             database,
             swarm: SimSwarm::new(swarm),
@@ -390,5 +404,7 @@ async fn settings(store: &Store) -> Result<Settings> {
         public_https_port: 443,
         anchor: AnchorImage { image: "anchor:1".to_owned(), args: vec!["wait".to_owned()] },
     };
-    Ok(skep_controller::settings(store.instance_id().await?, pool, edge, Reach::default())?)
+    // Where some images of changes are.
+    let reach = Reach::with(["http://127.0.0.1:5000".parse()?]);
+    Ok(skep_controller::settings(store.instance_id().await?, pool, edge, reach)?)
 }
