@@ -36,6 +36,7 @@ impl Server {
             .args(["--anchor-arg", "/bin/sleep", "--anchor-arg", "2147483647"])
             .env("SKEP_DATABASE_URL", &ground.database)
             .env("SKEP_KEY", KEY)
+            .env("SKEP_OUTBOUND_ALLOW", "http://127.0.0.1:5000")
             .env("DOCKER_HOST", ground.engine.docker_host())
             .envs(env.iter().copied());
         let mut server = Self::of(command)?;

@@ -17,6 +17,8 @@ use crate::server::Server;
 
 /// A key for sealing secrets, good for tests only.
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+/// The registries of the engines, which are inside, on whatever port.
+pub const REGISTRIES: &str = "http://127.0.0.1";
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(30);
 /// How long a few resyncs may take.
@@ -232,6 +234,7 @@ fn serve_command(engine: &Engine, database: &str, options: &Options) -> Result<C
         .args(["--anchor-arg", "/bin/sleep", "--anchor-arg", "2147483647"])
         .env("SKEP_DATABASE_URL", database)
         .env("SKEP_KEY", KEY)
+        .env("SKEP_OUTBOUND_ALLOW", REGISTRIES)
         .env("SKEP_LOG", "info,skep_controller=debug,skep_executor=debug,skep_runtime=debug");
     match engine.tls().filter(|_| options.tls) {
         Some((host, credentials)) => {

@@ -41,9 +41,9 @@ fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
     let service = web("v1").service();
     let apply = |at: &Installation, text: &str| at.cli.apply(text, &[])?.ok();
 
-    // A registry inside is not asked before whoever runs the platform allows it: that says nothing of signatures.
+    // A registry inside is not asked before whoever runs the platform allows it, neither by the engine nor by the server.
     apply(&at, &format!("{}{}", web("v1").manifests(), policy(&ours.public_key()?, "block")))?;
-    says(&at, &["DependencyNotReady", "the signature of image", "--outbound-allow"])?;
+    says(&at, &["PolicyDenied", "is an address that is not of the Internet", "--outbound-allow"])?;
     let allow = format!("http://{host}");
     at.kill()?;
     at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &allow)])?;
@@ -88,7 +88,7 @@ fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
     says(&at, &["Converged"])?;
 
     // A registry that is away makes nothing unsigned: what is known holds, and what is not known waits.
-    let away = format!("http://{}:1", at.engine.address());
+    let away = format!("https://{host}");
     at.kill()?;
     at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &away)])?;
     let running = at.running_tasks(&service)?;

@@ -131,7 +131,8 @@ impl World {
             },
             // Cases say the same on every machine.
             architecture: Architecture::X86_64,
-            reach: Reach::default(),
+            // Where the examples have their images.
+            reach: Reach::with(["http://127.0.0.1:5000".parse()?]),
         };
         let engine = Cluster::new();
         let now = engine.now();

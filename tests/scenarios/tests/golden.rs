@@ -54,6 +54,7 @@ cases! {
     a_process_that_is_not_in_the_manifest_any_more_is_removed,
     a_region_during_a_roll_out_waits_for_its_end,
     a_region_whose_node_is_lost_is_not_called_one_without_nodes,
+    a_registry_inside_is_not_asked,
     a_registry_is_asked_with_the_credential_of_the_organisation,
     a_release_behind_a_roll_out_that_never_ends_is_judged_at_the_deadline,
     a_release_is_not_blamed_for_the_time_before_it_was_sent,

@@ -75,6 +75,7 @@ impl Server {
             format!("--docker-host={}", engine.docker_host()),
             format!("--public-http-port={edge_port}"),
             format!("--anchor-image={}/{ANCHOR}", registry::HOST),
+            format!("--outbound-allow=http://{}", registry::HOST),
             "--anchor-arg=/bin/sleep".to_owned(),
             "--anchor-arg=2147483647".to_owned(),
             format!("--listen=127.0.0.1:{port}"),

@@ -22,7 +22,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use skep_schemas::kind::{
-    AppSpec, DomainSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, SecuritySpec, TlsMode,
+    AppSpec, DomainSpec, Enforcement, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, SecuritySpec,
+    TlsMode,
 };
 use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
@@ -94,6 +95,22 @@ impl EnvironmentDesired {
         let mut found = self.violations(&content.image.reference, &content.security);
         found.extend(self.signed(&content.image).violations);
         found
+    }
+
+    /// Would an image make the engine ask a host inside that the operator does not allow? What was released already is not asked for again.
+    fn asked_inside(&self, settings: &Settings, image: &ImageRef) -> Option<Violation> {
+        if self.releases.first().is_some_and(|newest| newest.content.image.reference == *image) {
+            return None;
+        }
+        let registry = image.registry();
+        let why = settings.reach.names_inside(&registry)?;
+        Some(Violation {
+            policy: "the platform".to_owned(),
+            why: format!(
+                "image {image}: its registry {registry} {why}, and is not among those of the servers' --outbound-allow"
+            ),
+            enforcement: Enforcement::Block,
+        })
     }
 
     /// Is an image signed as it has to be?
@@ -264,6 +281,10 @@ pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Op
     // Nobody is made to ask a registry that a policy forbids.
     let security = &desired.environment.spec.security;
     if desired.violations(&image, security).iter().any(Violation::forbids) {
+        return None;
+    }
+    // Nor is the engine, which stands inside, made to ask what is inside.
+    if desired.asked_inside(settings, &image).is_some() {
         return None;
     }
     // Nor is one asked as somebody whose password is missing.

@@ -63,6 +63,7 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
     let security = &input.desired.environment.spec.security;
     let mut forbidden = input.desired.violations(&formation.image, security);
     forbidden.retain(Violation::forbids);
+    forbidden.extend(input.desired.asked_inside(input.settings, &formation.image));
     // What was released before it was forbidden can be compared; anything else is not even looked up.
     if !forbidden.is_empty() && newest.is_none_or(|newest| newest.content.image.reference != formation.image)
     {
