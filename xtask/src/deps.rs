@@ -24,9 +24,10 @@ const UNREACHABLE: [(&str, &[&str]); 6] = [
 ];
 
 /// Our crates, and which of our crates each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("skep-schemas", &[]),
     ("skep-entry", &[]),
+    ("skep-forward", &[]),
     ("skep-runtime", &[]),
     ("skep-planner", &["skep-schemas"]),
     ("skep-swarm", &["skep-schemas", "skep-planner", "skep-runtime"]),
