@@ -44,6 +44,8 @@ pub struct ServeConfig {
     pub pool: NetworkPool,
     /// How the proxy at the edge is set up.
     pub edge: EdgeSettings,
+    /// The image with the program that carries links between organisations, if there shall be links.
+    pub forward_image: Option<String>,
     /// How often every resource is looked at even if nothing is heard of it.
     pub resync: Duration,
     /// What is decided about safety.
@@ -79,13 +81,15 @@ pub fn settings(
         edge,
         architecture: Architecture::HERE,
         reach,
+        forward_image: None,
     })
 }
 
 impl ServeConfig {
     /// The planner's settings for this instance.
     pub fn settings(&self, instance: InstanceId) -> Result<Settings, ConfigError> {
-        settings(instance, self.pool, self.edge.clone(), self.reach.clone())
+        let settings = settings(instance, self.pool, self.edge.clone(), self.reach.clone())?;
+        Ok(Settings { forward_image: self.forward_image.clone(), ..settings })
     }
 
     /// Where the engine is.

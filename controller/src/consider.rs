@@ -12,6 +12,7 @@ use skep_planner::binding::BoundObject;
 use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, ImageFailure,
 };
+use skep_planner::reconcile::network_policy::{self, NetworkPolicyDesired, NetworkPolicyObservation};
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive, registry_credential};
@@ -37,6 +38,8 @@ pub(crate) enum Seen {
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
     /// A credential for a registry.
     RegistryCredential(Box<RegistryAccess>),
+    /// A network policy.
+    NetworkPolicy(Box<NetworkPolicyDesired>, Box<NetworkPolicyObservation>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
 }
@@ -85,6 +88,10 @@ impl Seen {
             }
             Desired::Domain(domain, environment) => Self::Domain(domain, environment),
             Desired::RegistryCredential(access) => Self::RegistryCredential(access),
+            Desired::NetworkPolicy(desired) => {
+                let observed = observer.network_policy(&desired).await;
+                Self::NetworkPolicy(desired, Box::new(observed))
+            }
             Desired::Passive(resource) => Self::Passive(resource),
         }
     }
@@ -95,6 +102,7 @@ impl Seen {
             Self::Organization(desired, _) => &mut desired.inventory,
             Self::Secret(desired, _) => &mut desired.inventory,
             Self::Environment(desired, _) => &mut desired.inventory,
+            Self::NetworkPolicy(desired, _) => &mut desired.inventory,
             // Nothing of these is in the Swarm.
             Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => return,
         };
@@ -108,6 +116,7 @@ impl Seen {
             Self::Organization(desired, _) => &desired.organization.meta,
             Self::Secret(desired, _) => &desired.secret.meta,
             Self::Environment(desired, _) => &desired.environment.meta,
+            Self::NetworkPolicy(desired, _) => &desired.policy.meta,
             Self::Domain(domain, _) => &domain.meta,
             Self::RegistryCredential(access) => &access.credential.meta,
             Self::Passive(resource) => &resource.meta,
@@ -120,6 +129,7 @@ impl Seen {
             Self::Organization(desired, _) => Some(&desired.stance),
             Self::Secret(desired, _) => Some(&desired.stance),
             Self::Environment(desired, _) => Some(&desired.stance),
+            Self::NetworkPolicy(desired, _) => Some(&desired.stance),
             Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => None,
         }
     }
@@ -160,6 +170,12 @@ impl Seen {
                 let services = observed.services.iter().filter_map(|(name, found)| service(name, found));
                 services.chain(network(&naming::network(&desired.org), &observed.network)).collect()
             }
+            Self::NetworkPolicy(_, observed) => {
+                let services = observed.services.iter().filter_map(|(name, found)| service(name, found));
+                services
+                    .chain(observed.networks.iter().filter_map(|(name, found)| network(name, found)))
+                    .collect()
+            }
             Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => Vec::new(),
         }
     }
@@ -176,6 +192,7 @@ impl Seen {
             Self::Environment(..)
             | Self::Organization(..)
             | Self::Secret(..)
+            | Self::NetworkPolicy(..)
             | Self::Domain(..)
             | Self::RegistryCredential(_)
             | Self::Passive(_) => None,
@@ -191,6 +208,7 @@ impl Seen {
             },
             Self::Organization(..)
             | Self::Secret(..)
+            | Self::NetworkPolicy(..)
             | Self::Domain(..)
             | Self::RegistryCredential(_)
             | Self::Passive(_) => None,
@@ -203,6 +221,7 @@ impl Seen {
             Self::Organization(desired, _) => &desired.organization.status,
             Self::Secret(desired, _) => &desired.secret.status,
             Self::Environment(desired, _) => &desired.environment.status,
+            Self::NetworkPolicy(desired, _) => &desired.policy.status,
             Self::Domain(domain, _) => &domain.status,
             Self::RegistryCredential(access) => &access.credential.status,
             Self::Passive(resource) => &resource.status,
@@ -217,6 +236,7 @@ impl Seen {
                 Mode::Preview => organization::preview(settings, desired, observed),
             },
             Self::Secret(desired, observed) => secret::plan(settings, desired, observed),
+            Self::NetworkPolicy(desired, observed) => network_policy::plan(settings, mode, desired, observed),
             Self::Environment(desired, observed) => {
                 environment::plan(&EnvironmentInput { settings, mode, desired, observed, now })
             }
@@ -239,6 +259,9 @@ impl Seen {
                 encode(organization::status(desired, observed, plan, now))
             }
             Self::Secret(desired, _) => encode(secret::status(desired, plan, now)),
+            Self::NetworkPolicy(desired, observed) => {
+                encode(network_policy::status(desired, observed, plan, now))
+            }
             Self::Environment(desired, observed) => {
                 let input = EnvironmentInput { settings, mode: Mode::Act, desired, observed, now };
                 encode(environment::status(&input, plan))

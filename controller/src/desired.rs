@@ -10,13 +10,14 @@ use skep_planner::RegistryAccess;
 use skep_planner::naming;
 use skep_planner::policy::signature::SignatureFacts;
 use skep_planner::reconcile::environment::EnvironmentDesired;
+use skep_planner::reconcile::network_policy::NetworkPolicyDesired;
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
 use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, SecretSpec};
 use skep_schemas::{AnySpec, Generation, Kind, OrgName, Resource, ResourceKey, ResourceName};
 use skep_store::{Snapshot, StoreError};
 
-use crate::{policies, stance};
+use crate::{links, policies, stance};
 
 /// How many of an environment's newest releases a pass looks at, apart from those that are pending or good.
 pub(crate) const RELEASES_SEEN: u32 = 1;
@@ -33,6 +34,8 @@ pub(crate) enum Desired {
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
     /// A credential for a registry.
     RegistryCredential(Box<RegistryAccess>),
+    /// A network policy.
+    NetworkPolicy(Box<NetworkPolicyDesired>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
 }
@@ -46,6 +49,7 @@ impl Desired {
             Self::Environment(desired) => desired.environment.meta.generation,
             Self::Domain(domain, _) => domain.meta.generation,
             Self::RegistryCredential(access) => access.credential.meta.generation,
+            Self::NetworkPolicy(desired) => desired.policy.meta.generation,
             Self::Passive(resource) => resource.meta.generation,
         }
     }
@@ -82,6 +86,10 @@ pub(crate) async fn load(
             let password = secret_facts(snapshot, &org).await?.remove(&spec.password.secret);
             let credential = Resource { meta, spec: *spec, status };
             Desired::RegistryCredential(Box::new(RegistryAccess { credential, password, stored: true }))
+        }
+        AnySpec::NetworkPolicy(spec) => {
+            let policy = Resource { meta, spec: *spec, status };
+            Desired::NetworkPolicy(Box::new(links::network_policy(snapshot, policy, now).await?))
         }
         spec @ (AnySpec::App(_)
         | AnySpec::Plan(_)

@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod housekeeping;
 mod lead;
+mod links;
 mod load;
 pub mod local;
 mod logs;

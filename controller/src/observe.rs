@@ -4,6 +4,8 @@
 //! `Absent` (invariant I6), so one failing call makes a pass say less, not do something wrong. The one thing that is remembered for
 //! a while is what the engine is, because it changes only when the engine is replaced.
 
+mod links;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -169,7 +171,8 @@ impl Observer {
             .iter()
             .filter(|task| !task.status.state.as_ref().is_some_and(TaskState::is_terminal));
         let anchor_tasks = u64::try_from(alive.count()).unwrap_or(u64::MAX);
-        OrganizationObservation { network, anchor, anchor_here, anchor_tasks, edge }
+        let links = self.links(desired).await;
+        OrganizationObservation { network, anchor, anchor_here, anchor_tasks, links, edge }
     }
 
     /// The objects that carry a secret's labels.

@@ -38,7 +38,11 @@ pub(crate) async fn plan_choice(
     Ok(found.map_or(PlanChoice::Missing(name), |plan| PlanChoice::Found(Box::new(plan))))
 }
 
-async fn tier_choice(snapshot: &mut Snapshot, name: Option<ResourceName>) -> Result<TierChoice, StoreError> {
+/// The isolation tier of that name.
+pub(crate) async fn tier_choice(
+    snapshot: &mut Snapshot,
+    name: Option<ResourceName>,
+) -> Result<TierChoice, StoreError> {
     let Some(name) = name else { return Ok(TierChoice::None) };
     let Ok(key) = ResourceKey::new(Scope::Platform, Kind::IsolationTier, name.clone()) else {
         return Ok(TierChoice::Missing(name));

@@ -177,7 +177,7 @@ async fn affected(
         if key.kind() == Kind::Organization
             && let Ok(org) = key.name().as_str().parse()
         {
-            for kind in [Kind::Environment, Kind::Secret] {
+            for kind in [Kind::Environment, Kind::Secret, Kind::NetworkPolicy] {
                 keys.extend(
                     snapshot.list_org(&org, kind).await?.into_iter().map(|resource| resource.meta.key),
                 );
@@ -196,7 +196,7 @@ async fn affected(
     Ok(keys)
 }
 
-/// The environments that are under what the platform says: a tier holds for its plans, a plan for its organisations, an organisation for all
+/// The environments and network policies that are under what the platform says: a tier holds for its plans, a plan for its organisations, an organisation for all
 /// that is in it.
 async fn under(snapshot: &mut Snapshot, key: &ResourceKey) -> Result<Vec<ResourceKey>, StoreError> {
     let plans = match key.kind() {
@@ -209,13 +209,15 @@ async fn under(snapshot: &mut Snapshot, key: &ResourceKey) -> Result<Vec<Resourc
     for plan in &plans {
         organizations.extend(referrers(snapshot, plan, Kind::Organization).await?);
     }
-    let mut environments = Vec::new();
+    let mut governed = Vec::new();
     for organization in organizations {
         let Ok(org) = organization.name().as_str().parse() else { continue };
-        let found = snapshot.list_org(&org, Kind::Environment).await?;
-        environments.extend(found.into_iter().map(|environment| environment.meta.key));
+        for kind in [Kind::Environment, Kind::NetworkPolicy] {
+            let found = snapshot.list_org(&org, kind).await?;
+            governed.extend(found.into_iter().map(|found| found.meta.key));
+        }
     }
-    Ok(environments)
+    Ok(governed)
 }
 
 async fn referrers(
@@ -237,6 +239,7 @@ const fn order(kind: Kind) -> u8 {
         | Kind::ImagePolicy
         | Kind::RegistryCredential => 1,
         Kind::Environment => 2,
+        Kind::NetworkPolicy => 3,
     }
 }
 
@@ -252,10 +255,15 @@ fn leave_unused(desired: &mut Desired, applied: &[Applied]) {
 
 /// A new organisation has no subnet before it is reconciled; which one it will get does not matter to the plan.
 fn assume_subnet(desired: &mut Desired, settings: &Settings) {
-    if let Desired::Organization(organization) = desired
-        && organization.subnet.is_none()
-    {
-        let first: Option<OrgSubnet> = settings.pool.subnets().next();
-        organization.subnet = first;
+    let first: Option<OrgSubnet> = settings.pool.subnets().next();
+    match desired {
+        Desired::Organization(organization) => organization.subnet = organization.subnet.or(first),
+        Desired::NetworkPolicy(policy) => {
+            policy.subnet = policy.subnet.or(first);
+            for link in policy.agreed.values_mut() {
+                link.subnet = link.subnet.or(first);
+            }
+        }
+        _ => {}
     }
 }

@@ -101,6 +101,10 @@ reasons! {
     RolloutFailed,
     /// The roll-out did not finish before its deadline.
     DeadlineExceeded,
+    /// The organisation's plan or its tier has no links.
+    LinkNotAllowed,
+    /// The other side of a link does not name this one.
+    LinkNotAgreed,
     /// Tasks start and end again and again.
     CrashLoop,
     /// Fewer instances run than wanted.

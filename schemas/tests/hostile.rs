@@ -74,7 +74,8 @@ impl Random {
 
 fn corpus() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let directories = ["tests/golden", "../examples/hello", "../examples/shop"].map(|path| root.join(path));
+    let directories = ["tests/golden", "../examples/hello", "../examples/links", "../examples/shop"]
+        .map(|path| root.join(path));
     let files =
         directories.iter().flat_map(|path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
     let texts = files.map(|path| fs::read_to_string(path).unwrap());

@@ -153,7 +153,9 @@ impl Permission {
             Self::Write => match kind {
                 Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret) => Within(Role::Deployer),
                 // A password of the organisation goes wherever a credential says.
-                Some(Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential) => Within(Role::Admin),
+                Some(
+                    Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential | Kind::NetworkPolicy,
+                ) => Within(Role::Admin),
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
                 Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
             },
@@ -165,7 +167,8 @@ impl Permission {
                     | Kind::Secret
                     | Kind::DriftPolicy
                     | Kind::ImagePolicy
-                    | Kind::RegistryCredential,
+                    | Kind::RegistryCredential
+                    | Kind::NetworkPolicy,
                 ) => Within(Role::Admin),
                 Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
             },

@@ -51,7 +51,7 @@ const OTHERS: [&str; 17] = [
 const MEMBER: &str = "theirs@globex.test";
 
 /// What globex has, by kind.
-const THEIRS: [(Kind, &str); 7] = [
+const THEIRS: [(Kind, &str); 8] = [
     (Kind::App, r#"{"source": {"image": "shop:1"}, "processes": {"web": {}}}"#),
     (Kind::Environment, r#"{"app": "theirs"}"#),
     (Kind::Domain, r#"{"host": "www.globex.test", "environment": "theirs"}"#),
@@ -62,6 +62,10 @@ const THEIRS: [(Kind, &str); 7] = [
     ),
     (Kind::DriftPolicy, r#"{"mode": "report"}"#),
     (Kind::ImagePolicy, r#"{"enforcement": "report"}"#),
+    (
+        Kind::NetworkPolicy,
+        r#"{"ingress": [{"environment": "theirs", "process": "web", "port": 80, "from": [{"organization": "acme"}]}]}"#,
+    ),
 ];
 
 fn document(org: Option<&str>, kind: Kind, name: &str, spec: &str) -> Value {

@@ -28,7 +28,7 @@ pub(super) async fn resume(call: Call<NoQuery, NoBody>) -> Result<Found, ApiErro
 pub(super) async fn retry(call: Call<NoQuery, NoBody>) -> Result<Found, ApiError> {
     let key = call.address.key()?;
     match key.kind() {
-        Kind::Organization | Kind::Environment | Kind::Secret => {}
+        Kind::Organization | Kind::Environment | Kind::Secret | Kind::NetworkPolicy => {}
         Kind::App => return Err(refused("retry", &key, "retry its environments")),
         Kind::Domain => return Err(refused("retry", &key, "retry the environment that it leads to")),
         Kind::Plan
@@ -59,7 +59,7 @@ const USED_BY: &str = "name the environment or the organisation whose objects ar
 /// A pause holds for the objects of a resource; what has none, and is part of none that has, would be paused in name only.
 fn pausable(key: ResourceKey, verb: &str) -> Result<ResourceKey, ApiError> {
     match key.kind() {
-        Kind::Organization | Kind::App | Kind::Environment | Kind::Secret => Ok(key),
+        Kind::Organization | Kind::App | Kind::Environment | Kind::Secret | Kind::NetworkPolicy => Ok(key),
         Kind::Domain => Err(refused(verb, &key, &format!("{verb} the environment that it leads to"))),
         Kind::Plan
         | Kind::IsolationTier

@@ -47,7 +47,8 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
         | Kind::Domain
         | Kind::DriftPolicy
         | Kind::ImagePolicy
-        | Kind::RegistryCredential => Vec::new(),
+        | Kind::RegistryCredential
+        | Kind::NetworkPolicy => Vec::new(),
     };
     let drift = DriftQuery {
         kind: Some(key.kind()),

@@ -110,6 +110,9 @@ pub(crate) struct ServerArgs {
     /// Argument of that image's program; may be given several times.
     #[arg(long = "anchor-arg", value_name = "ARG", allow_hyphen_values = true)]
     anchor_args: Vec<String>,
+    /// Image of the tasks that carry links between organisations: Skep's own. Without one there are no links.
+    #[arg(long, env = "SKEP_FORWARD_IMAGE", value_name = "IMAGE")]
+    forward_image: Option<String>,
     /// Port under which clients reach the edge's HTTP entry point.
     #[arg(long, env = "SKEP_PUBLIC_HTTP_PORT", value_name = "PORT", default_value_t = 80)]
     public_http_port: u16,
@@ -208,6 +211,7 @@ impl ServerArgs {
                 public_https_port: self.public_https_port,
                 anchor: AnchorImage { image: self.anchor_image, args: self.anchor_args },
             },
+            forward_image: self.forward_image,
             resync: self.resync,
             reach: Reach::with(self.outbound_allow),
             safety: SafetySettings {

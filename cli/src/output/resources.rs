@@ -76,6 +76,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::DriftPolicy, _) => &["ENVIRONMENT", "MODE"],
         (Kind::ImagePolicy, _) => &["ENFORCEMENT"],
         (Kind::RegistryCredential, _) => &["REGISTRY", "USERNAME", "SECRET", "VERSION"],
+        (Kind::NetworkPolicy, _) => &["LINKS", "AGREED"],
     }
 }
 
@@ -116,6 +117,12 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
             spec("/password/secret").into(),
             status("/secretVersion").into(),
         ],
+        Kind::NetworkPolicy => {
+            let links = view.status.as_ref().and_then(|status| status.get("links")?.as_array());
+            let states = || links.into_iter().flatten().filter_map(|link| link.get("state")?.as_str());
+            let agreed = states().filter(|state| *state == "agreed").count();
+            vec![states().count().to_string().into(), agreed.to_string().into()]
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub const LABEL_RELEASE: &str = "skep.dev/release";
 pub const LABEL_STOPPED: &str = "skep.dev/stopped";
 /// The RegistryCredential that a service was last given to pull its image with, and which password: see [`crate::pull`].
 pub const LABEL_REGISTRY_CREDENTIAL: &str = "skep.dev/registry-credential";
+/// On a forwarder: the organisation that its link leads to. Whose it is, the organisation that uses the link, the other labels say.
+pub const LABEL_LINK_TO: &str = "skep.dev/link-to";
 /// Marks services that play a part for Skep: see [`ROLE_EDGE`].
 pub const LABEL_ROLE: &str = "skep.dev/role";
 /// The role of the proxy at the edge; its tasks are connected to every organisation's network.
@@ -83,6 +85,24 @@ pub fn network(org: &OrgName) -> String {
 /// The service that keeps an organisation's network present on every node with an edge task.
 pub fn anchor(org: &OrgName) -> String {
     format!("skep-anchor-{org}")
+}
+
+/// The forwarder of a link, by the organisation that uses it and the name that it has there. One underscore: services of tenants have two, and
+/// what Skep makes else has none.
+pub fn forwarder(org: &OrgName, alias: &ResourceName) -> String {
+    format!("skep-link-{org}_{alias}")
+}
+
+/// The name under which a link is found inside the network of the organisation that uses it. Names of processes there end in two labels
+/// before `internal` at most ([`aliases`]), so none of them can be a link's.
+pub fn link_address(alias: &ResourceName) -> String {
+    format!("{alias}.links.skep.internal")
+}
+
+/// The name of a process as who is on its organisation's network and on others finds it there and nowhere else: engines read a network's name
+/// behind the name of what is on it.
+pub fn process_on_network(org: &OrgName, environment: &ResourceName, process: &ProcessName) -> String {
+    format!("{process}.{environment}.internal.{}", network(org))
 }
 
 /// The config with the entry program, one for the whole Swarm.
@@ -155,12 +175,27 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_nothing_elses_name() {
+        let name = |text: &str| -> ResourceName { text.parse().unwrap() };
+        let org = |text: &str| -> OrgName { text.parse().unwrap() };
+        assert_ne!(forwarder(&org("a-b"), &name("c")), forwarder(&org("a"), &name("b-c")));
+        let of_tenant = service(&org("skep-link-a"), &name("b"), &"c".parse().unwrap());
+        assert_ne!(forwarder(&org("a"), &name("b-c")).matches('_').count(), of_tenant.matches('_').count());
+        // An environment may be called after what stands in the names of links.
+        for (environment, process) in [("links", "pay"), ("skep", "links"), ("pay", "web")] {
+            let environment = name(environment);
+            let taken = aliases(&environment, &process.parse().unwrap());
+            assert!(!taken.contains(&link_address(&name("pay"))), "{taken:?}");
+        }
+    }
+
+    #[test]
     fn the_longest_names_fit_swarms_limits() {
         let org: OrgName = "o".repeat(20).parse().unwrap();
         let name: ResourceName = "n".repeat(30).parse().unwrap();
         let process: ProcessName = "p".repeat(11).parse().unwrap();
         assert!(service(&org, &name, &process).len() <= 63);
         assert!(secret(&org, &name, &"f".repeat(64)).len() <= 64);
-        assert!(network(&org).len() <= 63 && anchor(&org).len() <= 63);
+        assert!(network(&org).len() <= 63 && anchor(&org).len() <= 63 && forwarder(&org, &name).len() <= 63);
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use skep_schemas::kind::{AppSpec, EnvironmentSpec, OrganizationSpec, PlanSpec, Quota};
+use skep_schemas::kind::{AppSpec, EnvironmentSpec, NetworkPolicySpec, OrganizationSpec, PlanSpec, Quota};
 use skep_schemas::{AnySpec, Bytes, Cpu, Kind, OrgName, ResourceKey, ResourceName, Scope};
 
 use crate::formation;
@@ -17,7 +17,7 @@ use crate::formation;
 pub type Specs = BTreeMap<ResourceKey, AnySpec>;
 
 /// The kinds of which an organisation's resources count.
-pub const KINDS: [Kind; 4] = [Kind::App, Kind::Environment, Kind::Domain, Kind::Secret];
+pub const KINDS: [Kind; 5] = [Kind::App, Kind::Environment, Kind::Domain, Kind::Secret, Kind::NetworkPolicy];
 
 /// Something of which an organisation may have only so much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,11 +40,13 @@ pub enum Counted {
     Memory,
     /// Processes and threads of all instances.
     Pids,
+    /// Links with other organisations, whether they are agreed on or not.
+    Links,
 }
 
 impl Counted {
     /// All.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Apps,
         Self::Environments,
         Self::Domains,
@@ -54,6 +56,7 @@ impl Counted {
         Self::Cpu,
         Self::Memory,
         Self::Pids,
+        Self::Links,
     ];
 
     /// An amount of it, in words.
@@ -80,6 +83,7 @@ impl Counted {
             Self::Cpu => quota.cpu.map(|cpu| u64::from(cpu.millis())),
             Self::Memory => quota.memory.map(Bytes::get),
             Self::Pids => quota.pids.map(u64::from),
+            Self::Links => Some(quota.links.map_or(0, u64::from)),
         }
     }
 }
@@ -97,6 +101,7 @@ impl Counted {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Pids => "pids",
+            Self::Links => "links",
         }
     }
 }
@@ -123,6 +128,7 @@ impl Usage {
                 AnySpec::App(_) => usage.add(Counted::Apps, 1),
                 AnySpec::Domain(_) => usage.add(Counted::Domains, 1),
                 AnySpec::Secret(_) => usage.add(Counted::Secrets, 1),
+                AnySpec::NetworkPolicy(policy) => usage.add(Counted::Links, links(policy)),
                 AnySpec::Environment(environment) => usage.add_environment(org, key, environment, specs),
                 AnySpec::Organization(_)
                 | AnySpec::Plan(_)
@@ -171,6 +177,13 @@ impl Usage {
         volumes.dedup();
         self.add(Counted::Volumes, u64::try_from(volumes.len()).unwrap_or(u64::MAX));
     }
+}
+
+/// The links that a policy names. Each side counts what it names itself: a link takes an address in the network of either, and who names one must
+/// not have to fear that the other side's consent takes it beyond its quota.
+fn links(policy: &NetworkPolicySpec) -> u64 {
+    let offers: usize = policy.ingress.iter().map(|rule| rule.from.len()).sum();
+    u64::try_from(policy.egress.len().saturating_add(offers)).unwrap_or(u64::MAX)
 }
 
 /// More than a quota allows.
@@ -270,6 +283,18 @@ mod tests {
                 json!({"app": "none", "plan": "large", "processes": {"web": {}}}),
             ),
             ("acme", Kind::Domain, "www", json!({"host": "www.acme.test", "environment": "prod"})),
+            (
+                "acme",
+                Kind::NetworkPolicy,
+                "links",
+                json!({
+                    "egress": [{"as": "pay", "to": {"organization": "bank", "environment": "prod", "process": "api", "port": 80}}],
+                    "ingress": [{
+                        "environment": "prod", "process": "web", "port": 80,
+                        "from": [{"organization": "bank"}, {"organization": "other"}],
+                    }],
+                }),
+            ),
             ("other", Kind::Domain, "www", json!({"host": "www.other.test", "environment": "prod"})),
             (
                 "other",
@@ -296,7 +321,8 @@ mod tests {
                 "5 instances",
                 "4 CPU",
                 "2Gi memory",
-                "656 pids"
+                "656 pids",
+                "3 links"
             ]
         );
     }

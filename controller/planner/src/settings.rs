@@ -25,6 +25,8 @@ pub struct Settings {
     pub architecture: Architecture,
     /// Which hosts may be asked that tenants name.
     pub reach: Reach,
+    /// The image with the program that carries links between organisations; without one there are none.
+    pub forward_image: Option<String>,
 }
 
 /// What a node's processor is, in the words that engines use for their nodes.

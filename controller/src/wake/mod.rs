@@ -135,6 +135,32 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
     for org in &orgs {
         wake_org(store, queue, org).await?;
     }
+    wake_links(store, queue, changes, &referring).await
+}
+
+/// Wakes the policies on both sides of links that a change may have made or ended. The other side may be of another shard than what
+/// changed, so everybody looks for all of them.
+async fn wake_links(
+    store: &Store,
+    queue: &Queue,
+    changes: &[Change],
+    referring: &[ResourceKey],
+) -> Result<(), StoreError> {
+    let decides = |change: &&Change| match (change.key.kind(), change.op) {
+        (Kind::Organization | Kind::NetworkPolicy, op) => op != ChangeOp::Status,
+        (Kind::Environment, op) => {
+            matches!(op, ChangeOp::Created | ChangeOp::Deleting | ChangeOp::Removed)
+        }
+        _ => false,
+    };
+    let changed = changes.iter().filter(decides).map(|change| &change.key);
+    let under_a_plan = changed_of(changes, Kind::Plan) || changed_of(changes, Kind::IsolationTier);
+    let organizations = referring.iter().filter(|key| under_a_plan && key.kind() == Kind::Organization);
+    let orgs: BTreeSet<OrgName> = changed.chain(organizations).filter_map(fairness_group).collect();
+    if orgs.is_empty() {
+        return Ok(());
+    }
+    wake_each(queue, &store.linked(&orgs).await?);
     Ok(())
 }
 
@@ -142,9 +168,13 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
 const fn is_of_all(kind: Kind) -> bool {
     match kind {
         Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => true,
-        Kind::Plan | Kind::IsolationTier | Kind::Secret | Kind::App | Kind::Environment | Kind::Domain => {
-            false
-        }
+        Kind::Plan
+        | Kind::IsolationTier
+        | Kind::Secret
+        | Kind::App
+        | Kind::Environment
+        | Kind::Domain
+        | Kind::NetworkPolicy => false,
     }
 }
 
@@ -183,7 +213,7 @@ fn wake_change(queue: &Queue, change: &Change) {
 async fn wake_org(store: &Store, queue: &Queue, org: &OrgName) -> Result<(), StoreError> {
     queue.wake(ResourceKey::organization(org), Priority::Change);
     let mut snapshot = store.snapshot().await?;
-    for kind in [Kind::Secret, Kind::Environment] {
+    for kind in [Kind::Secret, Kind::Environment, Kind::NetworkPolicy] {
         for resource in snapshot.list_org(org, kind).await? {
             queue.wake(resource.meta.key, Priority::Change);
         }

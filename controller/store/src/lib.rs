@@ -34,6 +34,7 @@ mod inventory;
 mod journal;
 mod keyed;
 mod lease;
+mod link;
 mod list;
 mod master_keys;
 mod member;
@@ -82,6 +83,7 @@ pub use journal::{
 };
 pub use keyed::{ABANDONED_AFTER, ANSWER_MAX, Begun, KEPT_FOR, KeptAnswer, KeyedRequest, RequestPrint};
 pub use lease::Fence;
+pub use link::Link;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
 pub use master_keys::{
     ClosedOrganization, FURTHER_KEYS_MAX, MasterKeyStanding, MasterKeyUse, MasterKeys, Rotation, TooManyKeys,

@@ -70,7 +70,7 @@ pub(crate) async fn of_org(tx: &mut PgConnection, org_uid: Uid) -> Result<Option
     Ok(text.fetch_optional(tx).await?.map(|text| parse(&text)).transpose()?)
 }
 
-fn parse(text: &str) -> Result<OrgSubnet, StoreError> {
+pub(crate) fn parse(text: &str) -> Result<OrgSubnet, StoreError> {
     text.parse().map(OrgSubnet::new).map_err(|why| StoreError::corrupt(format!("subnet {text}"), why))
 }
 

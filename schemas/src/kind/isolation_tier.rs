@@ -36,6 +36,10 @@ pub struct IsolationTierSpec {
     /// The pool: only nodes with the label `skep.pool` of this value. An enhanced tier needs one, a standard one has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<ResourceName>,
+    /// May organisations of a dedicated tier be linked with others? A link that leads to them runs a program of Skep's on their nodes, which carries what
+    /// others send. Those of other levels may, if their plans say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub links: bool,
     /// What its organisations' containers may be.
     #[serde(default, skip_serializing_if = "is_default")]
     pub profile: SecurityProfile,

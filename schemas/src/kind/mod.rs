@@ -20,6 +20,7 @@ mod drift_policy;
 mod environment;
 mod image_policy;
 mod isolation_tier;
+mod network_policy;
 mod organization;
 mod plan;
 mod process;
@@ -36,6 +37,10 @@ pub use environment::{
 pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
 pub use isolation_tier::{
     Capability, IsolationLevel, IsolationTierDetail, IsolationTierSpec, SecurityProfile,
+};
+pub use network_policy::{
+    EgressRule, IngressRule, LinkDirection, LinkPeer, LinkState, LinkStatus, LinkTarget, NetworkPolicyDetail,
+    NetworkPolicySpec,
 };
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
@@ -309,6 +314,10 @@ kinds! {
         spec: ImagePolicySpec, scope: Org, plural: "imagepolicies",
         about: "Which images an organisation's environments may run, and what happens to others."
     },
+    NetworkPolicy {
+        spec: NetworkPolicySpec, scope: Org, plural: "networkpolicies",
+        about: "Which port of an organisation which other organisation may reach, and what of others it reaches itself."
+    },
 }
 
 impl Kind {
@@ -316,7 +325,7 @@ impl Kind {
     /// on it is.
     pub const fn has_objects(self) -> bool {
         match self {
-            Self::Organization | Self::Secret | Self::Environment => true,
+            Self::Organization | Self::Secret | Self::Environment | Self::NetworkPolicy => true,
             Self::Plan
             | Self::IsolationTier
             | Self::App

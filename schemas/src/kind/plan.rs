@@ -69,7 +69,7 @@ impl Egress {
     }
 }
 
-/// The most that an organisation may have. What is not named is unlimited; what is being deleted counts until it is gone.
+/// The most that an organisation may have. What is not named is unlimited, except for links; what is being deleted counts until it is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quota {
@@ -100,6 +100,10 @@ pub struct Quota {
     /// Processes and threads of all instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
+    /// Links with other organisations, those that its NetworkPolicies offer and those that they use. None when absent: here what is not
+    /// named is not allowed, because a link leads into another organisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<u32>,
 }
 
 /// What is so about a plan.

@@ -45,6 +45,11 @@ pub static SILENT: &[Silent] = &[
         reason: "decided when the network of an organisation of this plan is made. `a-network-is-made-anew-when-nothing-is-on-it` shows it",
     },
     Silent { kind: Some(Kind::IsolationTier), pattern: "/spec/description", reason: FOR_PEOPLE },
+    Silent {
+        kind: Some(Kind::IsolationTier),
+        pattern: "/spec/links",
+        reason: "counts of a dedicated tier, and that here is enhanced. `who-may-be-linked-is-the-platforms-to-say` shows it",
+    },
     Silent { kind: Some(Kind::App), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::Secret), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::DriftPolicy), pattern: "/spec", reason: BY_HAND },

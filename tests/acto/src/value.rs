@@ -21,6 +21,12 @@ const KNOWN: &[(Kind, &str, &[&str])] = &[
     (Kind::Domain, "/spec/process", &["web", "worker", "clock"]),
     (Kind::Domain, "/spec/port", &["http", "admin"]),
     (Kind::DriftPolicy, "/spec/environment", &["prod", "staging"]),
+    (Kind::NetworkPolicy, "/spec/ingress/-/environment", &["prod", "staging"]),
+    (Kind::NetworkPolicy, "/spec/ingress/-/process", &["web", "worker"]),
+    (Kind::NetworkPolicy, "/spec/ingress/-/from/-/organization", &["acme", "globex"]),
+    (Kind::NetworkPolicy, "/spec/egress/-/to/organization", &["acme", "globex"]),
+    (Kind::NetworkPolicy, "/spec/egress/-/to/environment", &["prod", "staging"]),
+    (Kind::NetworkPolicy, "/spec/egress/-/to/process", &["web", "api"]),
 ];
 
 /// A roll-out takes as long as its health checks do, so these are short. Longer ones differ in a number only.

@@ -132,6 +132,7 @@ fn settings() -> Result<Settings> {
         pool: NetworkPool::new("10.128.0.0/12".parse()?, 26)?,
         default_resources: serde_json::from_value(json!({"cpu": "250m", "memory": "128Mi", "pids": 256}))?,
         architecture: Architecture::HERE,
+        forward_image: None,
         edge: simulated::edge(),
         reach: Default::default(),
     })

@@ -76,6 +76,7 @@ fn config(database: String) -> Result<ServeConfig> {
         serve: ServeOptions { tls: None, allow_plain_remote: false },
         pool: NetworkPool::new("10.128.0.0/9".parse()?, 22).context("a pool")?,
         edge: edge(),
+        forward_image: None,
         resync: Duration::from_secs(3600),
         reach: Reach::default(),
         safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: Duration::from_secs(86_400) },

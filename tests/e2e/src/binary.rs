@@ -1,4 +1,4 @@
-//! The programs under test: `skep`, and what tries to get out of a tenant's container.
+//! The programs under test: `skep`, its forwarder, and what tries to get out of a tenant's container.
 
 use std::fs;
 use std::path::PathBuf;
@@ -55,6 +55,22 @@ pub fn probe() -> Result<PathBuf> {
     let probe = directory.join("probe");
     fs::rename(&built, &probe).context("cannot put the probe in its place")?;
     Ok(probe)
+}
+
+/// The forwarder of links, linked statically: the image of the tests holds nothing that it could load.
+pub fn forward() -> Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(built) = BUILT.get() {
+        return Ok(built.clone());
+    }
+    let status = Command::new(env!("CARGO"))
+        .args(["rustc", "--quiet", "--package", "skep-forward", "--bin", "skep-forward", "--"])
+        .args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"])
+        .current_dir(workspace())
+        .status()
+        .context("run cargo")?;
+    ensure!(status.success(), "cargo could not build skep-forward");
+    Ok(BUILT.get_or_init(|| target().join("debug/skep-forward")).clone())
 }
 
 /// The root of the repository.

@@ -3,11 +3,12 @@
 use skep_planner::RegistryAccess;
 use skep_planner::policy::{self, signature::SignatureFacts};
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice, Terms, TierChoice};
+use skep_planner::reconcile::network_policy::{AgreedLink, NetworkPolicyDesired};
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_schemas::kind::{
-    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, IsolationTierSpec, OrganizationSpec, PlanSpec,
-    RegistryCredentialSpec, SecretSpec,
+    AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, IsolationTierSpec, LinkTarget, NetworkPolicySpec,
+    OrganizationSpec, PlanSpec, RegistryCredentialSpec, SecretSpec,
 };
 use skep_schemas::{Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 
@@ -83,6 +84,81 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
         org,
         organization,
     })
+}
+
+/// The rules of `links_of` in `migrations/0024_links.sql`, without its database.
+pub(crate) fn network_policy(store: &Store, key: &ResourceKey) -> Option<NetworkPolicyDesired> {
+    let policy: Resource<NetworkPolicySpec> = store.typed(key)?;
+    let org = key.org()?.clone();
+    let organization: Option<Resource<OrganizationSpec>> = store.typed(&ResourceKey::organization(&org));
+    let others = policies(store);
+    let is_agreed = |user: &OrgName, to: &LinkTarget, offers: &[Resource<NetworkPolicySpec>]| {
+        let named = offers.iter().filter(|other| other.meta.key.org() == Some(&to.organization));
+        let rules = named.flat_map(|other| &other.spec.ingress).filter(|rule| {
+            (&rule.environment, &rule.process, rule.port) == (&to.environment, &to.process, to.port)
+        });
+        let offered = rules.flat_map(|rule| &rule.from).any(|peer| peer.organization == *user);
+        let leads =
+            ResourceKey::new(Scope::Org(to.organization.clone()), Kind::Environment, to.environment.clone());
+        let leads = leads.ok().and_then(|key| store.get(&key).map(|found| !found.meta.is_deleting()));
+        offered
+            && *user != to.organization
+            && leads == Some(true)
+            && has_environment(store, user)
+            && takes_links(store, user)
+            && takes_links(store, &to.organization)
+    };
+    let agreed = policy.spec.egress.iter().filter(|rule| is_agreed(&org, &rule.to, &others));
+    let agreed = agreed.filter_map(|rule| {
+        let provider: Resource<OrganizationSpec> =
+            store.typed(&ResourceKey::organization(&rule.to.organization))?;
+        let network = provider.status.pointer("/network/id").and_then(serde_json::Value::as_str);
+        let link = AgreedLink {
+            provider: provider.meta.uid,
+            network: network.map(str::to_owned),
+            subnet: store.subnet(provider.meta.uid),
+            isolation: terms(store, Some(&provider)).isolation().ok()?,
+        };
+        Some((rule.alias.clone(), link))
+    });
+    let used = others.iter().filter_map(|other| Some((other.meta.key.org()?, other)));
+    let used = used.flat_map(|(user, other)| other.spec.egress.iter().map(move |rule| (user, &rule.to)));
+    let used = used.filter(|(user, to)| to.organization == org && is_agreed(user, to, &others));
+    let named = policy.spec.ingress.iter().map(|rule| rule.environment.clone());
+    let missing = named.filter(|name| {
+        key.sibling(Kind::Environment, name.clone()).is_none_or(|key| store.get(&key).is_none())
+    });
+    Some(NetworkPolicyDesired {
+        allowed: takes_links(store, &org),
+        agreed: agreed.collect(),
+        used: used.map(|(user, to)| LinkTarget { organization: user.clone(), ..to.clone() }).collect(),
+        missing: missing.collect(),
+        stance: stance(store, key, None),
+        subnet: organization.as_ref().and_then(|organization| store.subnet(organization.meta.uid)),
+        inventory: store.inventory(policy.meta.uid),
+        org,
+        organization,
+        policy,
+    })
+}
+
+/// The network policies of everybody, those being deleted left out.
+fn policies(store: &Store) -> Vec<Resource<NetworkPolicySpec>> {
+    let keys = store.keys().into_iter().filter(|key| key.kind() == Kind::NetworkPolicy);
+    let policies = keys.filter_map(|key| store.typed::<NetworkPolicySpec>(&key));
+    policies.filter(|policy| !policy.meta.is_deleting()).collect()
+}
+
+fn has_environment(store: &Store, org: &OrgName) -> bool {
+    let of_org = |key: &ResourceKey| key.kind() == Kind::Environment && key.org() == Some(org);
+    let environments = store.keys().into_iter().filter(of_org);
+    environments.filter_map(|key| store.get(&key)).any(|found| !found.meta.is_deleting())
+}
+
+fn takes_links(store: &Store, org: &OrgName) -> bool {
+    let organization: Option<Resource<OrganizationSpec>> = store.typed(&ResourceKey::organization(org));
+    let organization = organization.filter(|organization| !organization.meta.is_deleting());
+    organization.is_some_and(|organization| terms(store, Some(&organization)).takes_links())
 }
 
 pub(crate) fn registry_access(store: &Store, key: &ResourceKey) -> Option<RegistryAccess> {

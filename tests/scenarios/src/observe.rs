@@ -7,11 +7,12 @@ use skep_planner::reconcile::environment::{
     EnvironmentDesired, EnvironmentObservation, ImageFailure, entry_to_observe, image_to_resolve,
     secrets_to_observe, services_to_observe,
 };
+use skep_planner::reconcile::network_policy::{NetworkPolicyDesired, NetworkPolicyObservation};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::swarm::{Config, Secret, Service, Task, TaskState};
 use skep_planner::{Observed, ResolvedImage, Settings, naming};
-use skep_schemas::ImageRef;
+use skep_schemas::{ImageRef, Kind};
 use skep_swarm::{By, LabelFilter};
 
 use crate::cluster::Cluster;
@@ -43,9 +44,49 @@ pub(crate) fn organization(engine: &Cluster, desired: &OrganizationDesired) -> O
     OrganizationObservation {
         anchor_here: of_anchor.iter().any(|task| task.status.state == Some(TaskState::Running)),
         anchor_tasks: u64::try_from(alive).unwrap_or(u64::MAX),
+        links: links(engine, desired),
         edge: look(engine, "edge", edge.as_ref()),
         network,
         anchor,
+    }
+}
+
+fn links(engine: &Cluster, desired: &OrganizationDesired) -> Observed<u64> {
+    if !desired.may_dismantle() {
+        return Observed::Absent;
+    }
+    let org = desired.org.to_string();
+    let of = |service: &Service| {
+        let labels = &service.spec.labels;
+        let own = labels.get(naming::LABEL_ORG) == Some(&org)
+            && labels.get(naming::LABEL_KIND).is_some_and(|kind| kind == Kind::NetworkPolicy.as_str());
+        own || labels.get(naming::LABEL_LINK_TO) == Some(&org)
+    };
+    let services = engine.service_names().into_iter().filter_map(|name| engine.service(&name));
+    let count = u64::try_from(services.filter(of).count()).unwrap_or(u64::MAX);
+    look(engine, "links", Some(&count))
+}
+
+pub(crate) fn network_policy(engine: &Cluster, desired: &NetworkPolicyDesired) -> NetworkPolicyObservation {
+    let networks = desired.networks_to_observe().into_iter().map(|name| {
+        let found = engine.swarm.inspect_network(By::Name(&name));
+        let observed = look(engine, &name, found.as_ref());
+        (name, observed)
+    });
+    let services: BTreeMap<String, Observed<Service>> = desired
+        .services_to_observe()
+        .into_iter()
+        .map(|name| {
+            let observed = look(engine, &name, engine.service(&name).as_ref());
+            (name, observed)
+        })
+        .collect();
+    let ids = services.values().filter_map(|service| service.present().map(|service| service.id.clone()));
+    NetworkPolicyObservation {
+        engine: look(engine, WHOLE_ENGINE, Some(&engine.features())),
+        networks: networks.collect(),
+        tasks: ids.map(|id| (id.clone(), engine.tasks(&id))).collect(),
+        services,
     }
 }
 

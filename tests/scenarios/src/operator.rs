@@ -20,6 +20,10 @@ impl Stage {
                 self.world.settings.pool = pool;
                 self.world.store.set_pool(pool);
             }
+            "forwarder" => {
+                let image = words.next("an image, or `none`")?;
+                self.world.settings.forward_image = (image != "none").then(|| image.to_owned());
+            }
             "safety-hold" => {
                 let foreseen = words.take("foreseen");
                 let scope = match words.next("how far it reaches")? {

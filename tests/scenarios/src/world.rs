@@ -12,6 +12,7 @@ use skep_planner::policy::reach::Reach;
 use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
 };
+use skep_planner::reconcile::network_policy::{self, NetworkPolicyDesired, NetworkPolicyObservation};
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive, registry_credential};
@@ -73,6 +74,7 @@ enum Seen {
     Environment(Box<EnvironmentDesired>, Box<EnvironmentObservation>),
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
     RegistryCredential(Box<RegistryAccess>),
+    NetworkPolicy(Box<NetworkPolicyDesired>, Box<NetworkPolicyObservation>),
     Passive(Box<Resource>),
 }
 
@@ -133,6 +135,7 @@ impl World {
             architecture: Architecture::X86_64,
             // Where the examples have their images.
             reach: Reach::with(["http://127.0.0.1:5000".parse()?]),
+            forward_image: Some("skep/skep:1".to_owned()),
         };
         let engine = Cluster::new();
         let now = engine.now();
@@ -197,6 +200,11 @@ impl World {
             Kind::RegistryCredential => {
                 Seen::RegistryCredential(Box::new(desired::registry_access(store, key)?))
             }
+            Kind::NetworkPolicy => {
+                let desired = desired::network_policy(store, key)?;
+                let observed = observe::network_policy(engine, &desired);
+                Seen::NetworkPolicy(Box::new(desired), Box::new(observed))
+            }
             Kind::App | Kind::Plan | Kind::IsolationTier | Kind::DriftPolicy | Kind::ImagePolicy => {
                 Seen::Passive(Box::new(store.get(key)?.clone()))
             }
@@ -230,6 +238,9 @@ impl World {
             (Seen::Environment(desired, observed), mode) => {
                 environment::plan(&EnvironmentInput { settings, mode, desired, observed, now: self.now })
             }
+            (Seen::NetworkPolicy(desired, observed), mode) => {
+                network_policy::plan(settings, mode, desired, observed)
+            }
             (Seen::Domain(domain, _), _) => empty(&domain.meta),
             (Seen::RegistryCredential(access), _) => empty(&access.credential.meta),
             (Seen::Passive(resource), _) => empty(&resource.meta),
@@ -244,6 +255,9 @@ impl World {
             Seen::Environment(desired, observed) => {
                 let input = EnvironmentInput { settings, mode: Mode::Act, desired, observed, now };
                 json(environment::status(&input, plan))
+            }
+            Seen::NetworkPolicy(desired, observed) => {
+                json(network_policy::status(desired, observed, plan, now))
             }
             Seen::Domain(domain, environment) => {
                 json(domain::status(settings, domain, environment.as_deref(), now))

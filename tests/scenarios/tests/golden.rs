@@ -42,6 +42,8 @@ cases! {
     a_first_release_that_fails_has_nothing_to_go_back_to,
     a_forbidden_image_is_not_released,
     a_foreign_network_of_our_name_is_not_used,
+    a_link_exists_while_both_sides_name_each_other,
+    a_link_needs_what_it_stands_on,
     a_missing_reference_is_named,
     a_network_is_made_anew_when_nothing_is_on_it,
     a_network_that_became_foreign_does_not_hold_up_deletion,
@@ -100,6 +102,7 @@ cases! {
     more_edge_tasks_than_a_subnet_has_addresses_for,
     more_than_the_plan_allows_changes_nothing,
     no_node_of_the_region_is_said_in_words,
+    networks_wait_for_links,
     no_subnet_is_left_for_another_organisation,
     no_verdict_is_given_on_what_cannot_be_seen,
     nothing_is_done_on_hold_before_somebody_confirms,
@@ -114,6 +117,7 @@ cases! {
     what_runs_against_a_policy_says_so,
     what_runs_in_time_is_not_late_because_swarm_watches_it,
     what_the_platform_names_and_is_not_there_is_no_permission,
+    who_may_be_linked_is_the_platforms_to_say,
 }
 
 fn directory() -> PathBuf {

@@ -104,6 +104,18 @@ pub enum Blocked {
         /// In what it is otherwise, in words.
         why: String,
     },
+    /// The organisation's plan or tier has no links.
+    LinkNotAllowed {
+        /// The organisation.
+        org: String,
+    },
+    /// The other side of a link does not name this one, or is not there; nobody is told which.
+    LinkNotAgreed {
+        /// What the link leads to.
+        target: String,
+    },
+    /// The server was started without an image for forwarders.
+    ForwarderMissing,
     /// No subnet is free.
     NetworkPoolExhausted,
     /// No address for an edge task is free in the organisation's subnet.
@@ -218,6 +230,8 @@ impl Blocked {
             Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
             Self::ForeignObject { .. } => Reason::ForeignObject,
             Self::NetworkOutdated { .. } => Reason::NetworkOutdated,
+            Self::LinkNotAllowed { .. } | Self::ForwarderMissing => Reason::LinkNotAllowed,
+            Self::LinkNotAgreed { .. } => Reason::LinkNotAgreed,
             Self::NetworkPoolExhausted | Self::EdgeAddressesExhausted { .. } => Reason::NetworkPoolExhausted,
             Self::UpdateInProgress { .. } => Reason::UpdateInProgress,
             Self::StepFailed { .. } => Reason::StepFailed,
@@ -251,6 +265,9 @@ impl Blocked {
             | Self::ReleaseFailed { .. }
             | Self::ForeignObject { .. }
             | Self::NetworkOutdated { .. }
+            | Self::LinkNotAllowed { .. }
+            | Self::LinkNotAgreed { .. }
+            | Self::ForwarderMissing
             | Self::NetworkPoolExhausted
             | Self::EdgeAddressesExhausted { .. }
             | Self::RouteInvalid { .. }

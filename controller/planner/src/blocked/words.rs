@@ -40,6 +40,15 @@ impl Blocked {
             Self::NetworkOutdated { .. } => {
                 "delete the organisation's environments, so that it is made anew, or name another plan"
             }
+            Self::LinkNotAllowed { .. } => {
+                "ask the platform for a plan with `links` in its quota, whose tier takes links"
+            }
+            Self::LinkNotAgreed { .. } => {
+                "ask its organisation to name yours in the `ingress` of a NetworkPolicy, and see that each side has an environment"
+            }
+            Self::ForwarderMissing => {
+                "ask the platform to name Skep's image with `skep serve --forward-image`"
+            }
             Self::NetworkPoolExhausted => {
                 "delete an organisation, or enlarge the pool with `skep serve --network-pool`"
             }
@@ -119,6 +128,9 @@ impl Blocked {
                 write!(f, "{object} exists and was not made for this resource")
             }
             Self::NetworkOutdated { object, why } => write!(f, "{object} {why}"),
+            Self::LinkNotAllowed { org } => write!(f, "{org} may not be linked with other organisations"),
+            Self::LinkNotAgreed { target } => write!(f, "{target} is not offered to this organisation"),
+            Self::ForwarderMissing => f.write_str("this server has no program for links"),
             Self::NetworkPoolExhausted => f.write_str("no free subnet is left in the network pool"),
             Self::EdgeAddressesExhausted { subnet } => write!(f, "no free edge address is left in {subnet}"),
             Self::Unobserved { what, why } => write!(f, "{what} could not be read: {why}"),
@@ -215,6 +227,9 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         ReleaseFailed { release: release, rolled_back: false, why: text() },
         ForeignObject { object: text() },
         NetworkOutdated { object: text(), why: text() },
+        LinkNotAllowed { org: text() },
+        LinkNotAgreed { target: text() },
+        ForwarderMissing {},
         NetworkPoolExhausted {},
         EdgeAddressesExhausted { subnet: text() },
         Unobserved { what: text(), why: text() },

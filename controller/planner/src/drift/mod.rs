@@ -235,6 +235,9 @@ pub fn is_complete(plan: &Plan) -> bool {
         | Blocked::QuotaExceeded { .. }
         | Blocked::PolicyDenied { stopped: false, .. }
         | Blocked::WouldNeverSchedule { .. }
+        | Blocked::LinkNotAllowed { .. }
+        | Blocked::LinkNotAgreed { .. }
+        | Blocked::ForwarderMissing
         | Blocked::NetworkPoolExhausted
         | Blocked::EdgeAddressesExhausted { .. }
         | Blocked::Unobserved { .. }

@@ -6,6 +6,7 @@
 pub mod conditions;
 pub mod domain;
 pub mod environment;
+pub mod network_policy;
 pub mod organization;
 pub mod passive;
 pub mod registry_credential;

@@ -5,6 +5,7 @@
 
 mod anchor;
 mod entry;
+mod forward;
 mod network;
 mod routing;
 mod secret;
@@ -12,6 +13,7 @@ mod service;
 
 pub use anchor::anchor_spec;
 pub use entry::{entry_spec, is_entry_of};
+pub use forward::{FORWARD_PROGRAM, ForwardInput, forward_spec};
 pub use network::{ENCRYPTED, network_spec};
 pub use routing::{Route, RouteTls, route_labels};
 pub use secret::secret_spec;

@@ -205,7 +205,7 @@ fn container_labels(input: &ServiceInput<'_>) -> Labels {
     labels
 }
 
-fn restricted_privileges() -> Privileges {
+pub(super) fn restricted_privileges() -> Privileges {
     Privileges {
         no_new_privileges: true,
         seccomp: Some(Seccomp { mode: Some(ProfileMode::Default), ..Seccomp::default() }),

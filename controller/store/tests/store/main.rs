@@ -10,6 +10,7 @@ mod drift;
 mod history;
 mod journal;
 mod lease;
+mod link;
 mod list;
 mod master_keys;
 mod member;

@@ -33,6 +33,7 @@ fn settings() -> Settings {
         },
         architecture: Architecture::HERE,
         reach: Default::default(),
+        forward_image: None,
     }
 }
 

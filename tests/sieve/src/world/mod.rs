@@ -406,5 +406,6 @@ async fn settings(store: &Store) -> Result<Settings> {
     };
     // Where some images of changes are.
     let reach = Reach::with(["http://127.0.0.1:5000".parse()?]);
-    Ok(skep_controller::settings(store.instance_id().await?, pool, edge, reach)?)
+    let settings = skep_controller::settings(store.instance_id().await?, pool, edge, reach)?;
+    Ok(Settings { forward_image: Some("skep:1".to_owned()), ..settings })
 }

@@ -1,6 +1,6 @@
 //! What the platform grants an organisation: its plan, and how that plan keeps it apart. Nothing that the organisation writes changes it.
 
-use skep_schemas::kind::{IsolationTierSpec, PlanSpec};
+use skep_schemas::kind::{IsolationLevel, IsolationTierSpec, PlanSpec};
 use skep_schemas::{Resource, ResourceName, Revision};
 
 use super::PlanChoice;
@@ -48,6 +48,18 @@ impl Terms {
             (_, TierChoice::Found(tier)) => Ok(Isolation::by(tier.meta.key.name().as_str(), &tier.spec)),
             (_, TierChoice::None) => Ok(Isolation::standard()),
         }
+    }
+
+    /// May the organisation have links with others? Its plan has to say so, and a dedicated tier, too. (`takes_links` of `migrations/0024_links.sql` says
+    /// the same of the organisation on the other side.)
+    pub fn takes_links(&self) -> bool {
+        let links = self.own_plan().and_then(|(_, plan)| plan.quota.as_ref()).and_then(|quota| quota.links);
+        let tier = match &self.tier {
+            TierChoice::None => true,
+            TierChoice::Missing(_) => false,
+            TierChoice::Found(tier) => tier.spec.level != IsolationLevel::Dedicated || tier.spec.links,
+        };
+        links.is_some_and(|links| links > 0) && tier
     }
 
     /// The newest transaction among those that wrote them.

@@ -50,6 +50,13 @@ pub struct OrganizationDesired {
     pub stance: Stance,
 }
 
+impl OrganizationDesired {
+    /// May its network have to go, so that it matters who is on it?
+    pub const fn may_dismantle(&self) -> bool {
+        self.organization.meta.is_deleting() || self.environments == 0
+    }
+}
+
 /// What the engine says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrganizationObservation {
@@ -61,6 +68,8 @@ pub struct OrganizationObservation {
     pub anchor_here: bool,
     /// Does any task of the anchor still exist?
     pub anchor_tasks: u64,
+    /// How many forwarders of links are on its network, its own and those of others. Looked at only where the network may have to go.
+    pub links: Observed<u64>,
     /// The proxy at the edge.
     pub edge: Observed<Edge>,
 }
@@ -197,6 +206,7 @@ impl OrganizationObservation {
             anchor: Observed::Unknown { why: why.to_owned() },
             anchor_here: false,
             anchor_tasks: 0,
+            links: Observed::Unknown { why: why.to_owned() },
             edge: Observed::Unknown { why: why.to_owned() },
         }
     }

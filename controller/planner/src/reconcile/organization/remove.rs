@@ -62,6 +62,18 @@ impl Pass<'_> {
             self.plan.blocked.push(Blocked::WaitingForDependents { who });
             return false;
         }
+        match &self.observed.links {
+            Observed::Present(0) | Observed::Absent => {}
+            Observed::Present(links) => {
+                let who = format!("{links} links with other organisations");
+                self.plan.blocked.push(Blocked::WaitingForDependents { who });
+                return false;
+            }
+            Observed::Unknown { why } => {
+                self.unobserved("the links with other organisations", &why.clone());
+                return false;
+            }
+        }
         if let Some(anchor) = anchor {
             let object = ObjectRef::new(ObjectKind::Service, &anchor.spec.name);
             let op = Op::RemoveService { id: anchor.id.clone() };
