@@ -4,6 +4,7 @@
 //! `Absent` (invariant I6), so one failing call makes a pass say less, not do something wrong. The one thing that is remembered for
 //! a while is what the engine is, because it changes only when the engine is replaced.
 
+mod images;
 mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +16,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use skep_planner::health::{ContainerVerdict, is_telling};
 use skep_planner::naming::{self, LABEL_INSTANCE, LABEL_ORG, LABEL_ROLE, LABEL_UID, ROLE_EDGE};
-use skep_planner::policy::signature::SignatureFacts;
-use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
+use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::render::EngineFeatures;
@@ -24,16 +24,15 @@ use skep_planner::swarm::{
     Config, Container, ContainerId, ContainerState, ContainerSummary, Network, NetworkId, Node, NodeId,
     Secret, SecretId, Service, ServiceId, Task, TaskState,
 };
-use skep_planner::{Observed, ResolvedImage, Settings, pull};
+use skep_planner::{Observed, Settings};
 use skep_runtime::{Clock, Instant};
-use skep_schemas::ImageRef;
 use skep_swarm::{By, LabelFilter, SwarmApi, SwarmError, TaskFilter};
 use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::error::chain;
 use crate::lookup::Lookups;
-use crate::signature::{Asker, Signatures};
+use crate::signature::Signatures;
 
 /// How long what the engine is stays believed.
 const ENGINE_FACTS_FOR: Duration = Duration::from_secs(60);
@@ -302,37 +301,6 @@ impl Observer {
             .collect()
     }
 
-    async fn image(
-        &self,
-        desired: &EnvironmentDesired,
-        wanted: Option<ImageRef>,
-    ) -> Option<Result<ResolvedImage, ImageFailure>> {
-        let reference = wanted?;
-        if let Some(why) = not_applied(desired, &reference) {
-            return Some(Err(ImageFailure::NoAnswer { why }));
-        }
-        // Not asked for when there is no password.
-        let pull = desired.pull_as(&reference).ok()?;
-        Some(self.lookups.look_up(&desired.org, &desired.environment.meta.key, &reference, pull).await)
-    }
-
-    /// What is known of the signatures that planning has to know, after a moment of looking for them.
-    pub(crate) async fn signatures(
-        &self,
-        settings: &Settings,
-        desired: &EnvironmentDesired,
-        observed: &EnvironmentObservation,
-    ) -> SignatureFacts {
-        let wanted = environment::signatures_to_check(settings, desired, observed.image.as_ref());
-        let meta = &desired.environment.meta;
-        let asker = Asker { org: &desired.org, key: &meta.key, retried_at: meta.retried_at };
-        let pull = |reference: &ImageRef| match not_applied(desired, reference) {
-            Some(why) => Err(why),
-            None => desired.pull_as(reference).map_err(|blocked| blocked.to_string()),
-        };
-        self.signatures.look(&asker, &wanted, pull).await
-    }
-
     async fn edge(&self, services: &[Service], network: Option<&Network>) -> Observed<Edge> {
         let Some(first) = services.first() else { return Observed::Absent };
         let constraints =
@@ -353,13 +321,6 @@ impl Observer {
         tasks.sort_by(|a, b| a.container.cmp(&b.container));
         Observed::Present(Edge { constraints: constraints.unwrap_or_default(), tasks })
     }
-}
-
-/// Why a registry is not asked with the credential that the organisation has for it: it is in a preview alone.
-fn not_applied(desired: &EnvironmentDesired, reference: &ImageRef) -> Option<String> {
-    let access = pull::access(&desired.registries, reference).filter(|access| !access.stored)?;
-    let name = access.credential.meta.key.name();
-    Some(format!("RegistryCredential/{name} is not applied yet, and a registry is told only what is"))
 }
 
 /// The check that runs while the container is killed dies with it, fails without a word, and is the last in the log; what made the

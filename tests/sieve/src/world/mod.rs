@@ -9,23 +9,21 @@
 //! is the product's own ([`skep_controller::local`]).
 
 mod interrupted;
+mod nowhere;
 mod rest;
 mod turn;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use async_trait::async_trait;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use skep_controller::SafetySettings;
 use skep_controller::local::{LEASES, Local, LocalOptions};
-use skep_outbound::{Outbound, Resolve};
+use skep_outbound::Outbound;
 use skep_planner::Settings;
 use skep_planner::policy::reach::Reach;
 use skep_planner::safety::RemovalLimits;
@@ -42,6 +40,7 @@ use crate::faulty::{Faulty, Made, Switch};
 use crate::process::Process;
 use crate::proxy::PostgresProxy;
 use crate::schedule::Schedule;
+use nowhere::Nowhere;
 
 use turn::Act;
 
@@ -73,16 +72,6 @@ pub struct World {
     resyncs: Timestamp,
     silent: bool,
     trace: Vec<String>,
-}
-
-/// Names of hosts lead nowhere: there is nothing outside of a world.
-struct Nowhere;
-
-#[async_trait]
-impl Resolve for Nowhere {
-    async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        Err(io::Error::other(format!("{host} is not of this world")))
-    }
 }
 
 impl World {

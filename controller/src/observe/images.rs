@@ -1,0 +1,50 @@
+//! What registries say: what an image stands for, and who signed it.
+
+use skep_planner::policy::signature::SignatureFacts;
+use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
+use skep_planner::{ResolvedImage, Settings, pull};
+use skep_schemas::ImageRef;
+
+use super::Observer;
+use crate::signature::Asker;
+
+impl Observer {
+    /// What the image stands for that has to be resolved before planning.
+    pub(super) async fn image(
+        &self,
+        desired: &EnvironmentDesired,
+        wanted: Option<ImageRef>,
+    ) -> Option<Result<ResolvedImage, ImageFailure>> {
+        let reference = wanted?;
+        if let Some(why) = not_applied(desired, &reference) {
+            return Some(Err(ImageFailure::NoAnswer { why }));
+        }
+        // Not asked for when there is no password.
+        let pull = desired.pull_as(&reference).ok()?;
+        Some(self.lookups.look_up(&desired.org, &desired.environment.meta.key, &reference, pull).await)
+    }
+
+    /// What is known of the signatures that planning has to know, after a moment of looking for them.
+    pub(crate) async fn signatures(
+        &self,
+        settings: &Settings,
+        desired: &EnvironmentDesired,
+        observed: &EnvironmentObservation,
+    ) -> SignatureFacts {
+        let wanted = environment::signatures_to_check(settings, desired, observed.image.as_ref());
+        let meta = &desired.environment.meta;
+        let asker = Asker { org: &desired.org, key: &meta.key, retried_at: meta.retried_at };
+        let pull = |reference: &ImageRef| match not_applied(desired, reference) {
+            Some(why) => Err(why),
+            None => desired.pull_as(reference).map_err(|blocked| blocked.to_string()),
+        };
+        self.signatures.look(&asker, &wanted, pull).await
+    }
+}
+
+/// Why a registry is not asked with the credential that the organisation has for it: it is in a preview alone.
+fn not_applied(desired: &EnvironmentDesired, reference: &ImageRef) -> Option<String> {
+    let access = pull::access(&desired.registries, reference).filter(|access| !access.stored)?;
+    let name = access.credential.meta.key.name();
+    Some(format!("RegistryCredential/{name} is not applied yet, and a registry is told only what is"))
+}
