@@ -49,8 +49,8 @@ pub use people::{
 };
 pub use quota::{QuotaItem, QuotaView};
 pub use release::{
-    OneReleaseQuery, ReleaseContentView, ReleaseDifference, ReleaseItem, ReleaseList, ReleaseProcessView,
-    ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
+    OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
+    ReleaseList, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
 };
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,

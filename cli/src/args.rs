@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Releases(release::ReleasesArgs),
     /// Show one release with everything that it runs, or what is different from another.
     Release(release::ReleaseArgs),
+    /// Give an environment the image that another one of its app runs.
+    Promote(release::PromoteArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
     /// See which values a secret had and where they are used, and give it another one while everything runs.

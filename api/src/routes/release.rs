@@ -1,20 +1,22 @@
-//! The releases of an environment: listed, and one with everything that it runs.
+//! The releases of an environment: listed, one with everything that it runs, and its image given to another environment.
 
 use skep_planner::diff::value_changes;
-use skep_planner::{Release, ReleaseContent, ReleaseProcess, ReleaseVersion, Verdict};
-use skep_schemas::{Kind, ResourceKey};
-use skep_store::RecordedRelease;
+use skep_planner::{Release, ReleaseContent, ReleaseProcess, ReleaseVersion, ResolvedImage, Verdict};
+use skep_schemas::kind::EnvironmentSpec;
+use skep_schemas::{AnySpec, ImageRef, Kind, Manifest, Meta, Owner, Resource, ResourceKey};
+use skep_store::{ApplyItem, Precondition, RecordedRelease};
 
+use super::resource::shown;
 use crate::access::{Access, Permission};
 use crate::answer::Document;
-use crate::call::{Call, limit};
+use crate::call::{Call, Json, JsonBody, NoQuery, limit};
 use crate::error::ApiError;
 use crate::limits::{RELEASES_DEFAULT, RELEASES_MAX};
 use crate::route::Route;
-use crate::route::Verb::Get;
+use crate::route::Verb::{Get, Post};
 use crate::wire::{
-    OneReleaseQuery, ReleaseContentView, ReleaseDifference, ReleaseItem, ReleaseList, ReleaseProcessView,
-    ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
+    OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
+    ReleaseList, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
 };
 
 /// The routes.
@@ -36,6 +38,14 @@ pub(super) fn table() -> Vec<Route> {
             "getRelease",
             "One release with everything that it runs, and what differs from another.",
             get,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/{kind}/{name}/promote",
+            Access::Needs(Permission::Write),
+            "promoteRelease",
+            "Give an environment the image that another one of its app runs, by its digest.",
+            promote,
         ),
     ]
 }
@@ -71,6 +81,90 @@ async fn get(call: Call<OneReleaseQuery>) -> Result<Document<ReleaseView>, ApiEr
         None => None,
     };
     Ok(Document(ReleaseView { release: item(&release), content, difference }))
+}
+
+/// The manifest of the one environment gets the image of the other; config, secrets and everything else are its own. It is written like any
+/// other manifest, so policies and whoever maintains it have their say.
+async fn promote(call: Call<NoQuery, Json<PromoteRequest>>) -> Result<Document<PromotionView>, ApiError> {
+    let Json(PromoteRequest { from, release }) = &call.body;
+    let key = call.address.key()?;
+    if key.kind() != Kind::Environment {
+        return Err(ApiError::invalid(
+            format!("there is nothing to promote to a {}", key.kind()),
+            "name an environment; it is what has releases",
+        ));
+    }
+    let source_key = key.sibling(Kind::Environment, from.clone()).ok_or_else(|| outside(&key))?;
+    let mut snapshot = call.store.snapshot().await?;
+    let target = snapshot.get(&key).await?.ok_or_else(|| ApiError::NotFound { key: key.clone() })?;
+    let source =
+        snapshot.get(&source_key).await?.ok_or_else(|| ApiError::NotFound { key: source_key.clone() })?;
+    let chosen = match release {
+        Some(number) => snapshot.release(source.meta.uid, ReleaseVersion::new(*number)).await?,
+        None => snapshot.newest_success(source.meta.uid).await?,
+    };
+    drop(snapshot);
+    let chosen = chosen.ok_or_else(|| match release {
+        Some(number) => no_release(&source_key, Ok(i64::from(*number))),
+        None => ApiError::NoneSuch {
+            problem: format!("no release of {source_key} has succeeded yet"),
+            help: "wait until one has, or name one",
+        },
+    })?;
+    let image = by_digest(&chosen.release)?;
+    let spec = given(&source, &target, &image)?;
+    let Meta { labels, annotations, revision, .. } = target.meta;
+    let manifest = Manifest { key: key.clone(), labels, annotations, spec };
+    let precondition = Precondition::Revision(revision);
+    let item = ApplyItem { manifest, precondition, managed_by: Owner::Api };
+    let applied = call.store.apply(&[item], &call.actor).await?;
+    let one = applied.first().ok_or_else(|| ApiError::internal("an apply of one item answered nothing"))?;
+    call.app.control.wake(std::slice::from_ref(&key));
+    Ok(Document(PromotionView {
+        from: from.clone(),
+        release: chosen.release.version.get(),
+        image: image.to_string(),
+        action: shown(one)?.action,
+    }))
+}
+
+fn outside(key: &ResourceKey) -> ApiError {
+    ApiError::internal(format!("{key} is in no organisation"))
+}
+
+/// The image of a release so that it is the same one elsewhere.
+fn by_digest(release: &Release) -> Result<ImageRef, ApiError> {
+    let image = &release.content.image;
+    match &image.resolved {
+        ResolvedImage::Registry { digest } => Ok(image.reference.pinned(digest.clone())),
+        ResolvedImage::Engine { .. } => Err(ApiError::invalid(
+            format!(
+                "image {} is in no registry, so another environment cannot be given the same",
+                image.reference
+            ),
+            "push it, and release it from there",
+        )),
+    }
+}
+
+/// The spec of the target with that image.
+fn given(source: &Resource, target: &Resource, image: &ImageRef) -> Result<AnySpec, ApiError> {
+    let (AnySpec::Environment(source), AnySpec::Environment(target)) = (&source.spec, &target.spec) else {
+        return Err(ApiError::internal("an environment has another kind of spec"));
+    };
+    if source.app != target.app {
+        return Err(ApiError::invalid(
+            format!("the one is an environment of app {} and the other of app {}", source.app, target.app),
+            "promote between environments of one app",
+        ));
+    }
+    let spec = EnvironmentSpec { image: Some(image.clone()), ..(**target).clone() };
+    Ok(AnySpec::Environment(Box::new(spec)))
+}
+
+impl JsonBody for PromoteRequest {
+    const IS: &'static str = "what to promote";
+    const EXAMPLE: &'static str = r#"{"from": "staging"}"#;
 }
 
 fn no_release(key: &ResourceKey, number: Result<i64, ApiError>) -> ApiError {

@@ -9,6 +9,8 @@ use skep_planner::FieldChange;
 use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
 use skep_schemas::{Duration, EnvName, MountPath, ProcessName, Region, ResourceName};
 
+use super::ApplyAction;
+
 /// One release of an environment, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -177,4 +179,29 @@ pub struct ReleaseSecretVersion {
     /// The variable that it is in as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<EnvName>,
+}
+
+/// What an environment is to be given from another one of its app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// The environment that has it.
+    pub from: ResourceName,
+    /// Which of its releases; the newest that succeeded when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<u32>,
+}
+
+/// What an environment was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionView {
+    /// Whose release it is.
+    pub from: ResourceName,
+    /// Its number there.
+    pub release: u32,
+    /// The image, by its digest.
+    pub image: String,
+    /// Is it new to the environment, or did its manifest say it already?
+    pub action: ApplyAction,
 }

@@ -186,6 +186,53 @@ async fn a_release_is_told_whole_and_against_another() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_given_what_another_runs_by_its_digest_and_keeps_all_else() -> Result<()> {
+    let server = with_environment().await?;
+    let next = manifest("Environment", "next", "{app: shop, image: example.com/shop, env: {STAGE: next}}");
+    assert_eq!(server.put("/v1/orgs/acme/environments/next", &next).await?.status, 201);
+    let other = manifest("Environment", "blog", "{app: blog, image: example.com/blog}");
+    assert_eq!(server.put("/v1/orgs/acme/environments/blog", &other).await?.status, 201);
+    let promote = async |to: &str, body: serde_json::Value| {
+        let path = format!("/v1/orgs/acme/{to}/promote");
+        server.body("POST", &path, "application/json", &body.to_string()).await
+    };
+    let from = || serde_json::json!({"from": "live"});
+    assert_eq!(promote("environments/next", from()).await?.code(), "SK0601", "none has succeeded");
+    let resource = server.get(LIVE).await?.read();
+    let fence = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    server.store.begin_plan(&fence, &releasing(&resource, 1, None)?).await?;
+    server.store.begin_plan(&fence, &releasing(&resource, 2, Some(Verdict::Succeeded))?).await?;
+    let image = format!("example.com/shop:1@sha256:{}", "a".repeat(64));
+    let given = promote("environments/next", from()).await?;
+    assert_eq!(
+        given.json(),
+        serde_json::json!({"from": "live", "release": 1, "image": image, "action": "configured"})
+    );
+    let next: ResourceView = server.get("/v1/orgs/acme/environments/next").await?.read();
+    assert_eq!(
+        (next.spec["image"].as_str(), next.spec["env"]["STAGE"].as_str()),
+        (Some(image.as_str()), Some("next"))
+    );
+    assert_eq!(promote("environments/next", from()).await?.json()["action"], "unchanged");
+    let named = promote("environments/next", serde_json::json!({"from": "live", "release": 2})).await?;
+    assert_eq!(named.json()["release"], 2, "one that is being rolled out can be named");
+    for (to, body, code) in [
+        ("environments/next", serde_json::json!({"from": "live", "release": 9}), "SK0601"),
+        ("environments/next", serde_json::json!({"from": "nothing"}), "SK0601"),
+        ("environments/nothing", from(), "SK0601"),
+        ("environments/blog", from(), "SK0602"),
+        ("apps/shop", from(), "SK0602"),
+    ] {
+        assert_eq!(promote(to, body.clone()).await?.code(), code, "{to} {body}");
+    }
+    let viewer = server.token_of(Some("acme"), "viewer", skep_schemas::Role::Viewer).await?;
+    let body = Some(("application/json", from().to_string()));
+    let refused = server.ask(&viewer, "POST", "/v1/orgs/acme/environments/next/promote", body).await?;
+    assert_eq!(refused.code(), "SK0403");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plans_of_a_resource_are_told_with_their_pass_and_their_steps() -> Result<()> {
     let server = with_environment().await?;
     let path = format!("{LIVE}/plans");

@@ -1,8 +1,12 @@
-//! `skep releases` and `skep release`: what an environment ran, what it runs, and what is different between two of them.
+//! `skep releases`, `skep release` and `skep promote`: what an environment ran, what it runs, what is different between two of them, and giving the
+//! same to another environment.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
-use skep_api::wire::{OneReleaseQuery, ReleaseItem, ReleaseList, ReleaseQuery, ReleaseVerdict, ReleaseView};
+use skep_api::wire::{
+    ApplyAction, OneReleaseQuery, PromoteRequest, PromotionView, ReleaseItem, ReleaseList, ReleaseQuery,
+    ReleaseVerdict, ReleaseView,
+};
 use skep_planner::FieldChange;
 
 use super::{Outcome, Session};
@@ -47,6 +51,23 @@ pub(crate) struct ReleaseArgs {
     output: PlanFormat,
 }
 
+/// `skep promote`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The image is given by its digest, so it is the same one. Config, secrets and everything else stay the environment's own."
+)]
+pub(crate) struct PromoteArgs {
+    /// The environment that has it: NAME, env/NAME or ORG/Environment/NAME.
+    #[arg(value_name = "FROM", value_parser = environment)]
+    from: Address,
+    /// The environment that gets it, of the same app and organisation.
+    #[arg(value_name = "TO", value_parser = environment)]
+    to: Address,
+    /// Which release, such as `v42`; the newest that succeeded when absent.
+    #[arg(long, value_name = "RELEASE", value_parser = number)]
+    release: Option<u32>,
+}
+
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix('v').unwrap_or(text);
     digits.parse().map_err(|_| "releases are called v1, v2 and so on".to_owned())
@@ -72,6 +93,30 @@ pub(super) async fn show(session: &Session, args: ReleaseArgs) -> Result<Outcome
     let view: ReleaseView = session.client.get(&with_query(&path, &query)?).await?;
     let told = told(&view)?;
     print(&args.output.of(&view, || told)?)?;
+    Ok(Outcome::Done)
+}
+
+/// Carries `skep promote` out.
+pub(super) async fn promote(session: &Session, args: PromoteArgs) -> Result<Outcome> {
+    let from = args.from.key(session.org.as_ref())?;
+    let to = args.to.key(session.org.as_ref())?;
+    ensure!(
+        from.org() == to.org(),
+        "{from} and {to} are of two organisations\nhelp: promote within one; another organisation pulls the image itself"
+    );
+    let request = PromoteRequest { from: from.name().clone(), release: args.release };
+    let path = format!("{}/promote", resource_path(&to));
+    let given: PromotionView = session.client.post(&path, &request).await?;
+    let verb = match given.action {
+        ApplyAction::Unchanged => "has",
+        ApplyAction::Created | ApplyAction::Configured => "gets",
+    };
+    print(&format!(
+        "{to} {verb} {} of release v{} of {}\n",
+        harmless(&given.image),
+        given.release,
+        given.from
+    ))?;
     Ok(Outcome::Done)
 }
 
