@@ -10,7 +10,7 @@ use skep_planner::reconcile::environment::{
 use skep_planner::reconcile::network_policy::{NetworkPolicyDesired, NetworkPolicyObservation};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
-use skep_planner::swarm::{Config, Secret, Service, Task, TaskState};
+use skep_planner::swarm::{Config, Secret, Service, ServiceId, Task, TaskState};
 use skep_planner::{Observed, ResolvedImage, Settings, naming};
 use skep_schemas::{ImageRef, Kind};
 use skep_swarm::{By, LabelFilter};
@@ -25,6 +25,23 @@ fn look<T: Clone>(engine: &Cluster, name: &str, found: Option<&T>) -> Observed<T
         Some(why) => Observed::Unknown { why: why.clone() },
         None => found.cloned().into(),
     }
+}
+
+/// Services by name, and the tasks of those that are there.
+fn services(
+    engine: &Cluster,
+    names: impl IntoIterator<Item = String>,
+) -> (BTreeMap<String, Observed<Service>>, BTreeMap<ServiceId, Vec<Task>>) {
+    let services: BTreeMap<String, Observed<Service>> = names
+        .into_iter()
+        .map(|name| {
+            let observed = look(engine, &name, engine.service(&name).as_ref());
+            (name, observed)
+        })
+        .collect();
+    let ids = services.values().filter_map(|service| service.present().map(|service| service.id.clone()));
+    let tasks = ids.map(|id| (id.clone(), engine.tasks(&id))).collect();
+    (services, tasks)
 }
 
 pub(crate) fn organization(engine: &Cluster, desired: &OrganizationDesired) -> OrganizationObservation {
@@ -73,19 +90,11 @@ pub(crate) fn network_policy(engine: &Cluster, desired: &NetworkPolicyDesired) -
         let observed = look(engine, &name, found.as_ref());
         (name, observed)
     });
-    let services: BTreeMap<String, Observed<Service>> = desired
-        .services_to_observe()
-        .into_iter()
-        .map(|name| {
-            let observed = look(engine, &name, engine.service(&name).as_ref());
-            (name, observed)
-        })
-        .collect();
-    let ids = services.values().filter_map(|service| service.present().map(|service| service.id.clone()));
+    let (services, tasks) = services(engine, desired.services_to_observe());
     NetworkPolicyObservation {
         engine: look(engine, WHOLE_ENGINE, Some(&engine.features())),
         networks: networks.collect(),
-        tasks: ids.map(|id| (id.clone(), engine.tasks(&id))).collect(),
+        tasks,
         services,
     }
 }
@@ -110,15 +119,7 @@ pub(crate) fn environment(
     desired: &EnvironmentDesired,
 ) -> EnvironmentObservation {
     let network = naming::network(&desired.org);
-    let services: BTreeMap<String, Observed<Service>> = services_to_observe(settings, desired)
-        .into_iter()
-        .map(|name| {
-            let observed = look(engine, &name, engine.service(&name).as_ref());
-            (name, observed)
-        })
-        .collect();
-    let ids = services.values().filter_map(|service| service.present().map(|service| service.id.clone()));
-    let tasks = ids.map(|id| (id.clone(), engine.tasks(&id))).collect();
+    let (services, tasks) = services(engine, services_to_observe(settings, desired));
     let secrets = secrets_to_observe(desired).into_iter().map(|name| {
         let found = engine.swarm.inspect_secret(By::Name(&name)).map(|secret| secret.id);
         let observed = look(engine, "secrets", found.as_ref());

@@ -8,6 +8,7 @@ pub mod domain;
 pub mod environment;
 pub mod network_policy;
 pub mod organization;
+mod own_service;
 pub mod passive;
 pub mod registry_credential;
 pub mod secret;

@@ -9,17 +9,17 @@ use skep_schemas::kind::EgressRule;
 use super::{AgreedLink, NetworkPolicyDesired, NetworkPolicyObservation};
 use crate::blocked::Blocked;
 use crate::constraint::Constraints;
-use crate::drift::{self, Drift, DriftClass, ServiceSides};
+use crate::drift::Drift;
 use crate::inventory::{self, ObjectKind, ObjectRef};
+use crate::naming;
 use crate::observed::Observed;
 use crate::plan::Plan;
-use crate::pull::PullAs;
 use crate::reconcile::Mode;
+use crate::reconcile::own_service::OwnService;
 use crate::render::{EngineFeatures, ForwardInput, forward_spec};
 use crate::settings::{OrgSubnet, Settings};
 use crate::step::{Cost, Op, Step};
-use crate::swarm::{Network, Service, ServiceSpec};
-use crate::{diff, health, naming};
+use crate::swarm::{Network, Service};
 
 /// What a removal is for.
 const ENDED: &str = "the two sides of the link do not agree any more";
@@ -174,49 +174,31 @@ impl Pass<'_> {
             engine: ground.engine,
         });
         let object = ObjectRef::new(ObjectKind::Service, &spec.name);
+        let forwarder = OwnService {
+            stance: &self.desired.stance,
+            inventory: &self.desired.inventory,
+            mode: self.mode,
+            tasks: 1,
+            made: "both sides of the link agree",
+            made_again: "somebody removed it",
+            changed: "the link is another now",
+        };
         match self.observed.services.get(&spec.name) {
             Some(Observed::Unknown { why }) => {
                 let what = object.to_string();
                 self.plan.blocked.push(Blocked::Unobserved { what, why: why.clone() });
                 return true;
             }
-            Some(Observed::Absent) | None => self.create(object, spec),
-            Some(Observed::Present(live)) if self.is_ours(live) => self.update(object, live, spec),
+            Some(Observed::Absent) | None => forwarder.create(object, spec, &mut self.plan),
+            Some(Observed::Present(live)) if self.is_ours(live) => {
+                forwarder.update(object, live, spec, &mut self.plan);
+            }
             Some(Observed::Present(live)) => {
                 self.plan.drift.push(Drift::foreign(&object, live.id.as_str()));
                 self.plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
             }
         }
         true
-    }
-
-    fn create(&mut self, object: ObjectRef, spec: ServiceSpec) {
-        let gone = inventory::was_there(&self.desired.inventory, &object);
-        let stance = &self.desired.stance;
-        if gone && !stance.note(&mut self.plan, &object, DriftClass::Missing, Some("present"), None) {
-            return;
-        }
-        let why = if gone { "somebody removed it" } else { "both sides of the link agree" };
-        let op = Op::CreateService { spec: Box::new(spec), release: None, pull: PullAs::Nobody };
-        self.plan.steps.push(Step::new(object, op, why, Cost::Create));
-    }
-
-    fn update(&mut self, object: ObjectRef, live: &Service, mut spec: ServiceSpec) {
-        // Restarted by hand: setting the counter back would restart it again.
-        spec.task_template.force_update = live.spec.task_template.force_update;
-        let entry = inventory::entry(&self.desired.inventory, &object);
-        drift::replaced(&object, live, entry, &mut self.plan);
-        let applied = entry.and_then(|entry| entry.applied.as_deref());
-        let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
-        let Some(change) = drift::service(&self.desired.stance, sides, &mut self.plan) else { return };
-        let on_trial = health::is_rolling(live) && self.mode == Mode::Act;
-        if on_trial && !change.changes.iter().any(diff::concerns_tasks) {
-            self.plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
-            return;
-        }
-        let cost = diff::cost(&change.changes, 1, 1, 1, 0);
-        let why = if change.only_drift { "somebody else changed it" } else { "the link is another now" };
-        self.plan.steps.push(change.into_step(sides, None, PullAs::Nobody, why.to_owned(), cost));
     }
 
     /// Does the forwarder of this name lead anywhere else than the rule says now?

@@ -5,16 +5,19 @@ use std::net::Ipv4Addr;
 
 use super::{Edge, EdgeTask, Pass};
 use crate::blocked::Blocked;
-use crate::drift::{self, Drift, DriftClass, ServiceSides};
+use crate::drift::{Drift, DriftClass};
 use crate::inventory::{self, InventoryEntry, ObjectKind, ObjectRef};
 use crate::observed::Observed;
 use crate::plan::Learned;
-use crate::pull::PullAs;
 use crate::reconcile::Mode;
+use crate::reconcile::own_service::OwnService;
 use crate::settings::OrgSubnet;
 use crate::step::{Cost, Op, Step};
-use crate::swarm::{Network, NetworkId, Service, ServiceSpec};
-use crate::{diff, health, naming, render};
+use crate::swarm::{Network, NetworkId};
+use crate::{diff, naming, render};
+
+/// What an anchor is for.
+const ANCHORS: &str = "keeps the organisation's network present where the edge runs";
 
 impl Pass<'_> {
     pub(super) fn make(&mut self) {
@@ -125,48 +128,26 @@ impl Pass<'_> {
             &edge.constraints,
         );
         let object = ObjectRef::new(ObjectKind::Service, &spec.name);
+        let anchor = OwnService {
+            stance: &self.desired.stance,
+            inventory: &self.desired.inventory,
+            mode: self.mode,
+            tasks: self.observed.anchor_tasks,
+            made: ANCHORS,
+            made_again: ANCHORS,
+            changed: "the anchor is not as it should be",
+        };
         match &self.observed.anchor {
             Observed::Unknown { why } => self.unobserved("the anchor", &why.clone()),
-            Observed::Absent => self.create_anchor(object, spec),
-            Observed::Present(live) if self.owns_anchor(live) => self.update_anchor(object, live, spec),
+            Observed::Absent => anchor.create(object, spec, &mut self.plan),
+            Observed::Present(live) if self.owns_anchor(live) => {
+                anchor.update(object, live, spec, &mut self.plan);
+            }
             Observed::Present(live) => {
                 self.plan.drift.push(Drift::foreign(&object, live.id.as_str()));
                 self.plan.blocked.push(Blocked::ForeignObject { object: object.to_string() });
             }
         }
-    }
-
-    fn create_anchor(&mut self, object: ObjectRef, spec: ServiceSpec) {
-        let gone = inventory::was_there(&self.desired.inventory, &object);
-        let stance = &self.desired.stance;
-        if gone && !stance.note(&mut self.plan, &object, DriftClass::Missing, Some("present"), None) {
-            return;
-        }
-        let why = "keeps the organisation's network present where the edge runs";
-        let op = Op::CreateService { spec: Box::new(spec), release: None, pull: PullAs::Nobody };
-        self.plan.steps.push(Step::new(object, op, why, Cost::Create));
-    }
-
-    fn update_anchor(&mut self, object: ObjectRef, live: &Service, mut spec: ServiceSpec) {
-        // Restarted by hand: setting the counter back would restart it again.
-        spec.task_template.force_update = live.spec.task_template.force_update;
-        let entry = inventory::entry(&self.desired.inventory, &object);
-        drift::replaced(&object, live, entry, &mut self.plan);
-        // The anchor follows from nothing that a user writes but the edge's constraints, so whatever was sent before stands.
-        let applied = entry.and_then(|entry| entry.applied.as_deref());
-        let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
-        let Some(change) = drift::service(&self.desired.stance, sides, &mut self.plan) else { return };
-        // Written to in the middle of its roll-out, it would lose the task that runs for one that may never run.
-        let on_trial = health::is_rolling(live) && self.mode == Mode::Act;
-        if on_trial && !change.changes.iter().any(diff::concerns_tasks) {
-            self.plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
-            return;
-        }
-        let tasks = self.observed.anchor_tasks;
-        let cost = diff::cost(&change.changes, tasks, tasks, tasks, 0);
-        let why =
-            if change.only_drift { "somebody else changed it" } else { "the anchor is not as it should be" };
-        self.plan.steps.push(change.into_step(sides, None, PullAs::Nobody, why.to_owned(), cost));
     }
 
     fn connect(&mut self, network: &NetworkId, edge: &Edge) {
