@@ -6,6 +6,7 @@
 //! database is asked for anything but the token. Tokens of the platform are the operator's own and have no budget: they are
 //! bounded like everyone by the places that there are ([`crate::limits`]).
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -85,20 +86,12 @@ impl Rates {
 
     /// Takes the end of one login from an address. An error says how long to wait.
     pub(crate) fn take_stranger(&self, peer: Option<IpAddr>) -> Result<(), Duration> {
-        if self.strangers.len() > TIDY_AFTER {
-            self.strangers.retain_recent();
-        }
-        let taken = self.strangers.check_key(&peer);
-        taken.map_err(|until: governor::NotUntil<_>| until.wait_time_from(self.clock.now()))
+        self.take_from(&self.strangers, &peer)
     }
 
     /// Takes one login from a person. An error says how long to wait.
     pub(crate) fn take_login(&self, principal: &Principal) -> Result<(), Duration> {
-        if self.logins.len() > TIDY_AFTER {
-            self.logins.retain_recent();
-        }
-        let taken = self.logins.check_key(&principal.name);
-        taken.map_err(|until: governor::NotUntil<_>| until.wait_time_from(self.clock.now()))
+        self.take_from(&self.logins, &principal.name)
     }
 
     /// Takes one request from whoever asks. An error says how long to wait.
@@ -109,16 +102,24 @@ impl Rates {
             // Nobody, and a person who asks for what is nobody's organisation in particular.
             None => None,
         };
-        if self.tokens.len() > TIDY_AFTER {
-            self.tokens.retain_recent();
-            self.orgs.retain_recent();
-        }
-        let wait = |until: governor::NotUntil<_>| until.wait_time_from(self.clock.now());
         // The health checks are everybody's.
         if !principal.is_nobody() {
-            self.tokens.check_key(&principal.name).map_err(wait)?;
+            self.take_from(&self.tokens, &principal.name)?;
         }
-        org.map_or(Ok(()), |org| self.orgs.check_key(org).map_err(wait))
+        org.map_or(Ok(()), |org| self.take_from(&self.orgs, org))
+    }
+
+    /// Takes one from a budget. An error says how long to wait.
+    fn take_from<K: Hash + Eq + Clone>(
+        &self,
+        budgets: &DefaultKeyedRateLimiter<K>,
+        key: &K,
+    ) -> Result<(), Duration> {
+        if budgets.len() > TIDY_AFTER {
+            budgets.retain_recent();
+        }
+        let taken = budgets.check_key(key);
+        taken.map_err(|until: governor::NotUntil<_>| until.wait_time_from(self.clock.now()))
     }
 }
 

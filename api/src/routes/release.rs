@@ -66,13 +66,13 @@ async fn list(call: Call<ReleaseQuery>) -> Result<Document<ReleaseList>, ApiErro
 
 async fn get(call: Call<OneReleaseQuery>) -> Result<Document<ReleaseView>, ApiError> {
     let key = call.address.key_of(Kind::Environment)?;
-    let number =
-        u32::try_from(call.address.number()?).map_err(|_| no_release(&key, call.address.number()))?;
+    let asked = call.address.number()?;
+    let number = u32::try_from(asked).map_err(|_| no_release(&key, asked))?;
     let mut snapshot = call.store.snapshot().await?;
     let environment = snapshot.get(&key).await?.ok_or_else(|| ApiError::NotFound { key: key.clone() })?;
     let mut find = async |number: u32| {
         let found = snapshot.release(environment.meta.uid, ReleaseVersion::new(number)).await?;
-        found.ok_or_else(|| no_release(&key, Ok(i64::from(number))))
+        found.ok_or_else(|| no_release(&key, number.into()))
     };
     let release = find(number).await?;
     let content = content(&release.release.content);
@@ -100,18 +100,21 @@ async fn promote(call: Call<NoQuery, Json<PromoteRequest>>) -> Result<Document<P
     let source =
         snapshot.get(&source_key).await?.ok_or_else(|| ApiError::NotFound { key: source_key.clone() })?;
     let chosen = match release {
-        Some(number) => snapshot.release(source.meta.uid, ReleaseVersion::new(*number)).await?,
-        None => snapshot.newest_success(source.meta.uid).await?,
+        Some(number) => {
+            let found = snapshot.release(source.meta.uid, ReleaseVersion::new(*number)).await?;
+            found.map(|found| found.release).ok_or_else(|| no_release(&source_key, i64::from(*number)))?
+        }
+        None => {
+            let known = snapshot.releases(source.meta.uid, 1).await?;
+            let newest = known.into_iter().find(|release| release.verdict == Verdict::Succeeded);
+            newest.ok_or_else(|| ApiError::NoneSuch {
+                problem: format!("no release of {source_key} has succeeded yet"),
+                help: "wait until one has, or name one",
+            })?
+        }
     };
     drop(snapshot);
-    let chosen = chosen.ok_or_else(|| match release {
-        Some(number) => no_release(&source_key, Ok(i64::from(*number))),
-        None => ApiError::NoneSuch {
-            problem: format!("no release of {source_key} has succeeded yet"),
-            help: "wait until one has, or name one",
-        },
-    })?;
-    let image = by_digest(&chosen.release)?;
+    let image = by_digest(&chosen)?;
     let spec = given(&source, &target, &image)?;
     let Meta { labels, annotations, revision, .. } = target.meta;
     let manifest = Manifest { key: key.clone(), labels, annotations, spec };
@@ -122,7 +125,7 @@ async fn promote(call: Call<NoQuery, Json<PromoteRequest>>) -> Result<Document<P
     call.app.control.wake(std::slice::from_ref(&key));
     Ok(Document(PromotionView {
         from: from.clone(),
-        release: chosen.release.version.get(),
+        release: chosen.version.get(),
         image: image.to_string(),
         action: shown(one)?.action,
     }))
@@ -167,8 +170,7 @@ impl JsonBody for PromoteRequest {
     const EXAMPLE: &'static str = r#"{"from": "staging"}"#;
 }
 
-fn no_release(key: &ResourceKey, number: Result<i64, ApiError>) -> ApiError {
-    let number = number.unwrap_or_default();
+fn no_release(key: &ResourceKey, number: i64) -> ApiError {
     ApiError::NoneSuch {
         problem: format!("{key} has no release v{number}"),
         help: "see those that it has with `skep releases`",

@@ -178,7 +178,7 @@ fn proof(
 ) -> Result<Proof, String> {
     if let Some(path) = &config.secret_file {
         let secret = read_secret(path)?;
-        let secret = secret.expose_secret().trim_end_matches(['\r', '\n']);
+        let secret = line(&secret);
         if secret.len() < SECRET_MIN {
             return Err(format!(
                 "the secret in {} is shorter than {SECRET_MIN} bytes and could be guessed; make one with `openssl rand -hex 32`",
@@ -194,6 +194,11 @@ fn proof(
         (None, None) => return Err("neither a secret nor keys are named".to_owned()),
     };
     Ok(Proof::Keys(Box::new(Keys::new(source, config.algorithm))))
+}
+
+/// The secret of a file without the end of its line.
+fn line(secret: &SecretString) -> &str {
+    secret.expose_secret().trim_end_matches(['\r', '\n'])
 }
 
 fn fetch() -> Result<Fetch, String> {
@@ -213,10 +218,7 @@ impl Issuer {
         let web = config.web.as_ref().map(|web| {
             let id = web.client_id.clone().unwrap_or_else(|| config.audience.clone());
             let secret = web.secret_file.as_deref().map(read_secret).transpose()?;
-            let trimmed = |secret: SecretString| {
-                SecretString::from(secret.expose_secret().trim_end_matches(['\r', '\n']))
-            };
-            Ok::<_, String>(WebClient { id, secret: secret.map(trimmed) })
+            Ok::<_, String>(WebClient { id, secret: secret.map(|secret| line(&secret).into()) })
         });
         let web = web.transpose()?;
         Ok(Self { config, proof, provider, web })

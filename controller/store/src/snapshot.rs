@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use skep_planner::{InventoryEntry, OrgSubnet, Release, ReleaseVersion, Verdict};
+use skep_planner::{InventoryEntry, OrgSubnet, Release, ReleaseVersion};
 use skep_schemas::{Host, Kind, OrgName, Resource, ResourceKey, ResourceName, Revision, Uid};
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -228,16 +228,6 @@ impl Snapshot {
     ) -> Result<Option<RecordedRelease>, StoreError> {
         let newer = self.release_history(env, Some(version.next()), 1).await?;
         Ok(newer.into_iter().find(|found| found.release.version == version))
-    }
-
-    /// The newest release of an environment that succeeded, if it has one.
-    pub async fn newest_success(&mut self, env: Uid) -> Result<Option<RecordedRelease>, StoreError> {
-        let known = self.releases(env, 1).await?;
-        let newest = known.into_iter().find(|release| release.verdict == Verdict::Succeeded);
-        match newest {
-            Some(newest) => self.release(env, newest.version).await,
-            None => Ok(None),
-        }
     }
 
     /// The newest value of every secret of an organisation, by name, without the values.
