@@ -22,6 +22,7 @@ mod drift;
 mod error;
 mod events;
 mod housekeeping;
+mod inquiry;
 mod lead;
 mod links;
 mod load;

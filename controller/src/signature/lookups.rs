@@ -1,12 +1,11 @@
 //! Signatures: what is known, what has to be looked for, and the looking.
 //!
-//! As with images (`crate::lookup`), a look goes to a machine that somebody else runs, so it is a task of its own. Passes wait a moment for it and
-//! then go on with what is known; whoever left is woken when there is something new. While a registry leaves an older question of the organisation
-//! open, nobody waits for it. What was found is written down before anybody hears of it; that nothing could be found out is remembered for a
-//! moment, so that a registry that is away is not asked by every pass.
+//! A look is an inquiry ([`crate::inquiry`]). Passes wait a moment for it and then go on with what is known; whoever left is woken when there is
+//! something new. What was found is written down before anybody hears of it; that nothing could be found out is remembered for a moment, so that
+//! a registry that is away is not asked by every pass.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,27 +18,19 @@ use skep_planner::{PullAs, PullCredential};
 use skep_runtime::Clock;
 use skep_schemas::{ImageRef, OrgName, PublicKey, ResourceKey};
 use skep_store::Store;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, timeout};
 
 use super::search::search;
 use crate::clock;
 use crate::error::chain;
+use crate::inquiry::{self, Afterwards, Bounds, Inquiries, Reply};
 
-/// How long the pass that starts a look waits.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it is remembered that a registry did not tell.
 const FAILURE_KEPT: Duration = Duration::from_secs(15);
-/// Looks of one organisation at once.
-const PER_ORGANIZATION: usize = 4;
-/// Looks that are under way, in line or remembered. Each is a kilobyte or two; more means that something is very wrong.
-const LOOKS_MAX: usize = 10_000;
+/// Each is a kilobyte or two.
+const BOUNDS: Bounds = Bounds { per_host: None, per_organization: 4, all: 10_000 };
 
 /// What a look comes to: what was found is in the store.
 type Answer = Result<(), String>;
-
-/// Tells one that left without an answer that it is there now.
-type Wake = Box<dyn Fn(&ResourceKey) + Send + Sync>;
 
 /// What is asked, for whom and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,43 +41,37 @@ struct Question {
     credential: Option<PullCredential>,
 }
 
+impl inquiry::Question for Question {
+    type Answer = Answer;
+
+    fn org(&self) -> &OrgName {
+        &self.org
+    }
+
+    fn host(&self) -> &str {
+        self.signed.repository.split('/').next().unwrap_or_default()
+    }
+
+    fn afterwards(&self, answer: &Answer) -> Afterwards {
+        let for_all = if answer.is_err() { FAILURE_KEPT } else { Duration::ZERO };
+        Afterwards { wakes: answer.is_ok(), for_the_woken: Duration::ZERO, for_all }
+    }
+}
+
 /// Knows signatures, and looks for those that it does not know.
 #[derive(Clone)]
 pub(crate) struct Signatures {
-    shared: Arc<Shared>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    looks: Inquiries<Question>,
 }
 
-struct Shared {
+/// Finds signatures, and writes down what it found.
+#[derive(Clone)]
+struct Finder {
     outbound: Outbound,
     store: Store,
     clock: Arc<dyn Clock>,
-    wake: Wake,
-    looks: Mutex<Looks>,
-}
-
-#[derive(Default)]
-struct Looks {
-    under_way: HashMap<Question, Look>,
-    /// Gone when no look uses them.
-    turns: BTreeMap<OrgName, Weak<Semaphore>>,
-}
-
-struct Look {
-    answer: watch::Receiver<Option<Answer>>,
-    began: Instant,
-    /// Those who left without the answer.
-    left: BTreeSet<ResourceKey>,
-}
-
-impl Look {
-    /// How long to wait for it from now on.
-    fn patience(&self) -> Duration {
-        if self.answer.borrow().is_some() {
-            Duration::ZERO
-        } else {
-            PATIENCE.saturating_sub(self.began.elapsed())
-        }
-    }
 }
 
 /// Who wants to know, and since when anew.
@@ -107,8 +92,12 @@ impl Signatures {
         clock: Arc<dyn Clock>,
         wake: impl Fn(&ResourceKey) + Send + Sync + 'static,
     ) -> Self {
-        let wake: Wake = Box::new(wake);
-        Self { shared: Arc::new(Shared { outbound, store, clock, wake, looks: Mutex::default() }) }
+        let finder = Finder { outbound, store: store.clone(), clock: Arc::clone(&clock) };
+        let find = move |question: Question| {
+            let finder = finder.clone();
+            async move { finder.find(&question).await }
+        };
+        Self { store, clock, looks: Inquiries::new(BOUNDS, find, wake) }
     }
 
     /// What is known now, after a moment of looking for what is not. `pull` says as whom a registry is asked, or why it is not.
@@ -143,7 +132,7 @@ impl Signatures {
             Ok(known) => known,
             Err(why) => return (BTreeMap::new(), Some(why)),
         };
-        let now = clock::wall(&*self.shared.clock);
+        let now = clock::wall(&*self.clock);
         let due: Vec<PublicKey> =
             keys.iter().filter(|key| is_due(known.get(key), asker.retried_at, now)).cloned().collect();
         if due.is_empty() {
@@ -169,43 +158,16 @@ impl Signatures {
         org: &OrgName,
         signed: &Signed,
     ) -> Result<BTreeMap<PublicKey, SignatureFact>, String> {
-        let known = self.shared.store.signatures(org, signed).await;
+        let known = self.store.signatures(org, signed).await;
         known.map(|known| known.into_iter().collect()).map_err(|error| chain(&error))
     }
 
-    /// Looks, or joins whoever looks already, and waits a moment.
     async fn ask(&self, question: Question, by: &ResourceKey) -> Answer {
-        let (mut answer, patience) = self.begin_or_join(&question)?;
-        // What comes of the wait is in the answer itself.
-        let _waited = timeout(patience, answer.wait_for(Option::is_some)).await.is_ok();
-        let mut looks = self.shared.looks();
-        if let Some(found) = &*answer.borrow() {
-            return found.clone();
+        match self.looks.ask(question, by).await {
+            Reply::Answer(answer) => answer,
+            Reply::NotYet => Err("its registry has not answered yet".to_owned()),
+            Reply::TooMany => Err("too many signatures are being looked for".to_owned()),
         }
-        if let Some(look) = looks.under_way.get_mut(&question) {
-            look.left.insert(by.clone());
-        }
-        Err("its registry has not answered yet".to_owned())
-    }
-
-    fn begin_or_join(
-        &self,
-        question: &Question,
-    ) -> Result<(watch::Receiver<Option<Answer>>, Duration), String> {
-        let mut looks = self.shared.looks();
-        if let Some(look) = looks.under_way.get(question) {
-            return Ok((look.answer.clone(), look.patience()));
-        }
-        if looks.under_way.len() >= LOOKS_MAX {
-            return Err("too many signatures are being looked for".to_owned());
-        }
-        let patience = if looks.is_slow(question) { Duration::ZERO } else { PATIENCE };
-        let turns = looks.turns(&question.org);
-        let (sender, answer) = watch::channel(None);
-        let look = Look { answer: answer.clone(), began: Instant::now(), left: BTreeSet::new() };
-        looks.under_way.insert(question.clone(), look);
-        tokio::spawn(Arc::clone(&self.shared).run(question.clone(), turns, sender));
-        Ok((answer, patience))
     }
 }
 
@@ -221,39 +183,7 @@ fn is_due(known: Option<&SignatureFact>, retried_at: Option<Timestamp>, now: Tim
     }
 }
 
-impl Shared {
-    /// One look, from its place in the line to the end of its answer's time.
-    async fn run(
-        self: Arc<Self>,
-        question: Question,
-        turns: Arc<Semaphore>,
-        sender: watch::Sender<Option<Answer>>,
-    ) {
-        let answer = {
-            let _turn = turns.acquire().await;
-            self.find(&question).await
-        };
-        let failed = answer.is_err();
-        let left = {
-            // Under the lock, so that whoever leaves is either seen here or sees the answer.
-            let mut looks = self.looks();
-            sender.send_replace(Some(answer));
-            let look = looks.under_way.get_mut(&question);
-            let left = look.map(|look| std::mem::take(&mut look.left)).unwrap_or_default();
-            if !failed {
-                looks.under_way.remove(&question);
-            }
-            left
-        };
-        if failed {
-            // No answer is not worth a wake: whoever asked asks again in time.
-            tokio::time::sleep(FAILURE_KEPT).await;
-            self.looks().under_way.remove(&question);
-        } else {
-            left.iter().for_each(|key| (self.wake)(key));
-        }
-    }
-
+impl Finder {
     /// Asks the registry, with the password opened for this one look, and notes what was found.
     async fn find(&self, question: &Question) -> Answer {
         let Question { org, signed, keys, credential } = question;
@@ -272,32 +202,5 @@ impl Shared {
         let now = clock::wall(&*self.clock);
         let noted = self.store.note_signatures(org, signed, &found, now).await;
         noted.map_err(|error| chain(&error))
-    }
-
-    fn looks(&self) -> MutexGuard<'_, Looks> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Looks {
-    /// Does the registry of a question leave an older question of the organisation open?
-    fn is_slow(&self, question: &Question) -> bool {
-        let registry = |signed: &Signed| signed.repository.split('/').next().map(str::to_owned);
-        let of_it = |other: &Question| {
-            other.org == question.org && registry(&other.signed) == registry(&question.signed)
-        };
-        self.under_way
-            .iter()
-            .any(|(other, look)| of_it(other) && look.answer.borrow().is_none() && look.patience().is_zero())
-    }
-
-    fn turns(&mut self, org: &OrgName) -> Arc<Semaphore> {
-        self.turns.retain(|_, turns| turns.strong_count() > 0);
-        if let Some(turns) = self.turns.get(org).and_then(Weak::upgrade) {
-            return turns;
-        }
-        let turns = Arc::new(Semaphore::new(PER_ORGANIZATION));
-        self.turns.insert(org.clone(), Arc::downgrade(&turns));
-        turns
     }
 }
