@@ -45,7 +45,7 @@ pub(crate) async fn adopt(
     let desired = desired::load(&mut snapshot, key, now).await.map_err(refused)?;
     snapshot.discard().await.map_err(refused)?;
     let desired = desired.ok_or_else(|| PortError::NotFound { key: key.clone() })?;
-    let mut seen = Seen::look(observer, settings, desired).await;
+    let mut seen = Seen::look(observer, settings, Mode::Preview, desired).await;
     let plan = seen.plan(settings, Mode::Preview, now);
     let owner = plan.uid;
     let mut foreign = Vec::new();

@@ -18,6 +18,7 @@ use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
 use crate::safety::{Safety, SafetySettings};
+use crate::scan::Scans;
 use crate::signature::Signatures;
 use crate::tasks::Works;
 use crate::wake::Queue;
@@ -80,9 +81,11 @@ impl Assembly {
         let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
         let lookups = Lookups::new(Arc::clone(&swarm), store.clone(), wake.clone());
         let clock = Arc::clone(&environs.clock);
-        let signatures = Signatures::new(ground.outbound.clone(), store.clone(), clock, wake);
+        let signatures = Signatures::new(ground.outbound.clone(), store.clone(), clock, wake.clone());
         let clock = Arc::clone(&environs.clock);
-        let observer = Arc::new(Observer::new(Arc::clone(&swarm), lookups, signatures, clock));
+        let scans = Scans::new(ground.outbound.clone(), store.clone(), clock, wake);
+        let clock = Arc::clone(&environs.clock);
+        let observer = Arc::new(Observer::new(Arc::clone(&swarm), lookups, signatures, scans, clock));
         let safety =
             Safety::new(store, &swarm, &settings.instance, ground.safety, &queue, &metrics, &environs.clock);
         let tasks = Arc::new(TaskDriver::new(environs.clone(), ground.shutdown.clone()));

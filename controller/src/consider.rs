@@ -70,8 +70,8 @@ impl Assessed {
 }
 
 impl Seen {
-    /// Looks at everything that planning this resource needs to see.
-    pub(crate) async fn look(observer: &Observer, settings: &Settings, desired: Desired) -> Self {
+    /// Looks at everything that planning this resource in that mode needs to see.
+    pub(crate) async fn look(observer: &Observer, settings: &Settings, mode: Mode, desired: Desired) -> Self {
         match desired {
             Desired::Organization(desired) => {
                 let observed = observer.organization(&desired).await;
@@ -83,7 +83,10 @@ impl Seen {
             }
             Desired::Environment(mut desired) => {
                 let observed = observer.environment(settings, &desired).await;
-                desired.signatures = observer.signatures(settings, &desired, &observed).await;
+                (desired.signatures, desired.scans) = futures::join!(
+                    observer.signatures(settings, &desired, &observed),
+                    observer.scans(settings, mode, &desired, &observed),
+                );
                 Self::Environment(desired, Box::new(observed))
             }
             Desired::Domain(domain, environment) => Self::Domain(domain, environment),

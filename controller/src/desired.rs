@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use skep_planner::RegistryAccess;
 use skep_planner::naming;
+use skep_planner::policy::scan::ScanFacts;
 use skep_planner::policy::signature::SignatureFacts;
 use skep_planner::reconcile::environment::EnvironmentDesired;
 use skep_planner::reconcile::network_policy::NetworkPolicyDesired;
@@ -193,7 +194,9 @@ async fn environment_desired(
         None => terms.plan.clone(),
     };
     let credentials = policies::registry_credentials(snapshot, &org).await?;
-    let secrets = if environment.spec.secrets.is_empty() && credentials.is_empty() {
+    let images = policies::images(snapshot, &org, &terms).await?;
+    let signs = images.iter().any(|rules| rules.spec.scan.as_ref().is_some_and(|scan| scan.secret.is_some()));
+    let secrets = if environment.spec.secrets.is_empty() && credentials.is_empty() && !signs {
         BTreeMap::new()
     } else {
         secret_facts(snapshot, &org).await?
@@ -201,7 +204,6 @@ async fn environment_desired(
     let within =
         [app.as_ref().map(|app| &app.meta), organization.as_ref().map(|organization| &organization.meta)];
     let stance = stance::of(snapshot, &environment.meta, &within, now).await?;
-    let images = policies::images(snapshot, &org, &terms).await?;
     let registries = credentials.into_iter().map(|credential| {
         let password = secrets.get(&credential.spec.password.secret).cloned();
         RegistryAccess { credential, password, stored: true }
@@ -210,6 +212,7 @@ async fn environment_desired(
         terms,
         images,
         signatures: SignatureFacts::default(),
+        scans: ScanFacts::default(),
         registries: registries.collect(),
         stance,
         domains: domains(snapshot, &key).await?,

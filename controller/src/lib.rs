@@ -35,6 +35,7 @@ mod policies;
 mod preview;
 mod reconciler;
 mod safety;
+mod scan;
 pub mod serve;
 mod sightings;
 mod signature;

@@ -32,6 +32,7 @@ use tokio::sync::Mutex;
 use crate::clock;
 use crate::error::chain;
 use crate::lookup::Lookups;
+use crate::scan::Scans;
 use crate::signature::Signatures;
 
 /// How long what the engine is stays believed.
@@ -44,6 +45,7 @@ pub(crate) struct Observer {
     swarm: Arc<dyn SwarmApi>,
     lookups: Lookups,
     signatures: Signatures,
+    scans: Scans,
     clock: Arc<dyn Clock>,
     engine: Mutex<Option<(Instant, EngineFacts)>>,
 }
@@ -78,9 +80,10 @@ impl Observer {
         swarm: Arc<dyn SwarmApi>,
         lookups: Lookups,
         signatures: Signatures,
+        scans: Scans,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { swarm, lookups, signatures, clock, engine: Mutex::new(None) }
+        Self { swarm, lookups, signatures, scans, clock, engine: Mutex::new(None) }
     }
 
     /// Its clock.

@@ -68,7 +68,7 @@ pub(crate) async fn preview(
     let resources = bound::resources(store, &read).await?;
     let mut objects = Vec::new();
     for desired in loaded {
-        let seen = Seen::look(observer, settings, desired).await;
+        let seen = Seen::look(observer, settings, Mode::Preview, desired).await;
         let mut plan = seen.plan(settings, Mode::Preview, now);
         if let Some(hold) = &hold {
             restrain(&mut plan, hold);

@@ -130,7 +130,7 @@ impl ResourceReconciler {
     async fn round(&self, fence: &Fence, loaded: Loaded, pass: &Pass) -> Result<Round, PassError> {
         let Loaded { mut desired, rows } = loaded;
         self.allocate(fence, &mut desired).await?;
-        let seen = Seen::look(&self.observer, &self.settings, desired).await;
+        let seen = Seen::look(&self.observer, &self.settings, Mode::Act, desired).await;
         let now = self.observer.now();
         let mut plan = seen.plan(&self.settings, Mode::Act, now);
         self.unkept().hold_back(&mut plan, seen.meta().retried_at);

@@ -9,12 +9,13 @@
 //! - Redirects are followed only if the caller says so, each guarded afresh; to another origin go no credentials.
 //! - An answer has an end: a deadline over everything, a limit on headers and on the body.
 //!
-//! [`registry`] reads what a registry keeps, over the same guard.
+//! [`registry`] reads what a registry keeps, and [`webhook`] sends signed messages, over the same guard.
 
 mod connect;
 mod error;
 mod outbound;
 pub mod registry;
+pub mod webhook;
 
 pub use connect::{Resolve, SystemResolver};
 pub use error::OutboundError;

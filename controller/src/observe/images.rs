@@ -1,11 +1,14 @@
-//! What registries say: what an image stands for, and who signed it.
+//! What registries and scanners say of images: what one stands for, who signed it, and whether it may run.
 
+use skep_planner::policy::scan::ScanFacts;
 use skep_planner::policy::signature::SignatureFacts;
+use skep_planner::reconcile::Mode;
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
 use skep_planner::{ResolvedImage, Settings, pull};
 use skep_schemas::ImageRef;
 
 use super::Observer;
+use crate::scan;
 use crate::signature::Asker;
 
 impl Observer {
@@ -39,6 +42,21 @@ impl Observer {
             None => desired.pull_as(reference).map_err(|blocked| blocked.to_string()),
         };
         self.signatures.look(&asker, &wanted, pull).await
+    }
+
+    /// What is known of the scans that planning has to know, after a moment of asking for them; nobody is asked for a preview.
+    pub(crate) async fn scans(
+        &self,
+        settings: &Settings,
+        mode: Mode,
+        desired: &EnvironmentDesired,
+        observed: &EnvironmentObservation,
+    ) -> ScanFacts {
+        let wanted = environment::scans_to_ask(settings, desired, observed.image.as_ref());
+        let meta = &desired.environment.meta;
+        let (org, retried_at) = (&desired.org, meta.retried_at);
+        let asker = scan::Asker { org, key: &meta.key, secrets: &desired.secrets, retried_at, mode };
+        self.scans.ask(&asker, &wanted).await
     }
 }
 

@@ -126,10 +126,9 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
         let with_plan = referring.iter().filter(|key| key.kind() == Kind::Organization && queue.takes(key));
         orgs.extend(with_plan.filter_map(fairness_group));
     }
-    // Nor do environments refer to credentials, whose passwords are values of Secrets.
+    // Nor do environments refer to credentials, whose passwords are values of Secrets, or to policies that sign with one.
     if changes.iter().any(|change| change.key.kind() == Kind::Secret && change.op != ChangeOp::Status) {
-        let with_password =
-            referring.iter().filter(|key| key.kind() == Kind::RegistryCredential && queue.takes(key));
+        let with_password = referring.iter().filter(|key| opens_secrets(key.kind()) && queue.takes(key));
         orgs.extend(with_password.filter_map(fairness_group));
     }
     for org in &orgs {
@@ -176,6 +175,11 @@ const fn is_of_all(kind: Kind) -> bool {
         | Kind::Domain
         | Kind::NetworkPolicy => false,
     }
+}
+
+/// May a resource of this kind have something asked with the value of a Secret, for everything in its organisation?
+const fn opens_secrets(kind: Kind) -> bool {
+    matches!(kind, Kind::RegistryCredential | Kind::ImagePolicy)
 }
 
 /// Was something of this kind written, and not only spoken of?

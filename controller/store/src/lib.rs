@@ -49,6 +49,7 @@ mod release;
 mod report;
 mod row;
 mod safety;
+mod scan;
 mod scoped;
 mod seal;
 mod secret;

@@ -18,6 +18,9 @@ const CONFIRMATION_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long it is kept what is known of signatures. What is still asked afterwards is looked for again.
 const SIGNATURES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
+/// How long it is kept what scanners said: longer than any yes may count, which is 30 days.
+const SCANS_KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -72,6 +75,8 @@ pub struct Swept {
     pub keyed_requests: u64,
     /// What was known of signatures.
     pub signatures: u64,
+    /// What scanners said.
+    pub scans: u64,
 }
 
 impl Store {
@@ -89,6 +94,7 @@ impl Store {
         let members = self.sweep_members().await.map_err(fault)?;
         let keyed_requests = self.sweep_keyed_requests().await.map_err(fault)?;
         let signatures = self.sweep_signatures().await.map_err(fault)?;
+        let scans = self.sweep_scans().await.map_err(fault)?;
         Ok(Swept {
             releases,
             secret_versions,
@@ -100,6 +106,7 @@ impl Store {
             members,
             keyed_requests,
             signatures,
+            scans,
         })
     }
 
@@ -109,6 +116,17 @@ impl Store {
                  SELECT org, repository, digest, public_key FROM image_signature
                  WHERE checked_at < now() - make_interval(secs => $1) LIMIT $2)",
             SIGNATURES_KEPT.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    async fn sweep_scans(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM image_scan WHERE (org, url, repository, digest) IN (
+                 SELECT org, url, repository, digest FROM image_scan
+                 WHERE checked_at < now() - make_interval(secs => $1) LIMIT $2)",
+            SCANS_KEPT.as_secs_f64(),
             SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())

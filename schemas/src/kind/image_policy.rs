@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, KindSpec, Problems};
 use crate::resource::ResourceKey;
-use crate::scalar::{ImagePattern, PublicKey, Registry};
+use crate::scalar::{Duration, HookUrl, ImagePattern, PublicKey, Registry, ResourceName};
 
 /// More than anyone lists by hand; a pattern with a star covers many.
 const ENTRIES_MAX: usize = 100;
@@ -34,6 +34,9 @@ pub struct ImagePolicySpec {
     /// Images must be signed, as `cosign sign` does, by one of these. The digest that is released is the one that must be signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require_signature: Vec<Signer>,
+    /// A scanner has to say yes to an image before it is released, and is asked again from time to time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanHook>,
     /// What happens to an image that is not allowed.
     #[serde(default)]
     pub enforcement: Enforcement,
@@ -45,6 +48,30 @@ pub struct ImagePolicySpec {
 pub struct Signer {
     /// The public key of whoever signs: the content of `cosign.pub`.
     pub key: PublicKey,
+}
+
+/// A scanner, and how it is asked. While it does not answer, or is not done, nothing is released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScanHook {
+    /// Where it is asked.
+    pub url: HookUrl,
+    /// The Secret of the organisation with whose value requests are signed (Standard Webhooks), so that the scanner knows who asks. Not
+    /// signed when absent. Not in a Plan, which has no Secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<ResourceName>,
+    /// How long its yes counts. What is still there then is asked about again.
+    #[serde(default = "ScanHook::default_max_age")]
+    pub max_age: Duration,
+}
+
+impl ScanHook {
+    /// Shorter, and a release could wait for a yes that is too old when it comes.
+    const MAX_AGE_MIN: Duration = Duration::from_secs(60);
+
+    fn default_max_age() -> Duration {
+        Duration::from_secs(24 * 3600)
+    }
 }
 
 /// What happens to what a policy does not allow.
@@ -90,6 +117,16 @@ impl ImagePolicySpec {
                 "leave out the keys that no longer sign",
             );
         }
+        if let Some(scan) = self.scan.as_ref().filter(|scan| scan.max_age < ScanHook::MAX_AGE_MIN) {
+            problems.push(
+                format!("{pointer}/scan/maxAge"),
+                format!(
+                    "after {} the scanner would be asked again before anything is released",
+                    scan.max_age
+                ),
+                format!("use at least `{}`", ScanHook::MAX_AGE_MIN),
+            );
+        }
     }
 }
 
@@ -101,7 +138,39 @@ impl KindSpec for ImagePolicySpec {
         self.check_at("", problems);
     }
 
-    fn references(&self, _: &ResourceKey) -> Vec<ResourceKey> {
-        Vec::new()
+    fn references(&self, key: &ResourceKey) -> Vec<ResourceKey> {
+        let secret = self.scan.as_ref().and_then(|scan| scan.secret.clone());
+        secret.and_then(|secret| key.sibling(Kind::Secret, secret)).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn found(scan: Value) -> Vec<String> {
+        let spec: ImagePolicySpec = serde_json::from_value(json!({ "scan": scan })).unwrap();
+        let mut problems = Problems::default();
+        spec.check(&mut problems);
+        problems.into_vec().into_iter().map(|problem| problem.pointer).collect()
+    }
+
+    #[test]
+    fn a_yes_counts_for_a_day_if_nobody_says_otherwise_and_never_for_less_than_a_minute() {
+        let url = "https://scanner.acme.test/skep";
+        let hook: ScanHook = serde_json::from_value(json!({ "url": url })).unwrap();
+        assert_eq!(hook.max_age.to_string(), "24h");
+        assert!(found(json!({ "url": url, "maxAge": "60s" })).is_empty());
+        assert_eq!(found(json!({ "url": url, "maxAge": "59s" })), ["/scan/maxAge"]);
+    }
+
+    #[test]
+    fn what_signs_the_requests_is_never_part_of_it() {
+        for secret in [json!({ "value": "hunter2" }), json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")] {
+            let json = json!({ "url": "https://scanner.acme.test/skep", "secret": secret });
+            assert!(serde_json::from_value::<ScanHook>(json).is_err());
+        }
     }
 }

@@ -34,7 +34,7 @@ pub use environment::{
     EnvironmentDetail, EnvironmentSpec, ProcessStatus, ReleaseStatus, RestartCondition, RestartSpec,
     RolloutOrder, RolloutSpec, SECRETS_DIRECTORY, SecretMount, SecuritySpec, TaskError, UnroutedDomain,
 };
-pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec};
+pub use image_policy::{Enforcement, ImagePolicyDetail, ImagePolicySpec, ScanHook};
 pub use isolation_tier::{
     Capability, IsolationLevel, IsolationTierDetail, IsolationTierSpec, SecurityProfile,
 };

@@ -119,6 +119,13 @@ impl KindSpec for PlanSpec {
         self.instance.check("/instance", problems);
         if let Some(images) = &self.images {
             images.check_at("/images", problems);
+            if images.scan.as_ref().is_some_and(|scan| scan.secret.is_some()) {
+                problems.push(
+                    "/images/scan/secret",
+                    "a Plan is the platform's, and Secrets are of organisations",
+                    "leave it out, and let the scanner be reached by the servers alone",
+                );
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Visitor};
 
 mod email;
+mod hook_url;
 mod image;
 mod names;
 mod net;
@@ -20,6 +21,7 @@ mod public_key;
 mod quantity;
 
 pub use email::EmailAddress;
+pub use hook_url::HookUrl;
 pub use image::{ImageDigest, ImageRef};
 pub(crate) use names::excerpt;
 pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, ResourceName};
@@ -107,6 +109,7 @@ parsers!(
     FieldPointer,
     EmailAddress,
     PublicKey,
+    HookUrl,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

@@ -230,6 +230,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
             registries: Vec::new(),
             terms: Terms { plan: PlanChoice::None, tier: TierChoice::None },
             images: Vec::new(),
+            scans: Default::default(),
             signatures: Default::default(),
             environment,
             org,

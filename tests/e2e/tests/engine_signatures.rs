@@ -1,12 +1,15 @@
-//! Images that have to be signed, from a registry that is one, with signatures as cosign makes them.
+//! Images that have to be signed, from a registry that is one, with signatures as cosign makes them; and images that a scanner has to pass.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use skep_e2e::cosign::{Repository, Signer};
 use skep_e2e::manifests::{Web, documents, resource};
+use skep_e2e::scanner::Scanner;
 use skep_e2e::{Installation, Options};
 use skep_testbed::{EngineVersion, Recipe, registry, wait, wait_until};
 
@@ -97,10 +100,76 @@ fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
     ensure!(at.running_tasks(&service)? == running, "what runs was touched");
     apply(&at, &web("v2").manifests())?;
     says(&at, &["Converged"])?;
+    only_what_its_scanner_passes_is_released(&mut at, host)
+}
+
+/// The same engine, where v2 runs, without the policy about signatures.
+fn only_what_its_scanner_passes_is_released(at: &mut Installation, host: SocketAddr) -> Result<()> {
+    let key: Vec<u8> = (0..32).collect();
+    let scanner = Scanner::start(&key)?;
+    let hello = Repository::new(host, "hello");
+    let (v3, v4) = (hello.digest("v3")?, hello.digest("v4")?);
+    let web = |tag: &str| Web { image: format!("{host}/hello:{tag}"), instances: 1, ..Web::new("acme") };
+    let service = web("v2").service();
+    let apply = |at: &Installation, text: &str| at.cli.apply(text, &[])?.ok();
+    let scan = |name: &str, enforcement: &str| {
+        let hook = json!({ "url": format!("{}/{name}", scanner.url()), "secret": "scanner" });
+        let spec = json!({ "scan": hook, "enforcement": enforcement });
+        documents(&[resource("acme", "ImagePolicy", name, spec)])
+    };
+    let secret = format!("whsec_{}", STANDARD.encode(&key));
+    let secret = documents(&[resource("acme", "Secret", "scanner", json!({ "value": secret }))]);
+
+    at.kill()?;
+    let allow = format!("http://{host},{}", scanner.url());
+    at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &allow)])?;
+    at.cli.run(&["delete", "acme/imagepolicy/signed"])?.ok()?;
+    apply(at, &secret)?;
+    apply(at, &scan("known", "block"))?;
+    let running = at.running_tasks(&service)?;
+
+    // A scanner that does not answer holds the release up, and so does one that is not done; then it says yes, and nobody has to say so.
+    apply(at, &web("v3").manifests())?;
+    says(at, &["DependencyNotReady", "the scan of image", &v3, "answers with status 503"])?;
+    scanner.says("/known", &v3, json!({ "verdict": "pending", "reason": "layer 2 of 9" }));
+    says(at, &["DependencyNotReady", "the scanner is not done: “layer 2 of 9”"])?;
+    ensure!(at.running_tasks(&service)? == running, "what runs was touched");
+    scanner.says("/known", &v3, json!({ "verdict": "pass" }));
+    says(at, &["Converged", &v3])?;
+    let running = at.running_tasks(&service)?;
+
+    // It says no, in its own words; somebody makes an exception there, and asks here for another try.
+    scanner.says("/known", &v4, json!({ "verdict": "fail", "reason": "CVE-2026-0001 in\nbusybox" }));
+    apply(at, &web("v4").manifests())?;
+    says(at, &["PolicyDenied", "ImagePolicy/known does not allow", "says no: “CVE-2026-0001 in busybox”"])?;
+    ensure!(at.running_tasks(&service)? == running, "what runs was touched");
+    scanner.says("/known", &v4, json!({ "verdict": "pass", "by": "an exception" }));
+    at.cli.run(&["retry", "environment", "production", "--org", "acme"])?.ok()?;
+    says(at, &["Converged", &v4])?;
+    let running = at.running_tasks(&service)?;
+
+    // Another policy, whose scanner says no to what runs: it is reported, and it is stopped.
+    scanner.says("/strict", &v4, json!({ "verdict": "fail", "reason": "too old" }));
+    apply(at, &scan("strict", "block"))?;
+    says(at, &["PolicyViolated", "“too old”", "what runs goes on"])?;
+    ensure!(at.running_tasks(&service)? == running, "what runs was touched");
+    apply(at, &scan("strict", "stop"))?;
+    wait_until("what its scanner refuses to be stopped", SOON, || {
+        wait::ready(at.running_tasks(&service)?.is_empty(), "it runs")
+    })
+    .with_context(|| at.report())?;
+
+    // Every request was signed, and said which image it is about and who asks.
+    let heard = scanner.heard()?;
+    let asked = |path: &str, digest: &str| heard.contains(&format!("{path} {host}/hello {digest} acme"));
+    ensure!(asked("/known", &v3) && asked("/known", &v4) && asked("/strict", &v4), "{heard:?}");
+    // The key is nowhere to be read.
+    let shown: Value = at.cli.get("acme", "imagepolicy", "known")?;
+    ensure!(!shown.to_string().contains("whsec_"), "{shown}");
     Ok(())
 }
 
 #[test]
-fn only_what_is_signed_is_released_on_26_1() -> Result<()> {
+fn only_what_is_signed_and_what_its_scanner_passes_is_released_on_26_1() -> Result<()> {
     only_what_is_signed_is_released(EngineVersion::V26_1)
 }

@@ -8,8 +8,8 @@ use regex::Regex;
 use serde_json::Value as Json;
 use skep_schemas::scalar::{self, Scalar};
 use skep_schemas::{
-    Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, Host, ImageDigest, ImageRef, MountPath, OrgName,
-    ProcessName, PublicKey, Region, ResourceName, ScalarError,
+    Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, HookUrl, Host, ImageDigest, ImageRef, MountPath,
+    OrgName, ProcessName, PublicKey, Region, ResourceName, ScalarError,
 };
 
 use crate::random::Random;
@@ -48,6 +48,7 @@ pub fn good(name: &str) -> Vec<String> {
         }
         "image-digest" => texts(&[DIGEST]),
         "public-key" => texts(&[KEY]),
+        "hook-url" => texts(&["https://scanner.acme.test/skep", "https://a", "http://10.0.0.7:9000/a/b;c=1"]),
         "field-pointer" => {
             texts(&["/Labels/team", "/Mode/Replicated/Replicas", "/A/*/b~1c", "/TaskTemplate"])
         }
@@ -95,6 +96,15 @@ pub fn bad(name: &str) -> Vec<String> {
             "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
         ]),
+        "hook-url" => texts(&[
+            "scanner.acme.test",
+            "https://",
+            "https://User@a",
+            "https://a/?b",
+            "https://a:99999",
+            "ftp://a",
+            "https://a/#b",
+        ]),
         "field-pointer" => texts(&["Labels", "/", "/a//b", "/a/"]),
         _ => Vec::new(),
     });
@@ -138,6 +148,7 @@ pub fn oracles() -> &'static BTreeMap<&'static str, Oracle> {
             of::<ImageRef>(),
             of::<ImageDigest>(),
             of::<PublicKey>(),
+            of::<HookUrl>(),
             of::<FieldPointer>(),
         ])
     })

@@ -1,7 +1,7 @@
 //! From the store to what the planner wants to know about one resource.
 
 use skep_planner::RegistryAccess;
-use skep_planner::policy::{self, signature::SignatureFacts};
+use skep_planner::policy::{self, scan::ScanFacts, signature::SignatureFacts};
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice, Terms, TierChoice};
 use skep_planner::reconcile::network_policy::{AgreedLink, NetworkPolicyDesired};
 use skep_planner::reconcile::organization::OrganizationDesired;
@@ -72,6 +72,7 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
         terms,
         images,
         signatures: SignatureFacts::default(),
+        scans: ScanFacts::default(),
         registries: credentials.filter_map(|key| registry_access(store, &key)).collect(),
         stance: stance(store, key, app.as_ref()),
         app: app.and_then(|app| store.typed::<AppSpec>(&app)),

@@ -30,5 +30,6 @@ mod desired;
 mod drift;
 mod observe;
 mod operator;
+mod outside;
 mod show;
 mod surroundings;

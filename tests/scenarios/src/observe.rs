@@ -148,7 +148,7 @@ fn entry(engine: &Cluster, settings: &Settings, desired: &EnvironmentDesired) ->
 }
 
 /// Unless the case says otherwise, a registry knows every image.
-fn resolve(engine: &Cluster, image: &ImageRef) -> Result<ResolvedImage, ImageFailure> {
+pub(crate) fn resolve(engine: &Cluster, image: &ImageRef) -> Result<ResolvedImage, ImageFailure> {
     if let Some(told) = engine.images.get(&image.to_string()) {
         return told.clone();
     }

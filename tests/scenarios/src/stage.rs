@@ -97,6 +97,8 @@ impl Stage {
             }
             "engine" | "node" | "no-node" | "lost-node" | "found-node" | "edge" | "disconnected"
             | "image" | "unknown" | "seen" | "foreign" => self.surroundings(verb, words).map(nothing),
+            "signature" => self.signature(words).map(nothing),
+            "scanner" => self.scanner(words).map(nothing),
             "survey" => self.world.survey().map(nothing),
             "pool" | "forwarder" | "safety-hold" | "confirm" => self.operator(verb, words).map(nothing),
             _ => bail!("there is no command `{verb}`"),

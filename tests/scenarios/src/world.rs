@@ -28,6 +28,7 @@ use skep_schemas::{Resource, ResourceKey};
 use skep_swarm::LabelFilter;
 
 use crate::cluster::Cluster;
+use crate::outside::Outside;
 use crate::store::Store;
 use crate::{desired, observe};
 
@@ -49,6 +50,8 @@ pub struct World {
     pub faults: BTreeMap<String, Fault>,
     /// The hold that is in force.
     pub hold: Option<InForce>,
+    /// Registries and scanners.
+    pub(crate) outside: Outside,
     unkept: Unkept,
 }
 
@@ -143,7 +146,7 @@ impl World {
         store.set_clock(now);
         let faults = BTreeMap::new();
         let unkept = Unkept::default();
-        Ok(Self { settings, now, store, engine, faults, hold: None, unkept })
+        Ok(Self { settings, now, store, engine, faults, hold: None, outside: Outside::default(), unkept })
     }
 
     /// What a survey of the Swarm puts there: the entry program. Whoever claims the Swarm does that before anything else.
@@ -189,8 +192,9 @@ impl World {
                 Seen::Secret(Box::new(desired), observed)
             }
             Kind::Environment => {
-                let desired = desired::environment(store, key)?;
+                let mut desired = desired::environment(store, key)?;
                 let observed = observe::environment(engine, &self.settings, &desired);
+                (desired.signatures, desired.scans) = self.outside.facts(&self.settings, &desired, &observed);
                 Seen::Environment(Box::new(desired), Box::new(observed))
             }
             Kind::Domain => {
@@ -273,6 +277,9 @@ impl World {
     pub fn pass(&mut self, key: &ResourceKey) -> Result<PassReport> {
         let mut report = PassReport::default();
         for _ in 0..ROUNDS_PER_PASS {
+            if let Some(Seen::Environment(desired, observed)) = self.look(key) {
+                self.outside.ask(&self.settings, &desired, &observed, self.now);
+            }
             let Some(seen) = self.look(key) else { return Ok(report) };
             let mut plan = self.plan_of(&seen, Mode::Act);
             let retried_at = self.store.get(key).and_then(|resource| resource.meta.retried_at);

@@ -4,6 +4,7 @@ pub mod image;
 pub mod isolation;
 pub mod plan;
 pub mod reach;
+pub mod scan;
 pub mod signature;
 
 use std::fmt;

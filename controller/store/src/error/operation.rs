@@ -43,6 +43,7 @@ operations! {
     Audit => "read or write the audit",
     Safety => "read or write holds and orphans",
     KeyedRequest => "read or write requests with a key",
+    Scan => "read or note what scanners say of images",
     Signature => "read or note what is known of signatures",
     Sweep => "remove what is no longer kept",
 }

@@ -22,6 +22,7 @@ mod quota;
 mod records;
 mod registry;
 mod safety;
+mod scan;
 mod secret;
 mod secret_versions;
 mod signature;

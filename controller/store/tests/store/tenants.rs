@@ -78,6 +78,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
                  WHERE kind = 'Organization' AND name = '{name}';
              INSERT INTO image_signature (org, repository, digest, public_key, since, checked_at)
                  VALUES ('{name}', 'registry.test/shop', 'sha256:' || repeat('a', 64), 'a key', now(), now());
+             INSERT INTO image_scan (org, url, repository, digest, verdict, since, checked_at)
+                 VALUES ('{name}', 'https://scanner.test', 'registry.test/shop', 'sha256:' || repeat('a', 64), 'pass', now(), now());
              INSERT INTO confirmed_removal (owner, confirmed_by) SELECT uid, '{name}' FROM resource WHERE org = '{name}';"
         ));
     }

@@ -10,6 +10,7 @@
 //! 4. [`status`]: what is there to say?
 
 mod ground;
+mod scans;
 mod services;
 mod signatures;
 mod status;
@@ -27,6 +28,7 @@ use skep_schemas::kind::{
 };
 use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
+pub use scans::scans_to_ask;
 pub use signatures::{SignaturesToCheck, signatures_to_check};
 pub use status::status;
 pub use terms::{Terms, TierChoice};
@@ -43,6 +45,7 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::policy::Violation;
 use crate::policy::image::{ImageRules, violations};
+use crate::policy::scan::{self, ScanFacts};
 use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ResolvedImage};
@@ -69,6 +72,8 @@ pub struct EnvironmentDesired {
     pub images: Vec<ImageRules>,
     /// What is known of the signatures of its images, as far as the rules ask for any.
     pub signatures: SignatureFacts,
+    /// What is known of what scanners say of its images, as far as the rules ask for any.
+    pub scans: ScanFacts,
     /// The credentials of its organisation for registries.
     pub registries: Vec<RegistryAccess>,
     /// The current values of the organisation's secrets that it names.
@@ -94,6 +99,7 @@ impl EnvironmentDesired {
     fn violations_of(&self, content: &ReleaseContent) -> Vec<Violation> {
         let mut found = self.violations(&content.image.reference, &content.security);
         found.extend(self.signed(&content.image).violations);
+        found.extend(scan::violations(&self.images, &content.image, &self.scans));
         found
     }
 

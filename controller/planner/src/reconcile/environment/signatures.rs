@@ -33,12 +33,7 @@ pub fn signatures_to_check(
     if keys.is_empty() || desired.environment.meta.is_deleting() {
         return SignaturesToCheck::default();
     }
-    let next = match resolved {
-        Some(Ok(resolved)) => target::formation(settings, desired)
-            .ok()
-            .map(|formation| ReleaseImage { reference: formation.image, resolved: resolved.clone() }),
-        Some(Err(_)) | None => None,
-    };
+    let next = next(settings, desired, resolved);
     let released = desired.releases.iter().map(|release| &release.content.image);
     let mut signed: Vec<(Signed, ImageRef)> = Vec::new();
     for image in released.chain(&next) {
@@ -48,6 +43,20 @@ pub fn signatures_to_check(
         }
     }
     SignaturesToCheck { signed, keys }
+}
+
+/// The image that would be released, once it is known what it stands for.
+pub(super) fn next(
+    settings: &Settings,
+    desired: &EnvironmentDesired,
+    resolved: Option<&Result<ResolvedImage, ImageFailure>>,
+) -> Option<ReleaseImage> {
+    match resolved {
+        Some(Ok(resolved)) => target::formation(settings, desired)
+            .ok()
+            .map(|formation| ReleaseImage { reference: formation.image, resolved: resolved.clone() }),
+        Some(Err(_)) | None => None,
+    }
 }
 
 /// When to look at signatures again, if nothing happens before.

@@ -76,15 +76,14 @@ pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Ta
             return standing(input, plan);
         }
     };
-    let signed = input.desired.signed(&content.image);
-    forbidden.extend(signed.violations.into_iter().filter(Violation::forbids));
+    let examined = input.desired.examined(&content.image, input.now);
+    forbidden.extend(examined.violations.into_iter().filter(Violation::forbids));
     match newest {
         Some(newest) if newest.content == content && !is_retried(input, newest) => standing(input, plan),
         _ if !forbidden.is_empty() => denied(input, forbidden, plan),
         newest => {
-            if let Some(why) = signed.open {
-                let resource = format!("the signature of image {}", content.image.pinned());
-                plan.blocked.push(Blocked::DependencyNotReady { resource, why });
+            if let Some(waits) = examined.waits {
+                plan.blocked.push(waits);
                 return standing(input, plan);
             }
             let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
