@@ -51,12 +51,16 @@ fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
     at.kill()?;
     at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &allow)])?;
 
-    // Not signed, then signed by somebody else, then with the signature of another digest.
+    // Not signed, then signed by somebody else, then with the signature of another digest. Who asks for another try does not wait for the next look.
+    let retry =
+        |at: &Installation| at.cli.run(&["retry", "environment", "production", "--org", "acme"])?.ok();
     says(&at, &["PolicyDenied", "ImagePolicy/signed does not allow image", "it has no signature"])?;
     let (v1, v2) = (hello.digest("v1")?, hello.digest("v2")?);
     hello.sign_simple(&theirs, &v1, &v1, |text| text)?;
+    retry(&at)?;
     says(&at, &["PolicyDenied", "its signature is of another key, or was changed"])?;
     hello.sign_simple(&ours, &v2, &v1, |text| text)?;
+    retry(&at)?;
     says(&at, &["PolicyDenied", &format!("the signature beside it is of {v2}")])?;
     ensure!(!at.services()?.contains(&service), "what nobody signed was started: {}", at.report());
 
@@ -126,6 +130,11 @@ fn only_what_its_scanner_passes_is_released(at: &mut Installation, host: SocketA
     at.cli.run(&["delete", "acme/imagepolicy/signed"])?.ok()?;
     apply(at, &secret)?;
     apply(at, &scan("known", "block"))?;
+
+    // A preview asks nobody, and says so.
+    let preview = at.cli.diff(&web("v3").manifests())?;
+    ensure!(preview.out.contains("and not for a preview"), "{preview:?}");
+    ensure!(!scanner.heard()?.iter().any(|heard| heard.contains(&v3)), "a preview asked the scanner");
     let running = at.running_tasks(&service)?;
 
     // A scanner that does not answer holds the release up, and so does one that is not done; then it says yes, and nobody has to say so.
