@@ -102,7 +102,7 @@ impl Scans {
             outbound,
             store: store.clone(),
             clock: Arc::clone(&clock),
-            silent: Mutex::default(),
+            silences: Silences::default(),
         });
         let send = move |question: Question| {
             let sender = Arc::clone(&sender);
@@ -180,14 +180,13 @@ struct Sender {
     outbound: Outbound,
     store: Store,
     clock: Arc<dyn Clock>,
-    /// Since when nobody answers.
-    silent: Mutex<HashMap<(OrgName, Scan), Instant>>,
+    silences: Silences,
 }
 
 impl Sender {
     async fn send(&self, question: &Question) -> Answer {
         let said = self.try_send(question).await;
-        let pause = self.silence(question, said.is_err());
+        let pause = self.silences.note(question, said.is_err());
         said.map_err(|why| Silence { why, pause })
     }
 
@@ -213,10 +212,18 @@ impl Sender {
         let noted = self.store.note_scan(org, scan, verdict, reason.as_deref(), now).await;
         noted.map_err(|error| chain(&error))
     }
+}
 
-    /// Notes whether there was an answer, and says how long it is to be left alone if not: half as long as it was silent.
-    fn silence(&self, question: &Question, silent: bool) -> Duration {
-        let mut known = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+/// Since when questions have no answer.
+#[derive(Default)]
+struct Silences {
+    since: Mutex<HashMap<(OrgName, Scan), Instant>>,
+}
+
+impl Silences {
+    /// Notes whether there was an answer, and says how long nobody asks again if not: half as long as it has been silent.
+    fn note(&self, question: &Question, silent: bool) -> Duration {
+        let mut known = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let of = (question.org.clone(), question.scan.clone());
         let (least, most) = SILENCE_PAUSES;
         if !silent {
@@ -228,5 +235,58 @@ impl Sender {
         }
         let since = known.entry(of).or_insert_with(Instant::now);
         (since.elapsed() / 2).clamp(least, most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(digit: char) -> Scan {
+        Scan {
+            url: "https://scanner.acme.test/skep".parse().unwrap(),
+            repository: "ghcr.io/acme/shop".to_owned(),
+            digest: format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_scanner_is_asked_when_it_is_time_and_at_once_about_what_was_no_yes_if_somebody_says_so() {
+        let asked = Asked { scan: scan('a'), secret: None, max_age: jiff::SignedDuration::from_hours(1) };
+        let due = |verdict, retried: Option<i64>, now| {
+            let fact = ScanFact { verdict, reason: None, since: at(100), checked_at: at(100) };
+            is_due(Some(&fact), &asked, retried.map(at), at(now))
+        };
+        assert!(is_due(None, &asked, None, at(0)));
+        for (verdict, again) in
+            [(ScanVerdict::Pending, 105), (ScanVerdict::Fail, 160), (ScanVerdict::Pass, 3700)]
+        {
+            assert_eq!(
+                [due(verdict, None, again - 1), due(verdict, None, again)],
+                [false, true],
+                "{verdict:?}"
+            );
+            assert!(!due(verdict, Some(99), again - 1), "{verdict:?}");
+            assert_eq!(due(verdict, Some(101), again - 1), verdict != ScanVerdict::Pass, "{verdict:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_is_left_alone_for_longer_and_longer_until_there_is_an_answer() {
+        let silences = Silences::default();
+        let question = |digit| Question { org: "acme".parse().unwrap(), scan: scan(digit), secret: None };
+        let after = async |seconds, digit| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            silences.note(&question(digit), true).as_secs()
+        };
+        let pauses = [after(0, 'a').await, after(20, 'a').await, after(40, 'a').await, after(600, 'a').await];
+        assert_eq!(pauses, [15, 15, 30, 120]);
+        assert_eq!(after(0, 'b').await, 15, "another image's");
+        silences.note(&question('a'), false);
+        assert_eq!(after(0, 'a').await, 15);
     }
 }
