@@ -3,7 +3,6 @@
 //! This is where the kinds come together, once, by exhaustive match: a new kind that lives in the Swarm does not compile until it
 //! has a place here.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -158,16 +157,13 @@ impl Seen {
                 found.into_iter().flatten().collect()
             }
             Self::Secret(desired, observed) => {
-                let mut names: BTreeSet<&str> =
-                    desired.inventory.iter().map(|entry| entry.object.name.as_str()).collect();
-                names.extend(desired.current.iter().map(|current| current.object.as_str()));
                 let Observed::Present(secrets) = observed else { return Vec::new() };
                 let of = |name: &str| {
                     let found = secrets.iter().find(|secret| secret.spec.name == name);
                     let found = found.map(|secret| (secret.id.as_str(), Some(secret.version.index)));
                     BoundObject::new(ObjectKind::Secret, name, found)
                 };
-                names.into_iter().map(of).collect()
+                desired.object_names().into_iter().map(of).collect()
             }
             Self::Environment(desired, observed) => {
                 let services = observed.services.iter().filter_map(|(name, found)| service(name, found));

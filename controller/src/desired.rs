@@ -15,7 +15,7 @@ use skep_planner::reconcile::network_policy::NetworkPolicyDesired;
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
 use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, SecretSpec};
-use skep_schemas::{AnySpec, Generation, Kind, OrgName, Resource, ResourceKey, ResourceName};
+use skep_schemas::{AnySpec, Generation, Kind, Meta, OrgName, Resource, ResourceKey, ResourceName};
 use skep_store::{Snapshot, StoreError};
 
 use crate::{links, policies, stance};
@@ -145,19 +145,38 @@ async fn secret(
 ) -> Result<SecretDesired, StoreError> {
     let key = secret.meta.key.clone();
     let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key }) };
-    let current = secret_facts(snapshot, &org).await?;
+    let current = secret_facts(snapshot, &org).await?.remove(key.name());
+    let former = former_values(snapshot, &org, &secret.meta, current.as_ref()).await?;
     let referrers = snapshot.referrers(&key).await?;
     let organization = snapshot.get(&ResourceKey::organization(&org)).await?;
     let within = [organization.as_ref().map(|organization| &organization.meta)];
     let stance = stance::of(snapshot, &secret.meta, &within, now).await?;
     Ok(SecretDesired {
         stance,
-        current: current.get(key.name()).cloned(),
+        current,
+        former,
         in_use: snapshot.secret_versions_in_use(&org).await?,
         referrers: referrers.iter().map(|referrer| referrer.meta.key.to_string()).collect(),
         inventory: snapshot.inventory(secret.meta.uid).await?,
         secret,
     })
+}
+
+/// The former values of a secret that are still kept, each once: as the newest version that has it.
+async fn former_values(
+    snapshot: &mut Snapshot,
+    org: &OrgName,
+    secret: &Meta,
+    current: Option<&SecretFacts>,
+) -> Result<Vec<SecretFacts>, StoreError> {
+    let mut former: Vec<SecretFacts> = Vec::new();
+    for (version, digest) in snapshot.secret_kept(secret.uid).await? {
+        let object = naming::secret(org, secret.key.name(), &digest);
+        if !former.iter().chain(current).any(|known| known.object == object) {
+            former.push(SecretFacts { secret: secret.uid, version, object, revision: secret.revision });
+        }
+    }
+    Ok(former)
 }
 
 /// The current value of each secret of an organisation, by name; those being deleted left out.
@@ -196,7 +215,8 @@ async fn environment_desired(
     let credentials = policies::registry_credentials(snapshot, &org).await?;
     let images = policies::images(snapshot, &org, &terms).await?;
     let signs = images.iter().any(|rules| rules.spec.scan.as_ref().is_some_and(|scan| scan.secret.is_some()));
-    let secrets = if environment.spec.secrets.is_empty() && credentials.is_empty() && !signs {
+    let needs_none = environment.spec.secrets.is_empty() && environment.meta.rollback.is_none();
+    let secrets = if needs_none && credentials.is_empty() && !signs {
         BTreeMap::new()
     } else {
         secret_facts(snapshot, &org).await?

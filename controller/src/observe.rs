@@ -7,7 +7,7 @@
 mod images;
 mod links;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,11 +185,8 @@ impl Observer {
             Err(error) => return unknown(&error),
         };
         // Labels can be taken off by hand, and a foreign object can have the name: both are found by name alone.
-        let recorded = desired.inventory.iter().map(|entry| &entry.object.name);
-        let names: BTreeSet<&String> =
-            desired.current.iter().map(|current| &current.object).chain(recorded).collect();
-        for name in names {
-            if found.iter().any(|secret| secret.spec.name == *name) {
+        for name in desired.object_names() {
+            if found.iter().any(|secret| secret.spec.name == name) {
                 continue;
             }
             match self.swarm.inspect_secret(By::Name(name)).await {

@@ -282,6 +282,8 @@ pub struct Meta {
     pub pause: Option<Pause>,
     /// When somebody last asked to try again what was given up.
     pub retried_at: Option<Timestamp>,
+    /// Of an environment: somebody returned it to a former release.
+    pub rollback: Option<Rollback>,
 }
 
 /// A pause: Skep looks and reports, and changes nothing.
@@ -304,6 +306,25 @@ impl Pause {
     pub fn holds(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
+}
+
+/// A return to a former release: the environment runs what that one ran for as long as the manifests ask for what they asked for then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    /// The number of the release whose content runs.
+    pub to: u32,
+    /// The number of the release whose content the manifests asked for.
+    pub instead_of: u32,
+    /// The generation of the environment then.
+    pub generation: Generation,
+    /// The generation of its app then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_generation: Option<Generation>,
+    /// Who asked for it.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 impl Meta {

@@ -14,8 +14,8 @@ use serde_json::{Value as Json, json};
 use crate::API_VERSION;
 use crate::kind::{AnySpec, AnyStatus, Kind};
 use crate::resource::{
-    Annotations, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision, Scope,
-    ScopeError, Uid,
+    Annotations, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision,
+    Rollback, Scope, ScopeError, Uid,
 };
 use crate::scalar::{OrgName, ResourceName};
 
@@ -76,6 +76,9 @@ pub struct MetaView {
     /// When somebody last asked to try again what was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_at: Option<Timestamp>,
+    /// Of an environment: somebody returned it to a former release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
 }
 
 /// A view cannot be turned into a resource, or into YAML.
@@ -134,6 +137,7 @@ impl ResourceView {
                 finalizers: meta.finalizers.clone(),
                 pause: meta.pause.clone(),
                 retried_at: meta.retried_at,
+                rollback: meta.rollback.clone(),
             },
             spec: spec.to_json()?,
             status: (!status.is_null()).then(|| status.clone()),
@@ -182,6 +186,7 @@ impl TryFrom<ResourceView> for Resource {
             updated_at: metadata.updated_at,
             pause: metadata.pause,
             retried_at: metadata.retried_at,
+            rollback: metadata.rollback,
         };
         Ok(Self { meta, spec, status: status.unwrap_or_default() })
     }
@@ -223,6 +228,7 @@ mod tests {
             updated_at: at,
             pause: Some(Pause { reason: "exam".to_owned(), by: "ann".to_owned(), since: at, until: None }),
             retried_at: Some(at),
+            rollback: None,
         };
         let status = json!({ "observedGeneration": 3, "conditions": [], "anything": [1, {"a": null}] });
         Resource { meta, spec: manifest.spec, status }

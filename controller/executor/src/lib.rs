@@ -134,8 +134,7 @@ impl Executor {
         if plan.is_quiet() {
             return Ok(Execution::Done { row_gone: false });
         }
-        let needs_record = plan.release.is_some() || !plan.verdicts.is_empty() || !plan.steps.is_empty();
-        if needs_record {
+        if plan.is_recorded() {
             self.open().insert(plan.uid);
             let stopped = self.recorded(plan, fence).await?;
             self.open().remove(&plan.uid);

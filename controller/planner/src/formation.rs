@@ -128,7 +128,19 @@ fn process(
 }
 
 fn quota(name: &ProcessName, process: &FormationProcess, plan: &PlanSpec) -> Vec<Blocked> {
-    let asked = process.process.resources;
+    let mut blocked = beyond(name, &process.process, plan);
+    if let Some(max) = plan.max_instances
+        && process.instances > max
+    {
+        let what = format!("process {name} asks for {} instances, the plan allows {max}", process.instances);
+        blocked.push(Blocked::QuotaExceeded { what });
+    }
+    blocked
+}
+
+/// What an instance of a process would have beyond what a plan allows one.
+pub(crate) fn beyond(name: &ProcessName, process: &ReleaseProcess, plan: &PlanSpec) -> Vec<Blocked> {
+    let asked = process.resources;
     let allowed = plan.instance;
     let mut blocked = Vec::new();
     let mut exceed = |what: String| blocked.push(Blocked::QuotaExceeded { what });
@@ -143,11 +155,6 @@ fn quota(name: &ProcessName, process: &FormationProcess, plan: &PlanSpec) -> Vec
     }
     if asked.pids > allowed.pids {
         exceed(format!("process {name} asks for {} pids, the plan allows {}", asked.pids, allowed.pids));
-    }
-    if let Some(max) = plan.max_instances
-        && process.instances > max
-    {
-        exceed(format!("process {name} asks for {} instances, the plan allows {max}", process.instances));
     }
     blocked
 }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Generation, ResourceKey, Uid};
 
@@ -30,6 +31,8 @@ pub struct NewRelease {
     pub content: ReleaseContent,
     /// What is different from the one before, in words.
     pub why: String,
+    /// The release to which it is a return.
+    pub rollback_to: Option<ReleaseVersion>,
 }
 
 /// What the inventory does not say rightly about an object that is as it should be: after a crash between a call and its record, after
@@ -57,6 +60,10 @@ pub struct Plan {
     pub generation: Generation,
     /// The release that it makes first.
     pub release: Option<NewRelease>,
+    /// Since when the rollback stands that the plan knows of. Recording a release, or the end of a rollback, fails when there is another by now.
+    pub rollback: Option<Timestamp>,
+    /// That rollback is over: the manifests ask for something else than they did.
+    pub ends_rollback: bool,
     /// Verdicts that became known.
     pub verdicts: Vec<VerdictChange>,
     /// What to do, in order. A later step may rely on an earlier one.
@@ -81,6 +88,8 @@ impl Plan {
             uid,
             generation,
             release: None,
+            rollback: None,
+            ends_rollback: false,
             verdicts: Vec::new(),
             steps: Vec::new(),
             blocked: Vec::new(),
@@ -91,14 +100,14 @@ impl Plan {
         }
     }
 
+    /// Does it decide something that is written down before anything is done?
+    pub const fn is_recorded(&self) -> bool {
+        self.release.is_some() || self.ends_rollback || !self.verdicts.is_empty() || !self.steps.is_empty()
+    }
+
     /// Does it change nothing, neither in the Swarm nor in the store? Drift that is left alone changes nothing; that it is reported
     /// is no part of the plan.
     pub const fn is_quiet(&self) -> bool {
-        self.release.is_none()
-            && self.verdicts.is_empty()
-            && self.steps.is_empty()
-            && self.learned.is_empty()
-            && self.forget.is_empty()
-            && !self.finalized
+        !self.is_recorded() && self.learned.is_empty() && self.forget.is_empty() && !self.finalized
     }
 }

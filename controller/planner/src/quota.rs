@@ -4,17 +4,24 @@
 //! merged as a release would merge them. So the count is known before anything is written, is the same for everybody who counts, and
 //! cannot be changed by stopping containers. A refusal compares two counts, before a change and after it ([`refused`]): an organisation that
 //! has too much, because its plan became smaller, may still have less.
+//!
+//! An environment that was returned to a former release may run more than its manifests ask for, and goes back to these when the return is over. It
+//! counts with the more of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use skep_schemas::kind::{AppSpec, EnvironmentSpec, NetworkPolicySpec, OrganizationSpec, PlanSpec, Quota};
 use skep_schemas::{AnySpec, Bytes, Cpu, Kind, OrgName, ResourceKey, ResourceName, Scope};
 
 use crate::formation;
+use crate::release::{ReleaseContent, ReleaseProcess};
 
 /// Everything that counts: an organisation's specs, its own and the platform's plans, by key.
 pub type Specs = BTreeMap<ResourceKey, AnySpec>;
+
+/// What environments run that were returned to a former release.
+pub type Returned = BTreeMap<ResourceKey, ReleaseContent>;
 
 /// The kinds of which an organisation's resources count.
 pub const KINDS: [Kind; 5] = [Kind::App, Kind::Environment, Kind::Domain, Kind::Secret, Kind::NetworkPolicy];
@@ -121,7 +128,7 @@ pub struct Usage(BTreeMap<Counted, u64>);
 
 impl Usage {
     /// Counts. Of the specs those of the organisation and the platform's plans are looked at.
-    pub fn of(org: &OrgName, specs: &Specs) -> Self {
+    pub fn of(org: &OrgName, specs: &Specs, returned: &Returned) -> Self {
         let mut usage = Self::default();
         for (key, spec) in specs.iter().filter(|(key, _)| key.org() == Some(org)) {
             match spec {
@@ -129,7 +136,10 @@ impl Usage {
                 AnySpec::Domain(_) => usage.add(Counted::Domains, 1),
                 AnySpec::Secret(_) => usage.add(Counted::Secrets, 1),
                 AnySpec::NetworkPolicy(policy) => usage.add(Counted::Links, links(policy)),
-                AnySpec::Environment(environment) => usage.add_environment(org, key, environment, specs),
+                AnySpec::Environment(environment) => {
+                    usage.add(Counted::Environments, 1);
+                    usage.add_all(&environment_usage(org, key, environment, specs, returned.get(key)));
+                }
                 AnySpec::Organization(_)
                 | AnySpec::Plan(_)
                 | AnySpec::IsolationTier(_)
@@ -151,32 +161,56 @@ impl Usage {
         *sum = sum.saturating_add(amount);
     }
 
-    fn add_environment(
-        &mut self,
-        org: &OrgName,
-        key: &ResourceKey,
-        environment: &EnvironmentSpec,
-        specs: &Specs,
-    ) {
-        self.add(Counted::Environments, 1);
-        let own = environment.plan.as_ref().and_then(|name| plan(name, specs));
-        // Nothing runs under a plan that does not exist; it counts as if it had the organisation's, which it may have next.
-        let Some(plan) = own.or_else(|| plan_of(org, specs).map(|(_, plan)| plan)) else { return };
-        let app = key.sibling(Kind::App, environment.app.clone()).and_then(|key| app(&key, specs));
-        let mut volumes: Vec<ResourceName> = Vec::new();
-        for process in formation::processes(app, environment, plan.instance).into_values() {
-            let instances = u64::from(process.instances);
-            let each = process.process.resources;
-            self.add(Counted::Instances, instances);
-            self.add(Counted::Cpu, instances.saturating_mul(u64::from(each.cpu.millis())));
-            self.add(Counted::Memory, instances.saturating_mul(each.memory.get()));
-            self.add(Counted::Pids, instances.saturating_mul(u64::from(each.pids)));
-            volumes.extend(process.process.volumes.into_iter().map(|volume| volume.name));
-        }
-        volumes.sort();
-        volumes.dedup();
-        self.add(Counted::Volumes, u64::try_from(volumes.len()).unwrap_or(u64::MAX));
+    fn add_all(&mut self, other: &Self) {
+        other.0.iter().for_each(|(counted, amount)| self.add(*counted, *amount));
     }
+
+    /// The more of both.
+    fn or_more(mut self, other: &Self) -> Self {
+        for (counted, amount) in &other.0 {
+            let most = self.0.entry(*counted).or_default();
+            *most = (*most).max(*amount);
+        }
+        self
+    }
+}
+
+/// What an environment's processes have, by its manifests or by the release that it was returned to.
+fn environment_usage(
+    org: &OrgName,
+    key: &ResourceKey,
+    environment: &EnvironmentSpec,
+    specs: &Specs,
+    returned: Option<&ReleaseContent>,
+) -> Usage {
+    let own = environment.plan.as_ref().and_then(|name| plan(name, specs));
+    // Nothing runs under a plan that does not exist; it counts as if it had the organisation's, which it may have next.
+    let Some(plan) = own.or_else(|| plan_of(org, specs).map(|(_, plan)| plan)) else {
+        return Usage::default();
+    };
+    let app = key.sibling(Kind::App, environment.app.clone()).and_then(|key| app(&key, specs));
+    let formation = formation::processes(app, environment, plan.instance);
+    let asked = processes_usage(formation.values().map(|one| (&one.process, one.instances)));
+    let Some(returned) = returned else { return asked };
+    let instances = |name| formation.get(name).map_or(1, |process| process.instances);
+    asked.or_more(&processes_usage(
+        returned.processes.iter().map(|(name, process)| (process, instances(name))),
+    ))
+}
+
+fn processes_usage<'a>(processes: impl Iterator<Item = (&'a ReleaseProcess, u32)>) -> Usage {
+    let mut usage = Usage::default();
+    let mut volumes: BTreeSet<&ResourceName> = BTreeSet::new();
+    for (process, instances) in processes {
+        let (instances, each) = (u64::from(instances), process.resources);
+        usage.add(Counted::Instances, instances);
+        usage.add(Counted::Cpu, instances.saturating_mul(u64::from(each.cpu.millis())));
+        usage.add(Counted::Memory, instances.saturating_mul(each.memory.get()));
+        usage.add(Counted::Pids, instances.saturating_mul(u64::from(each.pids)));
+        volumes.extend(process.volumes.iter().map(|volume| &volume.name));
+    }
+    usage.add(Counted::Volumes, u64::try_from(volumes.len()).unwrap_or(u64::MAX));
+    usage
 }
 
 /// The links that a policy names. Each side counts what it names itself: a link takes an address in the network of either, and who names one must
@@ -307,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_what_a_release_would_ask_for_and_others_have_no_part_in_it() {
-        let usage = Usage::of(&acme(), &world(3));
+        let usage = Usage::of(&acme(), &world(3), &Returned::new());
         let counted: Vec<_> =
             Counted::ALL.iter().map(|one| format!("{} {one}", one.amount(usage.get(*one)))).collect();
         assert_eq!(
@@ -330,12 +364,39 @@ mod tests {
     #[test]
     fn beyond_the_quota_is_refused_and_less_of_too_much_is_not() {
         let quota = Quota { instances: Some(4), domains: Some(1), ..Quota::default() };
-        let usage = |instances| Usage::of(&acme(), &world(instances));
+        let usage = |instances| Usage::of(&acme(), &world(instances), &Returned::new());
         let said: Vec<_> = refused(&quota, &usage(2), &usage(3)).iter().map(ToString::to_string).collect();
         assert_eq!(said, ["5 instances where 4 may be"]);
         assert_eq!(refused(&quota, &usage(1), &usage(2)), []);
         assert_eq!(refused(&quota, &usage(9), &usage(7)), []);
         assert_eq!(refused(&quota, &usage(9), &usage(9)), []);
         assert_eq!(refused(&quota, &usage(9), &usage(10)).len(), 1);
+    }
+
+    #[test]
+    fn what_was_returned_to_counts_as_far_as_it_is_more() {
+        let content: ReleaseContent = serde_json::from_value(json!({
+            "image": {"reference": "shop:1", "resolved": {"from": "registry", "digest": format!("sha256:{}", "a".repeat(64))}},
+            "processes": {"web": process("1", "64Mi"), "old": process("2", "64Mi")},
+            "secrets": [], "region": null, "restart": {}, "security": {}
+        }))
+        .unwrap();
+        let key: ResourceKey =
+            ResourceKey::new(Scope::Org(acme()), Kind::Environment, "prod".parse().unwrap()).unwrap();
+        let asked = Usage::of(&acme(), &world(3), &Returned::new());
+        let usage = Usage::of(&acme(), &world(3), &Returned::from([(key, content)]));
+        let more = |counted| (asked.get(counted), usage.get(counted));
+        // Three of web at one core and one of old at two, where three of web and one worker had half a core each.
+        assert_eq!(more(Counted::Cpu), (4000, 7000));
+        // The manifests' 256Mi for each are more.
+        assert_eq!(asked.get(Counted::Memory), usage.get(Counted::Memory));
+        assert_eq!(more(Counted::Environments), (2, 2));
+    }
+
+    fn process(cpu: &str, memory: &str) -> Value {
+        json!({
+            "entrypoint": null, "command": null, "workingDir": null, "env": {}, "ports": [], "healthCheck": null,
+            "resources": {"cpu": cpu, "memory": memory}, "volumes": [], "stopGracePeriod": "30s"
+        })
     }
 }

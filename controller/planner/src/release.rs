@@ -202,4 +202,6 @@ pub struct Release {
     pub verdict: Verdict,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The release to which it is a return.
+    pub rollback_to: Option<ReleaseVersion>,
 }

@@ -134,7 +134,21 @@ pub(crate) async fn wake_changes(store: &Store, queue: &Queue, changes: &[Change
     for org in &orgs {
         wake_org(store, queue, org).await?;
     }
+    wake_returned_to(store, queue, changes).await?;
     wake_links(store, queue, changes, &referring).await
+}
+
+/// Wakes the Secrets whose former values an environment may need again since it was returned to a former release.
+async fn wake_returned_to(store: &Store, queue: &Queue, changes: &[Change]) -> Result<(), StoreError> {
+    let written = changes.iter().filter(|change| change.op == ChangeOp::Meta).map(|change| &change.key);
+    let environments: BTreeSet<&ResourceKey> =
+        written.filter(|key| key.kind() == Kind::Environment && queue.takes(key)).collect();
+    if environments.is_empty() {
+        return Ok(());
+    }
+    let environments: Vec<ResourceKey> = environments.into_iter().cloned().collect();
+    wake_each(queue, &store.snapshot().await?.secrets_returned_to(&environments).await?);
+    Ok(())
 }
 
 /// Wakes the policies on both sides of links that a change may have made or ended. The other side may be of another shard than what

@@ -3,6 +3,7 @@
 //! Database constraints protect the rules; this module gives their violations names. Callers decide by variant and by
 //! [`StoreError::is_transient`], never by text.
 
+mod disposition;
 mod fault;
 mod operation;
 
@@ -14,7 +15,6 @@ use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
 use skep_schemas::{Generation, Host, OrgName, Registry, ResourceKey, Revision, Uid};
 
-use self::fault::transient;
 pub(crate) use self::fault::{Fault, must_run_again, violated};
 pub use self::operation::Operation;
 use crate::people::PeopleError;
@@ -80,6 +80,14 @@ pub enum StoreError {
     SecretValueSame {
         /// The secret.
         key: ResourceKey,
+    },
+    /// An environment has no such release, or none any more.
+    #[error("{key} has no release {version}")]
+    ReleaseMissing {
+        /// The environment.
+        key: ResourceKey,
+        /// The number.
+        version: ReleaseVersion,
     },
     /// A former value of a Secret is not kept any more, or never was.
     #[error("version {version} of {key} is not kept")]
@@ -180,6 +188,12 @@ pub enum StoreError {
         planned: Generation,
         /// The stored generation.
         current: Generation,
+    },
+    /// Somebody returned the environment to another release, or ended that, after the plan was made.
+    #[error("the plan for {key} is from before its rollback, or after it")]
+    RollbackStale {
+        /// The environment.
+        key: ResourceKey,
     },
     /// The number of the new release was taken in the meantime.
     #[error("release {version} of {key} exists already")]
@@ -359,36 +373,6 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
-}
-
-impl StoreError {
-    /// May the same call succeed soon without anyone changing anything?
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Connect(source) | Self::Database { source, .. } => transient(source),
-            Self::Migrate(sqlx::migrate::MigrateError::Execute(source)) => transient(source),
-            Self::Raced | Self::Lost { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// Did the world move on under the caller, so that reading and planning again will help?
-    pub const fn is_conflict(&self) -> bool {
-        matches!(
-            self,
-            Self::RevisionConflict { .. }
-                | Self::PlanStale { .. }
-                | Self::ReleaseTaken { .. }
-                | Self::AddressTaken { .. }
-                | Self::ResourceGone { .. }
-                | Self::StillOwns { .. }
-                | Self::OrgNotEmpty { .. }
-        )
-    }
-
-    pub(crate) fn corrupt(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
-        Self::Corrupt { what: what.into(), why: why.to_string() }
-    }
 }
 
 fn listed(all: &[impl std::fmt::Display]) -> String {

@@ -47,6 +47,7 @@ mod print;
 mod quota;
 mod release;
 mod report;
+mod rollback;
 mod row;
 mod safety;
 mod scan;

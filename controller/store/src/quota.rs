@@ -6,14 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use skep_planner::quota::{self, Specs, Usage};
+use skep_planner::ReleaseContent;
+use skep_planner::quota::{self, Returned, Specs, Usage};
 use skep_schemas::kind::Quota;
 use skep_schemas::{AnySpec, Kind, OrgName, ResourceKey, ResourceName};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::apply::ApplyItem;
 use crate::error::{Fault, Operation, StoreError};
-use crate::row::SpecRow;
+use crate::row::{SpecRow, key_of_columns};
 use crate::scoped::ScopedStore;
 
 /// What an organisation has and may have.
@@ -30,15 +32,18 @@ pub struct Standing {
 impl ScopedStore {
     /// What an organisation has and may have.
     pub async fn standing(&self, org: &OrgName) -> Result<Standing, StoreError> {
-        let specs = async { specs(&mut *self.reader().await?, org).await };
-        let specs = specs.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
+        let read = async {
+            let mut reader = self.reader().await?;
+            Ok((specs(&mut reader, org).await?, returned(&mut reader, org).await?))
+        };
+        let (specs, returned) = read.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
         let key = ResourceKey::organization(org);
         let Some(AnySpec::Organization(organization)) = specs.get(&key) else {
             return Err(StoreError::NotFound { key });
         };
         let quota = quota::plan_of(org, &specs).and_then(|(_, plan)| plan.quota.clone());
         let (plan, quota) = (organization.plan.clone(), quota.unwrap_or_default());
-        Ok(Standing { plan, quota, usage: Usage::of(org, &specs) })
+        Ok(Standing { plan, quota, usage: Usage::of(org, &specs, &returned) })
     }
 }
 
@@ -53,7 +58,12 @@ pub(crate) async fn limited(tx: &mut PgConnection, items: &[ApplyItem]) -> Resul
     if touched.is_empty() || keys().any(|key| matches!(key.kind(), Kind::Organization | Kind::Plan)) {
         return Ok(touched);
     }
-    let names: Vec<String> = touched.iter().map(|org| org.as_str().to_owned()).collect();
+    with_quota(tx, touched).await
+}
+
+/// Those of the organisations whose plan has a quota.
+async fn with_quota(tx: &mut PgConnection, orgs: BTreeSet<OrgName>) -> Result<BTreeSet<OrgName>, Fault> {
+    let names: Vec<String> = orgs.iter().map(|org| org.as_str().to_owned()).collect();
     let with_quota = sqlx::query_scalar!(
         "SELECT o.name FROM resource o
          JOIN resource p ON p.org = '' AND p.kind = 'Plan' AND p.name = o.spec->>'plan'
@@ -61,23 +71,64 @@ pub(crate) async fn limited(tx: &mut PgConnection, items: &[ApplyItem]) -> Resul
         &names
     );
     let with_quota: BTreeSet<String> = with_quota.fetch_all(tx).await?.into_iter().collect();
-    Ok(touched.into_iter().filter(|org| with_quota.contains(org.as_str())).collect())
+    Ok(orgs.into_iter().filter(|org| with_quota.contains(org.as_str())).collect())
+}
+
+/// Does the organisation's plan have a quota?
+pub(crate) async fn is_limited(tx: &mut PgConnection, org: &OrgName) -> Result<bool, Fault> {
+    Ok(!with_quota(tx, BTreeSet::from([org.clone()])).await?.is_empty())
 }
 
 /// Refuses the batch if it would take the organisation, which is locked, beyond its quota.
 pub(crate) async fn check(tx: &mut PgConnection, org: &OrgName, items: &[ApplyItem]) -> Result<(), Fault> {
-    let before = specs(tx, org).await?;
+    let (before, returned) = (specs(tx, org).await?, returned(tx, org).await?);
     let mut after = before.clone();
     for item in items {
         after.insert(item.manifest.key.clone(), item.manifest.spec.clone());
     }
-    let quota = quota::plan_of(org, &after).and_then(|(_, plan)| plan.quota.as_ref());
+    compare(org, (&before, &returned), (&after, &returned))
+}
+
+/// Refuses a rollback if it would take the organisation, which is locked, beyond its quota.
+pub(crate) async fn check_return(
+    tx: &mut PgConnection,
+    org: &OrgName,
+    key: &ResourceKey,
+    content: ReleaseContent,
+) -> Result<(), Fault> {
+    let (specs, before) = (specs(tx, org).await?, returned(tx, org).await?);
+    let mut after = before.clone();
+    after.insert(key.clone(), content);
+    compare(org, (&specs, &before), (&specs, &after))
+}
+
+fn compare(
+    org: &OrgName,
+    (before, returned_before): (&Specs, &Returned),
+    (after, returned): (&Specs, &Returned),
+) -> Result<(), Fault> {
+    let quota = quota::plan_of(org, after).and_then(|(_, plan)| plan.quota.as_ref());
     let Some(quota) = quota else { return Ok(()) };
-    let excess = quota::refused(quota, &Usage::of(org, &before), &Usage::of(org, &after));
+    let before = Usage::of(org, before, returned_before);
+    let excess = quota::refused(quota, &before, &Usage::of(org, after, returned));
     if excess.is_empty() {
         return Ok(());
     }
     Err(StoreError::QuotaExceeded { org: org.clone(), excess }.into())
+}
+
+/// What the organisation's environments run that were returned to a former release.
+async fn returned(tx: &mut PgConnection, org: &OrgName) -> Result<Returned, Fault> {
+    let rows = sqlx::query!(
+        r#"SELECT r.org, r.kind, r.name, l.content AS "content: Json<ReleaseContent>" FROM resource r
+           JOIN release l ON l.env_uid = r.uid AND l.version = (r.rollback->>'to')::integer
+           WHERE r.org = $1 AND r.kind = 'Environment' AND r.rollback IS NOT NULL"#,
+        org.as_str()
+    );
+    let rows = rows.fetch_all(tx).await?.into_iter();
+    Ok(rows
+        .map(|row| Ok((key_of_columns(&row.org, &row.kind, &row.name)?, row.content.0)))
+        .collect::<Result<_, StoreError>>()?)
 }
 
 /// What counts: an organisation's own, and the catalogue.

@@ -21,6 +21,7 @@ pub(crate) struct NewRow {
     pub(crate) version: i32,
     content: Value,
     why: String,
+    rollback_to: Option<i32>,
 }
 
 /// The row of a new release.
@@ -34,6 +35,7 @@ pub(crate) fn new_row(key: &ResourceKey, env: Uid, release: &NewRelease) -> Resu
         version: column(release.version)?,
         content,
         why: release.why.clone(),
+        rollback_to: release.rollback_to.map(column).transpose()?,
     })
 }
 
@@ -53,13 +55,15 @@ pub(crate) async fn record_all(tx: &mut PgConnection, releases: &[&NewRow]) -> R
     .await?;
     let contents: Vec<Value> = releases.iter().map(|new| new.content.clone()).collect();
     let whys: Vec<String> = releases.iter().map(|new| new.why.clone()).collect();
+    let rollbacks: Vec<Option<i32>> = releases.iter().map(|new| new.rollback_to).collect();
     sqlx::query!(
-        "INSERT INTO release (env_uid, version, content, why)
-         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::jsonb[], $4::text[])",
+        "INSERT INTO release (env_uid, version, content, why, rollback_to)
+         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::jsonb[], $4::text[], $5::integer[])",
         &envs,
         &versions,
         &contents,
-        &whys
+        &whys,
+        &rollbacks as _
     )
     .execute(tx)
     .await
@@ -114,8 +118,8 @@ pub(crate) async fn judge_all(tx: &mut PgConnection, verdicts: &[&VerdictRow]) -
     Ok(())
 }
 
-/// The releases that planning needs of each environment, newest first: the newest `keep`, the newest that succeeded, and the pending
-/// one.
+/// The releases that planning needs of each environment, newest first: the newest `keep`, the newest that succeeded, the pending
+/// one, and those that a rollback names.
 pub(crate) async fn of_environments(
     tx: &mut PgConnection,
     envs: &[Uuid],
@@ -123,12 +127,15 @@ pub(crate) async fn of_environments(
 ) -> Result<HashMap<Uuid, Vec<Release>>, Fault> {
     let rows = sqlx::query!(
         r#"SELECT l.env_uid, l.version, l.content AS "content: Json<ReleaseContent>", l.verdict, l.reason,
-                  l.created_at AS "created_at: Time"
+                  l.created_at AS "created_at: Time", l.rollback_to
            FROM unnest($1::uuid[]) AS env (uid)
            CROSS JOIN LATERAL (
                (SELECT version FROM release WHERE env_uid = env.uid ORDER BY version DESC LIMIT $2)
                UNION (SELECT max(version) FROM release WHERE env_uid = env.uid AND verdict = 'succeeded')
                UNION (SELECT version FROM release WHERE env_uid = env.uid AND verdict = 'pending')
+               UNION (SELECT named.version FROM resource r,
+                             LATERAL (VALUES ((r.rollback->>'to')::integer), ((r.rollback->>'insteadOf')::integer)) AS named (version)
+                      WHERE r.uid = env.uid AND r.rollback IS NOT NULL)
            ) AS wanted
            JOIN release l ON l.env_uid = env.uid AND l.version = wanted.version
            ORDER BY l.env_uid, l.version DESC"#,
@@ -146,6 +153,7 @@ pub(crate) async fn of_environments(
             verdict: verdict(&row.verdict, row.reason)
                 .ok_or_else(|| StoreError::corrupt(what(), "unknown verdict"))?,
             created_at: row.created_at.0,
+            rollback_to: row.rollback_to.map(stored_version).transpose()?,
         });
     }
     Ok(found)
@@ -170,6 +178,7 @@ struct Row {
     reason: Option<String>,
     created_at: Time,
     decided_at: Option<Time>,
+    rollback_to: Option<i32>,
 }
 
 /// Releases of an environment, newest first: so many of those before one.
@@ -184,7 +193,7 @@ pub(crate) async fn history(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT version, content AS "content: Json<ReleaseContent>", why, verdict, reason,
-                  created_at AS "created_at: Time", decided_at AS "decided_at: Time"
+                  created_at AS "created_at: Time", decided_at AS "decided_at: Time", rollback_to
            FROM release WHERE env_uid = $1 AND ($2::integer IS NULL OR version < $2)
            ORDER BY version DESC LIMIT $3"#,
         env,
@@ -194,7 +203,7 @@ pub(crate) async fn history(
     .fetch_all(tx)
     .await?;
     let recorded = |row| {
-        let Row { version, content, why, verdict: word, reason, created_at, decided_at } = row;
+        let Row { version, content, why, verdict: word, reason, created_at, decided_at, rollback_to } = row;
         let verdict = verdict(&word, reason)
             .ok_or_else(|| StoreError::corrupt(format!("release {version} of {env}"), "unknown verdict"))?;
         let release = Release {
@@ -202,6 +211,7 @@ pub(crate) async fn history(
             content: content.0,
             verdict,
             created_at: created_at.0,
+            rollback_to: rollback_to.map(stored_version).transpose()?,
         };
         Ok(RecordedRelease { release, why, decided_at: decided_at.map(|at| at.0) })
     };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use skep_schemas::{
     Annotations, AnySpec, Finalizer, Generation, Kind, Labels, Meta, Owner, Pause, Resource, ResourceKey,
-    ResourceName, Revision, Scope, Uid,
+    ResourceName, Revision, Rollback, Scope, Uid,
 };
 use sqlx::types::{Json, Uuid};
 
@@ -33,6 +33,7 @@ pub(crate) struct ResourceRow {
     pub(crate) updated_at: Time,
     pub(crate) pause: Option<Json<Pause>>,
     pub(crate) retried_at: Option<Time>,
+    pub(crate) rollback: Option<Json<Rollback>>,
     pub(crate) status: Option<serde_json::Value>,
 }
 
@@ -46,7 +47,8 @@ macro_rules! resource_query {
                    r.generation AS "generation!", r.revision AS "revision!", r.finalizers AS "finalizers!",
                    r.deletion_requested_at AS "deletion_requested_at?: _", r.managed_by AS "managed_by!: _",
                    r.created_at AS "created_at!: _", r.updated_at AS "updated_at!: _",
-                   r.pause AS "pause?: _", r.retried_at AS "retried_at?: _", s.status AS "status?"
+                   r.pause AS "pause?: _", r.retried_at AS "retried_at?: _",
+                   r.rollback AS "rollback?: _", s.status AS "status?"
                FROM resource r LEFT JOIN resource_status s ON s.uid = r.uid "# + $tail
             $(, $argument)*
         )
@@ -91,6 +93,7 @@ impl ResourceRow {
                 updated_at: self.updated_at.0,
                 pause: self.pause.map(|pause| pause.0),
                 retried_at: self.retried_at.map(|time| time.0),
+                rollback: self.rollback.map(|rollback| rollback.0),
                 key,
             },
             spec,

@@ -190,6 +190,18 @@ pub(crate) async fn current(
     Ok(secrets)
 }
 
+/// The values of a secret that are kept: version and digest, newest first.
+pub(crate) async fn kept(tx: &mut PgConnection, uid: Uid) -> Result<Vec<(u32, String)>, Fault> {
+    let rows = sqlx::query!(
+        "SELECT version, digest FROM secret_version WHERE uid = $1 ORDER BY version DESC",
+        uid.uuid()
+    );
+    let rows = rows.fetch_all(tx).await?.into_iter();
+    Ok(rows
+        .map(|row| Ok((version_of(row.version)?, hex::encode(row.digest))))
+        .collect::<Result<_, StoreError>>()?)
+}
+
 /// An organisation's data key.
 pub(crate) async fn data_key(
     tx: &mut PgConnection,

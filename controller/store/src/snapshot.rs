@@ -198,7 +198,8 @@ impl Snapshot {
         rows.iter().map(|row| entry(&row.org, &row.kind, &row.name, row.uid)).collect()
     }
 
-    /// The releases of an environment, newest first: the newest `keep`, the newest that succeeded, and the pending one.
+    /// The releases of an environment, newest first: the newest `keep`, the newest that succeeded, the pending one, and those that a rollback
+    /// names.
     pub async fn releases(&mut self, env: Uid, keep: u32) -> Result<Vec<Release>, StoreError> {
         if let Some(known) = self.ahead.releases.get(&(env.uuid(), keep)) {
             return Ok(known.clone());
@@ -238,8 +239,31 @@ impl Snapshot {
         secret::current(&mut self.tx, org).await.map_err(|fault| fault.during(Operation::Read))
     }
 
+    /// The values of a secret that are kept: version and digest, newest first.
+    pub async fn secret_kept(&mut self, secret: Uid) -> Result<Vec<(u32, String)>, StoreError> {
+        secret::kept(&mut self.tx, secret).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    /// The Secrets that environments have under a rollback: their manifests need not name these any more.
+    pub async fn secrets_returned_to(
+        &mut self,
+        environments: &[ResourceKey],
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let keys: Vec<String> = environments.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            r#"SELECT DISTINCT r.org, used->>'name' AS "name!" FROM resource r
+               JOIN release l ON l.env_uid = r.uid AND l.version = (r.rollback->>'to')::integer,
+                    jsonb_array_elements(l.content->'secrets') used
+               WHERE r.kind = 'Environment' AND r.rollback IS NOT NULL AND concat(r.org, '/Environment/', r.name) = ANY($1)"#,
+            &keys
+        );
+        let rows = rows.fetch_all(&mut *self.tx).await.map_err(read)?;
+        rows.iter().map(|row| key_of_columns(&row.org, Kind::Secret.as_str(), &row.name)).collect()
+    }
+
     /// The names of the Swarm secrets that an organisation's environments may still run with, each with these environments: those
-    /// of the newest release, of the newest that succeeded, and of the pending one. They must stay until a roll-out is final.
+    /// of the newest release, of the newest that succeeded, of the pending one, and of the one that a rollback returns to. They must stay until a
+    /// roll-out is final.
     pub async fn secret_versions_in_use(
         &mut self,
         org: &OrgName,
@@ -249,6 +273,7 @@ impl Snapshot {
                FROM resource r JOIN release l ON l.env_uid = r.uid, jsonb_array_elements(l.content->'secrets') used
                WHERE r.org = $1 AND r.kind = 'Environment' AND (
                    l.verdict = 'pending'
+                   OR l.version = (r.rollback->>'to')::integer
                    OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid)
                    OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid AND verdict = 'succeeded'))"#,
             org.as_str()

@@ -24,8 +24,13 @@ const SCANS_KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Releases per environment; the newest that succeeded and the pending one stay in any case.
+    /// Releases per environment that are kept however old they are; the newest that succeeded, the pending one and those that a rollback
+    /// names stay in any case.
     pub releases: u32,
+    /// Releases per environment that are kept at most, of those that are not older than `releases_age`.
+    pub releases_max: u32,
+    /// How long they are kept.
+    pub releases_age: Duration,
     /// How long finished plans are kept.
     pub plans: Duration,
     /// How long audit rows are kept.
@@ -41,9 +46,11 @@ pub struct Retention {
 impl Retention {
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    /// Ten releases to roll back to; a week of plans; a quarter of drift; a year of audit; a day or 100,000 revisions of changes.
+    /// Fifty releases to roll back to, and those of a quarter up to five hundred; a week of plans; a quarter of drift; a year of audit; a day or 100,000 revisions of changes.
     pub const USUAL: Self = Self {
-        releases: 10,
+        releases: 50,
+        releases_max: 500,
+        releases_age: Self::DAY.saturating_mul(90),
         plans: Self::DAY.saturating_mul(7),
         audit: Self::DAY.saturating_mul(400),
         drift: Self::DAY.saturating_mul(90),
@@ -84,7 +91,7 @@ impl Store {
     pub async fn sweep(&self, keep: &Retention) -> Result<Swept, StoreError> {
         let fault = |fault: Fault| fault.during(Operation::Sweep);
         // Releases before values: a value goes with the last release that names it.
-        let releases = self.sweep_releases(keep.releases).await.map_err(fault)?;
+        let releases = self.sweep_releases(keep).await.map_err(fault)?;
         let secret_versions = self.sweep_secret_versions().await.map_err(fault)?;
         let plans = self.sweep_plans(keep.plans).await.map_err(fault)?;
         let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
@@ -148,19 +155,24 @@ impl Store {
     }
 
     /// A release that a service was last sent stays as well: the planner asks what it was.
-    async fn sweep_releases(&self, keep: u32) -> Result<u64, Fault> {
+    async fn sweep_releases(&self, keep: &Retention) -> Result<u64, Fault> {
         let swept = sqlx::query!(
             "DELETE FROM release WHERE (env_uid, version) IN (
                  SELECT l.env_uid, l.version FROM (
-                     SELECT env_uid, version, verdict,
+                     SELECT env_uid, version, verdict, created_at,
                             row_number() OVER (PARTITION BY env_uid ORDER BY version DESC) AS age,
                             max(version) FILTER (WHERE verdict = 'succeeded') OVER (PARTITION BY env_uid) AS good
                      FROM release
                  ) l
-                 WHERE l.age > $1 AND l.verdict <> 'pending' AND l.version IS DISTINCT FROM l.good
+                 WHERE l.age > $1 AND (l.age > $2 OR l.created_at < now() - make_interval(secs => $3))
+                   AND l.verdict <> 'pending' AND l.version IS DISTINCT FROM l.good
                    AND NOT EXISTS (SELECT FROM inventory i WHERE i.owner = l.env_uid AND i.sent_release = l.version)
-                 LIMIT $2)",
-            i64::from(keep),
+                   AND NOT EXISTS (SELECT FROM resource r WHERE r.uid = l.env_uid AND r.rollback IS NOT NULL
+                                   AND l.version IN ((r.rollback->>'to')::integer, (r.rollback->>'insteadOf')::integer))
+                 LIMIT $4)",
+            i64::from(keep.releases),
+            i64::from(keep.releases_max),
+            keep.releases_age.as_secs_f64(),
             SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())

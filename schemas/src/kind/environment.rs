@@ -220,6 +220,9 @@ pub struct ReleaseStatus {
     pub image: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The number of the release to which it is a return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<u32>,
 }
 
 /// What is so about one process.

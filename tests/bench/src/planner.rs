@@ -154,6 +154,7 @@ fn case(settings: &Settings, number: usize, now: Timestamp) -> Result<Case> {
         content: new.content,
         verdict: Verdict::Succeeded,
         created_at: "2026-01-01T00:00:00Z".parse()?,
+        rollback_to: None,
     });
     for step in plan.steps {
         let Op::CreateService { spec, release, .. } = step.op else { continue };
@@ -272,6 +273,7 @@ fn stored(manifest: Manifest, now: Timestamp) -> (Meta, AnySpec) {
         updated_at: now,
         pause: None,
         retried_at: None,
+        rollback: None,
     };
     (meta, manifest.spec)
 }

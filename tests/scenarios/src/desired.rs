@@ -40,6 +40,7 @@ pub(crate) fn secret(store: &Store, key: &ResourceKey) -> Option<SecretDesired> 
     Some(SecretDesired {
         stance: stance(store, key, None),
         current: store.secret_facts(org).get(key.name()).cloned(),
+        former: store.former_secret_facts(&secret.meta),
         in_use: store.secrets_in_use(org),
         referrers: store.referrers(key).iter().map(|referrer| referrer.meta.key.to_string()).collect(),
         inventory: store.inventory(secret.meta.uid),

@@ -90,6 +90,10 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.retry(&key).map(nothing)
             }
+            "return-to" => {
+                let key = self.key(words)?;
+                self.world.store.return_to(&key, words.next("a release, or `manifests`")?).map(nothing)
+            }
             "hold" | "finish" | "tasks" | "update-status" | "rollback" | "absent" | "meddle" | "insists" => {
                 self.service(verb, words)?;
                 self.world.read_clock();

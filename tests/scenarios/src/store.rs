@@ -4,6 +4,7 @@
 //! supersedes the pending one. [`journal`] has what a pass writes down.
 
 mod journal;
+mod rollback;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,6 +148,7 @@ impl Store {
             updated_at: now,
             pause: None,
             retried_at: None,
+            rollback: None,
         };
         self.resources.insert(key, Resource { meta, spec, status: serde_json::Value::Null });
         Ok(())
@@ -243,15 +245,17 @@ impl Store {
         self.inventory.keys().map(|(_, object)| object).collect()
     }
 
-    /// The releases that planning looks at, newest first: the newest, the newest that succeeded, and the pending one.
+    /// The releases that planning looks at, newest first: the newest, the newest that succeeded, the pending one, and those that a rollback names.
     pub fn releases(&self, environment: Uid) -> Vec<Release> {
         let all = self.releases.get(&environment).map_or(&[][..], Vec::as_slice);
         let newest = all.last().map(|release| release.version);
         let good =
             all.iter().rfind(|release| release.verdict == Verdict::Succeeded).map(|release| release.version);
+        let named = self.named_by_rollback(environment);
         let matters = |release: &&Release| {
             let version = Some(release.version);
-            version == newest || version == good || release.verdict == Verdict::Pending
+            let is_named = named.contains(&release.version.get());
+            version == newest || version == good || is_named || release.verdict == Verdict::Pending
         };
         all.iter().rev().filter(matters).cloned().collect()
     }
@@ -278,7 +282,9 @@ impl Store {
     pub fn secrets_in_use(&self, org: &OrgName) -> BTreeMap<String, BTreeSet<ResourceKey>> {
         let mut users: BTreeMap<String, BTreeSet<ResourceKey>> = BTreeMap::new();
         for environment in self.resources.values().filter(|other| other.meta.key.org() == Some(org)) {
+            let returned_from = environment.meta.rollback.as_ref().map(|rollback| rollback.instead_of);
             let releases = self.releases(environment.meta.uid).into_iter();
+            let releases = releases.filter(|release| Some(release.version.get()) != returned_from);
             for secret in releases.flat_map(|release| release.content.secrets) {
                 users.entry(secret.object).or_default().insert(environment.meta.key.clone());
             }

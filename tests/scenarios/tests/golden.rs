@@ -69,6 +69,8 @@ cases! {
     a_rotated_secret_is_kept_until_the_roll_out_is_final,
     a_second_failure_without_a_good_release_is_not_a_fight,
     a_secret_of_a_release_that_cannot_be_followed_waits_for_it,
+    a_return_leads_nowhere_that_a_release_may_not,
+    a_return_to_a_former_release_holds_until_something_else_is_asked_for,
     a_secret_as_a_variable_is_set_where_the_process_starts,
     a_secret_that_is_read_is_not_deleted,
     a_service_removed_by_hand_is_made_again,
@@ -119,6 +121,7 @@ cases! {
     what_runs_against_a_policy_says_so,
     what_runs_in_time_is_not_late_because_swarm_watches_it,
     what_the_platform_names_and_is_not_there_is_no_permission,
+    what_was_returned_from_can_be_asked_for_again,
     who_may_be_linked_is_the_platforms_to_say,
 }
 

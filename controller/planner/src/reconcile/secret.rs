@@ -1,7 +1,8 @@
 //! Secret: one content-addressed object in the Swarm per value.
 //!
 //! The object of the current value is made as soon as the value is known. Objects of former values stay while a release that may
-//! still run, or be returned to, refers to them, and are removed afterwards.
+//! still run, or be returned to, refers to them, and are removed afterwards. When an environment is returned to a release whose value has no object any
+//! more, it is made once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,8 @@ pub struct SecretDesired {
     pub secret: Resource<SecretSpec>,
     /// Its current value: version and the name of its object.
     pub current: Option<SecretFacts>,
+    /// Former values that are still kept and are not the current one, each as the newest version that has it.
+    pub former: Vec<SecretFacts>,
     /// Names of objects that releases refer to which run or may be returned to, each with the environments of these releases.
     pub in_use: BTreeMap<String, BTreeSet<ResourceKey>>,
     /// Environments whose spec names it.
@@ -51,6 +54,28 @@ pub struct SecretFacts {
     pub revision: Revision,
 }
 
+impl SecretDesired {
+    /// The names that its objects may have: those of values that must have one, and of what was made.
+    pub fn object_names(&self) -> BTreeSet<&str> {
+        let recorded = self.inventory.iter().map(|entry| entry.object.name.as_str());
+        let values = self.current.iter().chain(self.needed()).map(|facts| facts.object.as_str());
+        recorded.chain(values).collect()
+    }
+
+    /// The former values that releases need.
+    fn needed(&self) -> impl Iterator<Item = &SecretFacts> {
+        self.former.iter().filter(|facts| self.in_use.contains_key(&facts.object))
+    }
+
+    /// The values that must have an object: the current one, and the former ones that releases need. None of a secret that is being deleted.
+    fn wanted(&self) -> Vec<&SecretFacts> {
+        if self.secret.meta.is_deleting() {
+            return Vec::new();
+        }
+        self.current.iter().chain(self.needed()).collect()
+    }
+}
+
 /// What to do for a secret. `observed` are the objects that carry its labels, and those of the names that its own have.
 pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Vec<Secret>>) -> Plan {
     let meta = &desired.secret.meta;
@@ -69,16 +94,17 @@ pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Ve
         return plan;
     }
     let ours: Vec<&Secret> = objects.iter().filter(|object| is_ours(settings, desired, object)).collect();
-    let current = desired.current.as_ref().filter(|_| !meta.is_deleting());
-    match current {
-        None if meta.is_deleting() => {}
-        None => plan.blocked.push(Blocked::SecretMissing { name: meta.key.name().to_string() }),
-        Some(facts) => keep(settings, desired, facts, objects, &mut plan),
+    if desired.current.is_none() && !meta.is_deleting() {
+        plan.blocked.push(Blocked::SecretMissing { name: meta.key.name().to_string() });
     }
+    let wanted = desired.wanted();
+    for facts in &wanted {
+        keep(settings, desired, facts, objects, &mut plan);
+    }
+    let is_wanted = |name: &str| wanted.iter().any(|facts| facts.object == name);
     for object in &ours {
         let name = &object.spec.name;
-        let wanted = current.is_some_and(|facts| facts.object == *name);
-        if !wanted && !desired.in_use.contains_key(name) {
+        if !is_wanted(name) && !desired.in_use.contains_key(name) {
             let op = Op::RemoveSecret { id: object.id.clone() };
             let why = "no release needs this value any more";
             plan.steps.push(Step::new(ObjectRef::new(ObjectKind::Secret, name), op, why, Cost::Delete));
@@ -89,7 +115,7 @@ pub fn plan(settings: &Settings, desired: &SecretDesired, observed: &Observed<Ve
         .iter()
         .map(|entry| &entry.object)
         .filter(|object| !ours.iter().any(|found| found.spec.name == object.name))
-        .filter(|object| current.is_none_or(|facts| facts.object != object.name))
+        .filter(|object| !is_wanted(&object.name))
         .cloned()
         .collect();
     if meta.is_deleting() {
@@ -117,7 +143,7 @@ fn is_ours(settings: &Settings, desired: &SecretDesired, object: &Secret) -> boo
         || inventory::records(&desired.inventory, &name, object.id.as_str())
 }
 
-/// The object of the current value is made, and kept as it was made.
+/// The object of a value is made, and kept as it was made.
 fn keep(
     settings: &Settings,
     desired: &SecretDesired,

@@ -29,6 +29,7 @@ operations! {
     Step => "record a step",
     Drift => "note drift",
     Intervene => "pause, resume or retry a resource",
+    RollBack => "return an environment to a release",
     Learn => "note what was found of objects",
     Forget => "forget objects",
     Finalize => "finalise a resource",

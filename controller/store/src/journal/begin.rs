@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use skep_planner::Plan;
-use skep_schemas::{Finalizer, Generation, ResourceKey, Uid};
+use skep_schemas::{Finalizer, Generation, ResourceKey, Rollback, Uid};
 use sqlx::PgConnection;
-use sqlx::types::Uuid;
+use sqlx::types::{Json, Uuid};
 
 use super::{PlanId, PlanRecord, StepState, interrupted};
 use crate::error::{Fault, StoreError};
@@ -32,6 +33,9 @@ pub(crate) struct Begin {
     key: ResourceKey,
     generation: Generation,
     release: Option<NewRow>,
+    /// Since when the rollback stands that the plan knows of.
+    rollback: Option<Timestamp>,
+    ends_rollback: bool,
     verdicts: Vec<VerdictRow>,
     creates: bool,
     intents: Vec<Intent>,
@@ -66,6 +70,8 @@ impl Begin {
                 .as_ref()
                 .map(|new| release::new_row(&plan.key, plan.uid, new))
                 .transpose()?,
+            rollback: plan.rollback,
+            ends_rollback: plan.ends_rollback,
             verdicts: release::verdict_rows(plan.uid, &plan.verdicts)?,
             creates: plan.steps.iter().any(|step| step.op.creates()),
             intents: plan.steps.iter().filter_map(|step| Intent::of(plan.uid, step)).collect(),
@@ -94,15 +100,16 @@ pub(crate) fn begin_all<'a>(
 }
 
 async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRecord>> {
-    let generations = held(tx, begins).await?;
+    let rows = held(tx, begins).await?;
     let current: Vec<Result<(), StoreError>> =
-        begins.iter().map(|begin| check_current(begin, generations.get(&begin.uid.uuid()))).collect();
+        begins.iter().map(|begin| check_current(begin, rows.get(&begin.uid.uuid()))).collect();
     let going: Vec<&Begin> =
         begins.iter().zip(&current).filter(|(_, is)| is.is_ok()).map(|(begin, _)| begin).collect();
     let verdicts: Vec<&VerdictRow> = going.iter().flat_map(|begin| &begin.verdicts).collect();
     release::judge_all(tx, &verdicts).await?;
     let releases: Vec<&NewRow> = going.iter().filter_map(|begin| begin.release.as_ref()).collect();
     release::record_all(tx, &releases).await?;
+    end_rollbacks(tx, &going).await?;
     hold(tx, &going).await?;
     // Of one plan it is told which object somebody else has; of several each is recorded again by itself.
     let apart = begins.len() == 1;
@@ -115,23 +122,51 @@ async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRe
     Ok(begins.iter().zip(current).map(record).collect())
 }
 
-/// Holds the resources' rows in the order that everyone keeps, so that they stay as they are: their generations.
-async fn held(tx: &mut PgConnection, begins: &[Begin]) -> Result<HashMap<Uuid, i64>, Fault> {
-    let uids: Vec<Uuid> = begins.iter().map(|begin| begin.uid.uuid()).collect();
-    let rows = sqlx::query!(
-        "SELECT uid, generation FROM resource WHERE uid = ANY($1) ORDER BY org, kind, name FOR NO KEY UPDATE",
-        &uids
-    );
-    Ok(rows.fetch_all(tx).await?.into_iter().map(|row| (row.uid, row.generation)).collect())
+/// What of a resource's row a plan was made for.
+struct Held {
+    generation: i64,
+    rollback: Option<Timestamp>,
 }
 
-/// Fails if the resource is gone or its spec has changed since the plan was made.
-fn check_current(begin: &Begin, generation: Option<&i64>) -> Result<(), StoreError> {
-    let current = Generation::new(*generation.ok_or(StoreError::ResourceGone { uid: begin.uid })?);
-    if current == begin.generation {
-        return Ok(());
+/// Holds the resources' rows in the order that everyone keeps, so that they stay as they are.
+async fn held(tx: &mut PgConnection, begins: &[Begin]) -> Result<HashMap<Uuid, Held>, Fault> {
+    let uids: Vec<Uuid> = begins.iter().map(|begin| begin.uid.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT uid, generation, rollback AS "rollback: Json<Rollback>" FROM resource
+           WHERE uid = ANY($1) ORDER BY org, kind, name FOR NO KEY UPDATE"#,
+        &uids
+    );
+    let held = |rollback: Option<Json<Rollback>>, generation| Held {
+        generation,
+        rollback: rollback.map(|rollback| rollback.0.since),
+    };
+    let rows = rows.fetch_all(tx).await?.into_iter();
+    Ok(rows.map(|row| (row.uid, held(row.rollback, row.generation))).collect())
+}
+
+/// Fails if the resource is gone, if its spec has changed since the plan was made, or if what would be recorded is about another rollback.
+fn check_current(begin: &Begin, held: Option<&Held>) -> Result<(), StoreError> {
+    let held = held.ok_or(StoreError::ResourceGone { uid: begin.uid })?;
+    let current = Generation::new(held.generation);
+    if current != begin.generation {
+        return Err(StoreError::PlanStale { key: begin.key.clone(), planned: begin.generation, current });
     }
-    Err(StoreError::PlanStale { key: begin.key.clone(), planned: begin.generation, current })
+    let about_rollback = begin.release.is_some() || begin.ends_rollback;
+    if about_rollback && begin.rollback != held.rollback {
+        return Err(StoreError::RollbackStale { key: begin.key.clone() });
+    }
+    Ok(())
+}
+
+/// Ends the rollbacks of environments whose manifests ask for something else by now.
+async fn end_rollbacks(tx: &mut PgConnection, begins: &[&Begin]) -> Result<(), Fault> {
+    let over = begins.iter().filter(|begin| begin.ends_rollback);
+    let uids: Vec<Uuid> = over.map(|begin| begin.uid.uuid()).collect();
+    if !uids.is_empty() {
+        let ended = sqlx::query!("UPDATE resource SET rollback = NULL WHERE uid = ANY($1)", &uids);
+        ended.execute(tx).await?;
+    }
+    Ok(())
 }
 
 /// Sees to it that rows stay while objects of them may exist (invariant I12). A row that was applied has its finalizer from

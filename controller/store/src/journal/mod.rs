@@ -122,7 +122,7 @@ impl Store {
         plan: &Plan,
         first: First,
     ) -> Result<Option<PlanRecord>, StoreError> {
-        if plan.release.is_none() && plan.verdicts.is_empty() && plan.steps.is_empty() {
+        if !plan.is_recorded() {
             return Ok(None);
         }
         self.gathered().begins.ask(Begin::new(fence, plan, first)?).await

@@ -76,7 +76,12 @@ pub(crate) fn release(version: u32, secrets: &[(&str, u32)]) -> NewRelease {
         "processes": {}, "secrets": secrets, "region": null, "restart": {}, "security": {},
     }))
     .unwrap();
-    NewRelease { version: ReleaseVersion::new(version), content, why: format!("release {version}") }
+    NewRelease {
+        version: ReleaseVersion::new(version),
+        content,
+        why: format!("release {version}"),
+        rollback_to: None,
+    }
 }
 
 pub(crate) fn releasing(resource: &Resource, version: u32, secrets: &[(&str, u32)]) -> Plan {

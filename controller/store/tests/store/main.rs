@@ -21,6 +21,7 @@ mod print;
 mod quota;
 mod records;
 mod registry;
+mod rollback;
 mod safety;
 mod scan;
 mod secret;

@@ -84,7 +84,13 @@ async fn a_sweep_keeps_what_is_needed_to_go_back() {
     bed.store.step_finished(&fence, plan.id, 0, &StepOutcome::Conflict).await.unwrap();
     // Values that have just been replaced may still be released.
     bed.sql("UPDATE secret_version SET created_at = now() - interval '2 hours'");
-    let keep = Retention { releases: 1, plans: Duration::ZERO, audit: Duration::ZERO, ..Retention::USUAL };
+    let keep = Retention {
+        releases: 1,
+        releases_max: 1,
+        plans: Duration::ZERO,
+        audit: Duration::ZERO,
+        ..Retention::USUAL
+    };
     let swept = bed.store.sweep(&keep).await.unwrap();
     assert_eq!((swept.releases, swept.secret_versions, swept.plans), (2, 2, 1));
     assert_eq!(swept.audit, 6);

@@ -12,6 +12,7 @@ use super::Store;
 impl Store {
     /// Records what a plan decides: verdicts, the release and the intents.
     pub fn begin(&mut self, plan: &Plan, now: Timestamp) -> Result<()> {
+        self.end_rollback(plan)?;
         let releases = self.releases.entry(plan.uid).or_default();
         for change in &plan.verdicts {
             let pending = |found: &&mut Release| found.version == change.release && !found.verdict.is_final();
@@ -31,6 +32,7 @@ impl Store {
                 content: new.content.clone(),
                 verdict: Verdict::Pending,
                 created_at: now,
+                rollback_to: new.rollback_to,
             });
         }
         plan.steps.iter().for_each(|step| self.intend(plan.uid, step));

@@ -2,7 +2,8 @@
 //!
 //! A pass goes through four questions, each a module:
 //!
-//! 1. [`target`]: which release should run? The newest, unless it failed; a new one if what the manifests say differs from it.
+//! 1. [`target`]: which release should run? The newest, unless it failed; a new one if what the manifests say differs from it, or what
+//!    a [`rollback`] returned to.
 //! 2. [`verdict`]: is it known by now how the newest release went? A failed one is not applied again (invariant I11): the target
 //!    becomes the last good release, which is what Swarm has returned to by itself.
 //! 3. [`services`]: what must be done so that every process runs the target?
@@ -10,6 +11,7 @@
 //! 4. [`status`]: what is there to say?
 
 mod ground;
+mod rollback;
 mod scans;
 mod services;
 mod signatures;
@@ -76,11 +78,11 @@ pub struct EnvironmentDesired {
     pub scans: ScanFacts,
     /// The credentials of its organisation for registries.
     pub registries: Vec<RegistryAccess>,
-    /// The current values of the organisation's secrets that it names.
+    /// The current values of the organisation's secrets, those that it names among them.
     pub secrets: BTreeMap<ResourceName, SecretFacts>,
     /// The domains that are routed to it, those being deleted left out.
     pub domains: Vec<Resource<DomainSpec>>,
-    /// Its releases that matter, newest first: the newest, the newest that succeeded, and all that are pending.
+    /// Its releases that matter, newest first: the newest, the newest that succeeded, all that are pending, and those that a rollback names.
     pub releases: Vec<Release>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
@@ -105,7 +107,7 @@ impl EnvironmentDesired {
 
     /// Would an image make the engine ask a host inside that the operator does not allow? What was released already is not asked for again.
     fn asked_inside(&self, settings: &Settings, image: &ImageRef) -> Option<Violation> {
-        if self.releases.first().is_some_and(|newest| newest.content.image.reference == *image) {
+        if self.released_image(image).is_some() {
             return None;
         }
         let registry = image.registry();
@@ -117,6 +119,13 @@ impl EnvironmentDesired {
             ),
             enforcement: Enforcement::Block,
         })
+    }
+
+    /// What an image was resolved to when it was last released, by the newest release or by the one that a rollback returned from: a tag that
+    /// is not changed is not asked for again.
+    fn released_image(&self, reference: &ImageRef) -> Option<&ReleaseImage> {
+        let known = self.releases.first().into_iter().chain(rollback::instead_of(self));
+        known.map(|release| &release.content.image).find(|image| image.reference == *reference)
     }
 
     /// Is an image signed as it has to be?
@@ -280,7 +289,7 @@ pub fn entry_to_observe(settings: &Settings, desired: &EnvironmentDesired) -> Op
 /// The image that has to be resolved before planning: one that the newest release does not have yet. An unchanged reference keeps
 /// the digest that it was resolved to, so that a moved tag never rolls out by itself.
 pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Option<ImageRef> {
-    if desired.environment.meta.is_deleting() {
+    if desired.environment.meta.is_deleting() || rollback::untouched(desired).is_some() {
         return None;
     }
     let image = target::formation(settings, desired).ok()?.image;
@@ -297,8 +306,7 @@ pub fn image_to_resolve(settings: &Settings, desired: &EnvironmentDesired) -> Op
     if desired.pull_as(&image).is_err() {
         return None;
     }
-    let known = desired.releases.first().is_some_and(|release| release.content.image.reference == image);
-    (!known).then_some(image)
+    desired.released_image(&image).is_none().then_some(image)
 }
 
 fn secret_facts<'a>(desired: &'a EnvironmentDesired, mount: &SecretMount) -> Option<&'a SecretFacts> {

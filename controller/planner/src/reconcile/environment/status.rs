@@ -21,7 +21,7 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::reconcile::conditions::Conditions;
 use crate::reconcile::{Assessment, RECHECK_DEGRADED, RECHECK_PROGRESSING, RECHECK_WAITING};
-use crate::release::{Release, Verdict};
+use crate::release::{Release, ReleaseVersion, Verdict};
 use crate::render::Route;
 use crate::swarm::{Node, NodeState, TaskState};
 
@@ -49,6 +49,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
             version: release.version.get(),
             image: release.content.image.pinned(),
             created_at: release.created_at,
+            rollback_to: release.rollback_to.map(ReleaseVersion::get),
         }),
         processes,
         urls,
@@ -159,7 +160,7 @@ fn conclude(
         }
         Some(newest) => match missing {
             None => {
-                conditions.ready(format!("release {} runs", newest.version));
+                conditions.ready(runs(newest));
                 None
             }
             // The release is judged, so this is scaling, a restart, or a lost node.
@@ -168,6 +169,13 @@ fn conclude(
                 Some(RECHECK_DEGRADED)
             }
         },
+    }
+}
+
+fn runs(release: &Release) -> String {
+    match release.rollback_to {
+        None => format!("release {} runs", release.version),
+        Some(to) => format!("release {} runs, a return to {to}", release.version),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Which release should run?
 
+use skep_schemas::ImageRef;
+use skep_schemas::kind::SecuritySpec;
+
+use super::rollback::{self, Asked};
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
 use crate::blocked::Blocked;
@@ -30,13 +34,9 @@ pub(super) fn formation(
         let resource = format!("App/{}", desired.environment.spec.app);
         return Err(vec![Blocked::ReferenceMissing { resource }]);
     };
-    let isolation = desired.terms.isolation().err();
-    let other_plan =
-        policy::plan::violation(desired.terms.own_plan(), desired.environment.spec.plan.as_ref());
-    let other_plan = other_plan.map(|violation| Blocked::denied(violation, false));
-    let ungranted: Vec<Blocked> = isolation.into_iter().chain(other_plan).collect();
-    if !ungranted.is_empty() {
-        return Err(ungranted);
+    let refused = ungranted(desired);
+    if !refused.is_empty() {
+        return Err(refused);
     }
     let plan = match &desired.plan {
         PlanChoice::None => None,
@@ -48,62 +48,112 @@ pub(super) fn formation(
     formation::formation(&app.spec, &desired.environment.spec, plan, settings.default_resources)
 }
 
-/// The release that should run. Makes a new one when the manifests differ from the newest, and records the verdict on the newest
-/// when it has become known. While something stands in the way of a new one, which is then in `plan.blocked`, it is the one that stands:
-/// a manifest that cannot be released is no way to be left alone by drift, tiers and policies. `None` if there is none.
+/// What the platform does not grant: nothing new is released before that is another.
+pub(super) fn ungranted(desired: &EnvironmentDesired) -> Vec<Blocked> {
+    let isolation = desired.terms.isolation().err();
+    let other_plan =
+        policy::plan::violation(desired.terms.own_plan(), desired.environment.spec.plan.as_ref());
+    let other_plan = other_plan.map(|violation| Blocked::denied(violation, false));
+    isolation.into_iter().chain(other_plan).collect()
+}
+
+/// The release that should run. Makes a new one when what is asked for, by the manifests or by a rollback, differs from the newest, and
+/// records the verdict on the newest when it has become known. While something stands in the way of a new one, which is then in `plan.blocked`, it
+/// is the one that stands: a manifest that cannot be released is no way to be left alone by drift, tiers and policies. `None` if there is none.
 pub(super) fn target(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Target> {
-    let formation = match formation(input.settings, input.desired) {
-        Ok(formation) => formation,
-        Err(blocked) => {
-            plan.blocked.extend(blocked);
-            return standing(input, plan);
-        }
-    };
-    let newest = input.desired.releases.first();
-    let security = &input.desired.environment.spec.security;
-    let mut forbidden = input.desired.violations(&formation.image, security);
-    forbidden.retain(Violation::forbids);
-    forbidden.extend(input.desired.asked_inside(input.settings, &formation.image));
-    // What was released before it was forbidden can be compared; anything else is not even looked up.
-    if !forbidden.is_empty() && newest.is_none_or(|newest| newest.content.image.reference != formation.image)
-    {
-        return denied(input, forbidden, plan);
-    }
-    let content = match candidate(input, formation) {
-        Ok(content) => content,
-        Err(blocked) => {
-            plan.blocked.extend(blocked);
-            return standing(input, plan);
-        }
-    };
-    let examined = input.desired.examined(&content.image, input.now);
-    forbidden.extend(examined.violations.into_iter().filter(Violation::forbids));
-    match newest {
-        Some(newest) if newest.content == content && !is_retried(input, newest) => standing(input, plan),
-        _ if !forbidden.is_empty() => denied(input, forbidden, plan),
-        newest => {
-            if let Some(waits) = examined.waits {
-                plan.blocked.push(waits);
-                return standing(input, plan);
-            }
-            let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
-            let why = match newest {
-                None => "first release".to_owned(),
-                Some(newest) if newest.content == content => {
-                    format!("{} failed; somebody asked to try it again", newest.version)
+    plan.rollback = input.desired.environment.meta.rollback.as_ref().map(|rollback| rollback.since);
+    let (wanted, to) = match rollback::untouched(input.desired) {
+        Some(rollback) => (rollback::content(input.desired, rollback), Some(rollback.to)),
+        None => {
+            let asked = asked(input);
+            match rollback::holding(input.desired, &asked) {
+                Some(rollback) => {
+                    plan.blocked.extend(asked.err().into_iter().flatten());
+                    (rollback::content(input.desired, rollback), Some(rollback.to))
                 }
-                Some(newest) => differences(&newest.content, &content),
-            };
-            plan.release = Some(NewRelease { version, content: content.clone(), why });
-            Some(Target { version, content, given_up: false })
+                None => {
+                    plan.ends_rollback = plan.rollback.is_some();
+                    (asked, None)
+                }
+            }
+        }
+    };
+    match wanted {
+        Ok(content) => released(input, content, to.map(ReleaseVersion::new), plan),
+        Err(blocked) => {
+            plan.blocked.extend(blocked);
+            standing(input, plan)
         }
     }
 }
 
-/// What the manifests ask for is not released.
-fn denied(input: &EnvironmentInput<'_>, forbidden: Vec<Violation>, plan: &mut Plan) -> Option<Target> {
-    plan.blocked.extend(forbidden.into_iter().map(|violation| Blocked::denied(violation, false)));
-    standing(input, plan)
+/// What a release would run that does what the manifests say now.
+fn asked(input: &EnvironmentInput<'_>) -> Asked {
+    let formation = formation(input.settings, input.desired)?;
+    // What was released before it was forbidden can be compared; anything else is not even looked up.
+    if input.desired.released_image(&formation.image).is_none() {
+        let security = &input.desired.environment.spec.security;
+        let forbidden = forbidden(input, &formation.image, security);
+        if !forbidden.is_empty() {
+            return Err(denied(forbidden));
+        }
+    }
+    candidate(input, formation)
+}
+
+/// What is wrong with an image, and with what its containers may do, so that it is not released.
+fn forbidden(input: &EnvironmentInput<'_>, image: &ImageRef, security: &SecuritySpec) -> Vec<Violation> {
+    let mut forbidden = input.desired.violations(image, security);
+    forbidden.retain(Violation::forbids);
+    forbidden.extend(input.desired.asked_inside(input.settings, image));
+    forbidden
+}
+
+/// A release of this content, which is the newest or a new one; the one that stands while a new one may not be.
+fn released(
+    input: &EnvironmentInput<'_>,
+    content: ReleaseContent,
+    rollback_to: Option<ReleaseVersion>,
+    plan: &mut Plan,
+) -> Option<Target> {
+    let newest = input.desired.releases.first();
+    if newest.is_some_and(|newest| newest.content == content && !is_retried(input, newest)) {
+        return standing(input, plan);
+    }
+    let mut forbidden = forbidden(input, &content.image.reference, &content.security);
+    let examined = input.desired.examined(&content.image, input.now);
+    forbidden.extend(examined.violations.into_iter().filter(Violation::forbids));
+    if !forbidden.is_empty() {
+        plan.blocked.extend(denied(forbidden));
+        return standing(input, plan);
+    }
+    if let Some(waits) = examined.waits {
+        plan.blocked.push(waits);
+        return standing(input, plan);
+    }
+    let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
+    let why = why(newest, &content, rollback_to);
+    plan.release = Some(NewRelease { version, content: content.clone(), why, rollback_to });
+    Some(Target { version, content, given_up: false })
+}
+
+/// Why there is a new release, in a few words.
+fn why(newest: Option<&Release>, content: &ReleaseContent, rollback_to: Option<ReleaseVersion>) -> String {
+    match (newest, rollback_to) {
+        (None, _) => "first release".to_owned(),
+        (Some(newest), _) if newest.content == *content => {
+            format!("{} failed; somebody asked to try it again", newest.version)
+        }
+        (Some(newest), Some(to)) if newest.rollback_to == Some(to) => {
+            format!("{}; otherwise as {to}", differences(&newest.content, content))
+        }
+        (Some(_), Some(to)) => format!("rollback to {to}"),
+        (Some(newest), None) => differences(&newest.content, content),
+    }
+}
+
+fn denied(forbidden: Vec<Violation>) -> Vec<Blocked> {
+    forbidden.into_iter().map(|violation| Blocked::denied(violation, false)).collect()
 }
 
 /// The release that stands, whatever the manifests ask for: kept as it should be, and stopped if a policy says so.
@@ -157,8 +207,8 @@ pub(super) fn last_good(desired: &EnvironmentDesired) -> Option<&Release> {
     desired.releases.iter().find(|release| release.verdict == Verdict::Succeeded)
 }
 
-/// What a release would run that does what the manifests say now.
-fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Result<ReleaseContent, Vec<Blocked>> {
+/// The same, once nothing is known to forbid its image.
+fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
     let desired = input.desired;
     let spec = &desired.environment.spec;
     let mut blocked = Vec::new();
@@ -204,10 +254,8 @@ fn image(input: &EnvironmentInput<'_>, formation: &Formation) -> Result<ReleaseI
     let reference = formation.image.clone();
     // Before anything else: without its password no node could pull what is released.
     let pull = input.desired.pull_as(&reference)?;
-    if let Some(newest) = input.desired.releases.first()
-        && newest.content.image.reference == reference
-    {
-        return Ok(newest.content.image.clone());
+    if let Some(known) = input.desired.released_image(&reference) {
+        return Ok(known.clone());
     }
     let credential = match &pull {
         PullAs::Credential(credential) => Some(&**credential),
