@@ -15,6 +15,7 @@ mod master_key;
 mod quota;
 mod release;
 mod resource;
+mod rollback;
 mod safety;
 mod secret;
 mod selection;
@@ -330,6 +331,7 @@ pub(crate) fn table() -> Vec<Route> {
         ),
     ];
     routes.extend(release::table());
+    routes.extend(rollback::table());
     routes.extend(secret::table());
     routes.extend(token::table());
     routes.extend(identity::table());

@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Release(release::ReleaseArgs),
     /// Give an environment the image that another one of its app runs.
     Promote(release::PromoteArgs),
+    /// Return an environment to a former release.
+    Rollback(release::RollbackArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
     /// See which values a secret had and where they are used, and give it another one while everything runs.

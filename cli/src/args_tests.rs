@@ -39,6 +39,8 @@ fn the_documented_command_lines_are_understood() {
         "drift env/shop --all -o json",
         "drift --past -o yaml -n acme",
         "drift acme/Environment/shop -w",
+        "rollback shop v41 --wait --timeout 2m",
+        "rollback env/shop --end",
         "pause env/shop --reason disk --for 2h",
         "pause organization acme --reason audit",
         "resume env shop",

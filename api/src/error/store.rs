@@ -43,6 +43,10 @@ impl From<StoreError> for ApiError {
                 error.to_string(),
                 "`skep secrets versions` lists those that are; others went with the last release that had them",
             ),
+            StoreError::ReleaseMissing { .. } => Self::NoneSuch {
+                problem: error.to_string(),
+                help: "see those that it has with `skep releases`",
+            },
             StoreError::HostTaken { ref host } => {
                 let about = About::Host(host.clone());
                 Self::refused(

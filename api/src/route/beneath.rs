@@ -261,6 +261,8 @@ fn body(route: &Route, kind: Kind) -> Value {
         }
         (_, "putOrgMember" | "putMember") => json!({ "role": "owner" }),
         (_, "rotateSecret") => json!({ "value": "evil" }),
+        (_, "rollBack") => json!({ "to": 1 }),
+        (_, "promoteRelease") => json!({ "from": "theirs" }),
         (_, "restoreSecret") => json!({ "version": 1 }),
         (_, "deleteBatch") => json!({ "delete": [{ "org": "globex", "kind": "App", "name": "theirs" }] }),
         (_, "apply") => document(Some("globex"), Kind::App, "theirs", &changed),

@@ -4,11 +4,12 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use skep_schemas::{Kind, ResourceKey};
 use skep_store::Intervention;
 
+use super::resource::view;
 use crate::answer::Found;
 use crate::call::{Call, Json, JsonBody, NoBody, NoQuery};
 use crate::error::ApiError;
 use crate::limits::{PAUSE_MAX, PAUSE_REASON_MAX};
-use crate::wire::{PauseRequest, ResourceView};
+use crate::wire::PauseRequest;
 
 pub(super) async fn pause(call: Call<NoQuery, Json<PauseRequest>>) -> Result<Found, ApiError> {
     let key = pausable(call.address.key()?, "pause")?;
@@ -47,11 +48,9 @@ async fn intervene<B>(
     key: ResourceKey,
     intervention: &Intervention,
 ) -> Result<Found, ApiError> {
-    let store = &call.store;
-    store.intervene(&key, intervention, &call.actor).await?;
+    call.store.intervene(&key, intervention, &call.actor).await?;
     call.app.control.wake(std::slice::from_ref(&key));
-    let resource = store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
-    Ok(Found(ResourceView::of(&resource).map_err(ApiError::internal)?))
+    Ok(Found(view(&call.store, key).await?))
 }
 
 const USED_BY: &str = "name the environment or the organisation whose objects are meant";

@@ -1,7 +1,9 @@
 //! The releases of an environment: listed, one with everything that it runs, and its image given to another environment.
 
 use skep_planner::diff::value_changes;
-use skep_planner::{Release, ReleaseContent, ReleaseProcess, ReleaseVersion, ResolvedImage, Verdict};
+use skep_planner::{
+    FieldChange, Release, ReleaseContent, ReleaseProcess, ReleaseVersion, ResolvedImage, Verdict,
+};
 use skep_schemas::kind::EnvironmentSpec;
 use skep_schemas::{AnySpec, ImageRef, Kind, Manifest, Meta, Owner, Resource, ResourceKey};
 use skep_store::{ApplyItem, Precondition, RecordedRelease};
@@ -170,7 +172,7 @@ impl JsonBody for PromoteRequest {
     const EXAMPLE: &'static str = r#"{"from": "staging"}"#;
 }
 
-fn no_release(key: &ResourceKey, number: i64) -> ApiError {
+pub(super) fn no_release(key: &ResourceKey, number: i64) -> ApiError {
     ApiError::NoneSuch {
         problem: format!("{key} has no release v{number}"),
         help: "see those that it has with `skep releases`",
@@ -182,9 +184,17 @@ fn difference(
     other: &Release,
     content: &ReleaseContentView,
 ) -> Result<ReleaseDifference, ApiError> {
+    Ok(ReleaseDifference { against, changes: differing(&self::content(&other.content), content)? })
+}
+
+/// What is different in the second of two contents.
+pub(super) fn changes(from: &ReleaseContent, to: &ReleaseContent) -> Result<Vec<FieldChange>, ApiError> {
+    differing(&content(from), &content(to))
+}
+
+fn differing(from: &ReleaseContentView, to: &ReleaseContentView) -> Result<Vec<FieldChange>, ApiError> {
     let json = |view: &ReleaseContentView| serde_json::to_value(view).map_err(ApiError::internal);
-    let changes = value_changes(&json(&self::content(&other.content))?, &json(content)?);
-    Ok(ReleaseDifference { against, changes })
+    Ok(value_changes(&json(from)?, &json(to)?))
 }
 
 fn item(recorded: &RecordedRelease) -> ReleaseItem {
@@ -195,6 +205,7 @@ fn item(recorded: &RecordedRelease) -> ReleaseItem {
         digest: release.content.image.digest().to_string(),
         processes: release.content.processes.keys().cloned().collect(),
         why: why.clone(),
+        rollback_to: release.rollback_to.map(ReleaseVersion::get),
         verdict: verdict(&release.verdict),
         reason: release.verdict.failure().map(str::to_owned),
         created_at: release.created_at,

@@ -3,7 +3,9 @@
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use skep_schemas::{Owner, ResourceKey, Revision};
-use skep_store::{Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition};
+use skep_store::{
+    Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition, ScopedStore,
+};
 
 use super::selection::Selection;
 use super::watch;
@@ -15,9 +17,13 @@ use crate::manifests::OneManifest;
 use crate::wire::{ApplyAction, ApplyResult, DeleteQuery, ListQuery, ResourceList, ResourceView, WriteQuery};
 
 pub(super) async fn get(call: Call<NoQuery>) -> Result<Found, ApiError> {
-    let key = call.address.key()?;
-    let resource = call.store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
-    Ok(Found(ResourceView::of(&resource).map_err(ApiError::internal)?))
+    Ok(Found(view(&call.store, call.address.key()?).await?))
+}
+
+/// A resource as it is shown.
+pub(super) async fn view(store: &ScopedStore, key: ResourceKey) -> Result<ResourceView, ApiError> {
+    let resource = store.get(&key).await?.ok_or(ApiError::NotFound { key })?;
+    ResourceView::of(&resource).map_err(ApiError::internal)
 }
 
 pub(super) async fn list(call: Call<ListQuery>) -> Result<PageOrWatch, ApiError> {

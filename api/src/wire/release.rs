@@ -9,7 +9,7 @@ use skep_planner::FieldChange;
 use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
 use skep_schemas::{Duration, EnvName, MountPath, ProcessName, Region, ResourceName};
 
-use super::ApplyAction;
+use super::{ApplyAction, ResourceView};
 
 /// One release of an environment, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,9 @@ pub struct ReleaseItem {
     pub processes: BTreeSet<ProcessName>,
     /// What is different from the one before, in a few words.
     pub why: String,
+    /// The release to which it is a return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<u32>,
     /// How it went.
     pub verdict: ReleaseVerdict,
     /// Why it failed, if it did.
@@ -204,4 +207,29 @@ pub struct PromotionView {
     pub image: String,
     /// Is it new to the environment, or did its manifest say it already?
     pub action: ApplyAction,
+}
+
+/// To which release an environment is to be returned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// Its number; when absent, the newest that succeeded before what runs now and that ran something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+}
+
+/// What an environment is returned to. The loop makes the release, and says in the environment's status how it goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackView {
+    /// The number of its newest release until now.
+    pub from: u32,
+    /// The number of the release whose content it gets.
+    pub to: u32,
+    /// The number of the release whose content its manifests ask for.
+    pub instead_of: u32,
+    /// What is different then. A secret that is given a new value from now on has that one.
+    pub changes: Vec<FieldChange>,
+    /// The environment.
+    pub resource: ResourceView,
 }

@@ -124,7 +124,12 @@ fn releasing(resource: &ResourceView, version: u32, before: Option<Verdict>) -> 
     let key = ResourceKey::new(Scope::Org("acme".parse()?), Kind::Environment, name)?;
     let judged = |verdict| VerdictChange { release: ReleaseVersion::new(version - 1), verdict };
     Ok(Plan {
-        release: Some(NewRelease { version: ReleaseVersion::new(version), content, why: "test".to_owned() }),
+        release: Some(NewRelease {
+            version: ReleaseVersion::new(version),
+            content,
+            why: "test".to_owned(),
+            rollback_to: None,
+        }),
         verdicts: before.map(judged).into_iter().collect(),
         ..Plan::empty(key, resource.metadata.uid, resource.metadata.generation)
     })
@@ -229,6 +234,54 @@ async fn an_environment_is_given_what_another_runs_by_its_digest_and_keeps_all_e
     let body = Some(("application/json", from().to_string()));
     let refused = server.ask(&viewer, "POST", "/v1/orgs/acme/environments/next/promote", body).await?;
     assert_eq!(refused.code(), "SK0403");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_returned_to_a_former_release_and_back_to_its_manifests() -> Result<()> {
+    let server = with_environment().await?;
+    let ask = async |path: &str, body: serde_json::Value| {
+        server.body("POST", path, "application/json", &body.to_string()).await
+    };
+    let (rollback, end) = (format!("{LIVE}/rollback"), format!("{LIVE}/end-rollback"));
+    let to = |number: u32| serde_json::json!({ "to": number });
+    assert_eq!(ask(&rollback, serde_json::json!({})).await?.code(), "SK0601", "there is no release");
+    let resource: ResourceView = server.get(LIVE).await?.read();
+    let fence = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    for version in 1..=3 {
+        let before = (version > 1).then_some(Verdict::Succeeded);
+        let mut plan = releasing(&resource, version, before)?;
+        if let Some(release) = &mut plan.release {
+            release.content.region = Some(format!("r{version}").parse()?);
+        }
+        server.store.begin_plan(&fence, &plan).await?;
+    }
+    let given = ask(&rollback, serde_json::json!({})).await?.json();
+    assert_eq!(
+        (&given["from"], &given["to"], &given["insteadOf"]),
+        (&serde_json::json!(3), &serde_json::json!(2), &serde_json::json!(3))
+    );
+    assert_eq!(given["changes"], serde_json::json!([{"pointer": "/region", "from": "r3", "to": "r2"}]));
+    assert_eq!(given["resource"]["metadata"]["rollback"]["to"], 2);
+    assert_eq!(ask(&rollback, to(1)).await?.json()["insteadOf"], 3);
+    let shown: ResourceView = server.get(LIVE).await?.read();
+    assert_eq!(
+        shown.metadata.rollback.map(|rollback| (rollback.to, rollback.by)),
+        Some((1, "bootstrap".to_owned()))
+    );
+    assert_eq!(ask(&end, serde_json::Value::Null).await?.status, 200);
+    assert_eq!(ask(&end, serde_json::Value::Null).await?.code(), "SK0602", "it is over already");
+    for (path, number, code) in [
+        (rollback.as_str(), 9, "SK0601"),
+        (&rollback, 3, "SK0602"),
+        ("/v1/orgs/acme/environments/nothing/rollback", 1, "SK0601"),
+        ("/v1/orgs/acme/apps/shop/rollback", 1, "SK0602"),
+    ] {
+        assert_eq!(ask(path, to(number)).await?.code(), code, "{path} {number}");
+    }
+    let viewer = server.token_of(Some("acme"), "viewer", skep_schemas::Role::Viewer).await?;
+    let body = Some(("application/json", to(1).to_string()));
+    assert_eq!(server.ask(&viewer, "POST", &rollback, body).await?.code(), "SK0403");
     Ok(())
 }
 

@@ -1,21 +1,28 @@
-//! `skep releases`, `skep release` and `skep promote`: what an environment ran, what it runs, what is different between two of them, and giving the
-//! same to another environment.
+//! `skep releases`, `skep release`, `skep promote` and `skep rollback`: what an environment ran, what it runs, what is different between two of them, and giving the
+//! same to another environment, or a former release to the same one.
+
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use skep_api::wire::{
     ApplyAction, OneReleaseQuery, PromoteRequest, PromotionView, ReleaseItem, ReleaseList, ReleaseQuery,
-    ReleaseVerdict, ReleaseView,
+    ReleaseVerdict, ReleaseView, ResourceView, RollbackRequest, RollbackView,
 };
 use skep_planner::FieldChange;
+use skep_schemas::ResourceKey;
 
+use super::apply::conclude;
 use super::{Outcome, Session};
 use crate::address::{Address, resource_path};
-use crate::args::environment;
+use crate::args::{environment, span};
 use crate::client::with_query;
 use crate::output::table::{Cell, render};
 use crate::output::text::{Tone, harmless};
 use crate::output::{PlanFormat, print, stdout_style, yaml};
+use crate::wait::progress::Display;
+use crate::wait::run::run as wait;
+use crate::wait::{Goal, Seen, Target, Tracker};
 
 /// `skep releases`
 #[derive(Debug, Args)]
@@ -68,6 +75,29 @@ pub(crate) struct PromoteArgs {
     release: Option<u32>,
 }
 
+/// `skep rollback`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Image, config and the versions of secrets are those of that release. It stays so until the manifests ask for something else, or until `--end`."
+)]
+pub(crate) struct RollbackArgs {
+    /// Environment: NAME, env/NAME or ORG/Environment/NAME.
+    #[arg(value_name = "ENVIRONMENT", value_parser = environment)]
+    environment: Address,
+    /// To which release, such as `v41`; the last good one that ran something else when absent.
+    #[arg(value_name = "RELEASE", value_parser = number)]
+    release: Option<u32>,
+    /// Go back to what the manifests ask for.
+    #[arg(long, conflicts_with = "release")]
+    end: bool,
+    /// Wait until it runs.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most.
+    #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = span)]
+    timeout: Duration,
+}
+
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix('v').unwrap_or(text);
     digits.parse().map_err(|_| "releases are called v1, v2 and so on".to_owned())
@@ -118,6 +148,44 @@ pub(super) async fn promote(session: &Session, args: PromoteArgs) -> Result<Outc
         given.from
     ))?;
     Ok(Outcome::Done)
+}
+
+/// Carries `skep rollback` out.
+pub(super) async fn roll_back(session: &Session, args: RollbackArgs) -> Result<Outcome> {
+    let key = args.environment.key(session.org.as_ref())?;
+    let path = resource_path(&key);
+    let view = if args.end {
+        let view: ResourceView = session.client.post(&format!("{path}/end-rollback"), &()).await?;
+        print(&format!("{key} goes back to what its manifests ask for\n"))?;
+        view
+    } else {
+        let request = RollbackRequest { to: args.release };
+        let given: RollbackView = session.client.post(&format!("{path}/rollback"), &request).await?;
+        print(&returned(&key, &given))?;
+        given.resource
+    };
+    if !args.wait {
+        return Ok(Outcome::Done);
+    }
+    let target = Target {
+        goal: Goal::Ready,
+        uid: Some(view.metadata.uid),
+        generation: Some(view.metadata.generation),
+        inputs: Some(view.metadata.revision),
+    };
+    let mut tracker = Tracker::default();
+    tracker.add(key, target, Seen::Present(Box::new(view)));
+    let end = wait(&session.client, tracker, args.timeout, Display::for_stderr(args.timeout)).await?;
+    Ok(conclude(&end, args.timeout))
+}
+
+fn returned(key: &ResourceKey, given: &RollbackView) -> String {
+    let mut text = format!("{key} returns from v{} to v{}\n", given.from, given.to);
+    if given.changes.is_empty() {
+        text.push_str("  nothing is different\n");
+    }
+    given.changes.iter().for_each(|change| text.push_str(&line(change)));
+    text
 }
 
 fn table(releases: &ReleaseList) -> String {

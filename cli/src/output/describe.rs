@@ -86,6 +86,14 @@ impl Described<'_> {
                 &harmless(&format!("by {} {ago} ago, until {until}: {}", pause.by, pause.reason)),
             );
         }
+        if let Some(rollback) = &meta.rollback {
+            let ago = age(rollback.since, now);
+            let until = format!(
+                "to v{} by {} {ago} ago; the manifests ask for v{}, see `skep rollback --end`",
+                rollback.to, rollback.by, rollback.instead_of
+            );
+            field("Rolled back", &harmless(&until));
+        }
         if let Some(at) = last_observed(self.view) {
             field("Last seen", &format!("{at} ({} ago)", age(at, now)));
         }
