@@ -1,4 +1,5 @@
-//! A secret that an application serves is rotated under traffic: no request fails, the new value is served, the former one is gone.
+//! A secret that an application serves is rotated under traffic: no request fails, the new value is served, the former one is gone. And a
+//! former release returns under traffic as it was: its image, its config, and the value that the secret had then.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +27,17 @@ fn recipe() -> Result<Recipe> {
 
 /// The manifests with the secret `token` made like this.
 fn manifests(token: &Value) -> String {
-    let mut web = Web { secrets: vec!["token".to_owned()], ..Web::new("acme") }.with_image("shows:1");
+    manifests_of(&ran_first(), token)
+}
+
+/// The image and the variable that are rolled out first.
+fn ran_first() -> Web {
+    let env = [("GREETING".to_owned(), "good morning".to_owned())].into();
+    Web { env, ..Web::new("acme") }.with_image("shows:1")
+}
+
+fn manifests_of(web: &Web, token: &Value) -> String {
+    let mut web = Web { secrets: vec!["token".to_owned()], ..web.clone() };
     web.stop_grace_period = Some("40s".to_owned());
     let secret = resource("acme", "Secret", "token", token.clone());
     // Of two documents of one name in a batch neither would be accepted.
@@ -77,7 +88,7 @@ fn rotated(at: &Installation, command: &[&str], input: &str) -> Result<String> {
     Ok(now)
 }
 
-fn a_secret_is_rotated_under_traffic(version: EngineVersion) -> Result<()> {
+fn a_secret_is_rotated_under_traffic(version: EngineVersion) -> Result<Installation> {
     let at = Installation::start(version)?;
     at.engine.publish(&recipe()?, "shows:1")?;
     let generated = manifests(&json!({ "generate": { "length": 48 } }));
@@ -120,6 +131,59 @@ fn a_secret_is_rotated_under_traffic(version: EngineVersion) -> Result<()> {
     for value in [&first, &second, &WRITTEN.to_owned(), &"canary-by-hand".to_owned()] {
         assert!(!everything.contains(value.as_str()), "a value is where it must not be");
     }
+    Ok(at)
+}
+
+/// What runs: the image, the variable, and the value that is served.
+fn running(at: &Installation) -> Result<(String, String, String)> {
+    let container = at.container("acme_production_web")?;
+    let image = at.docker(&["inspect", "--format", "{{.Config.Image}}", &container])?;
+    let env = at.docker(&["inspect", "--format", "{{join .Config.Env \"\\n\"}}", &container])?;
+    let greeting = env.lines().find(|line| line.starts_with("GREETING=")).context("GREETING")?;
+    Ok((image.trim().to_owned(), greeting.to_owned(), served(at)?))
+}
+
+/// Returns under traffic, by a command that waits for it.
+fn returned(at: &Installation, args: &[&str]) -> Result<String> {
+    let traffic = at.traffic_of(HOST, SHOWN, PER_SECOND)?;
+    let command =
+        [&["rollback", "acme/Environment/production"], args, &["--wait", "--timeout", "3m"]].concat();
+    let answer = at.cli.run(&command)?.ok().with_context(|| at.report())?;
+    let counted = traffic.end().with_context(|| at.report())?;
+    println!("rollback {args:?}: {} requests in {:?}, none failed", counted.answered, counted.took);
+    Ok(answer.out)
+}
+
+/// What ran first runs again after the secret was rotated, and image and config were changed.
+fn the_first_release_returns(at: &Installation) -> Result<()> {
+    let first = at.cli.run(&["release", "acme/Environment/production", "v1", "-o", "json"])?.json()?;
+    let newest = || -> Result<Value> {
+        Ok(at.cli.run(&["releases", "acme/Environment/production", "-o", "json"])?.json()?["items"][0]
+            .clone())
+    };
+    at.engine.publish(&recipe()?.file("www/new", 0o644, "new"), "shows:2")?;
+    let env = [("GREETING".to_owned(), "good night".to_owned())].into();
+    let web = Web { env, ..Web::new("acme") }.with_image("shows:2");
+    let changed = manifests_of(&web, &json!({ "value": "canary-later" }));
+    at.cli.apply_and_wait(&changed)?.ok().with_context(|| at.report())?;
+    let later = running(at)?;
+    let from = newest()?["version"].as_u64().context("a version")?;
+    assert!(from > 5 && later.1 == "GREETING=good night" && later.2 == "canary-later", "v{from}: {later:?}");
+
+    let told = returned(at, &["v1"])?;
+    assert!(told.starts_with(&format!("acme/Environment/production returns from v{from} to v1\n")), "{told}");
+    let (image, greeting, value) = running(at)?;
+    assert_eq!(Some(image.as_str()), first["content"]["image"].as_str());
+    assert_eq!((greeting.as_str(), value.len()), ("GREETING=good morning", 48), "the random value of v1");
+    assert_ne!(image, later.0);
+    let returned_to = newest()?;
+    assert_eq!((&returned_to["rollbackTo"], &returned_to["verdict"]), (&json!(1), &json!("succeeded")));
+    // What the manifests ask for is what they asked for: applying them again changes nothing.
+    at.cli.apply_and_wait(&changed)?.ok()?;
+    assert_eq!(running(at)?, (image, greeting, value));
+
+    returned(at, &["--end"])?;
+    assert_eq!(running(at)?, later);
     Ok(())
 }
 
@@ -133,10 +197,10 @@ fn until_one_object_is_left(at: &Installation) -> Result<()> {
 
 #[test]
 fn a_secret_is_rotated_under_traffic_on_20_10() -> Result<()> {
-    a_secret_is_rotated_under_traffic(EngineVersion::V20_10)
+    a_secret_is_rotated_under_traffic(EngineVersion::V20_10).map(drop)
 }
 
 #[test]
-fn a_secret_is_rotated_under_traffic_on_26_1() -> Result<()> {
-    a_secret_is_rotated_under_traffic(EngineVersion::V26_1)
+fn a_secret_is_rotated_and_a_former_release_returns_under_traffic_on_26_1() -> Result<()> {
+    the_first_release_returns(&a_secret_is_rotated_under_traffic(EngineVersion::V26_1)?)
 }
