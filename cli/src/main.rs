@@ -30,6 +30,7 @@ mod plan_file;
 mod source;
 mod sse;
 mod telemetry;
+mod trusted_root;
 mod wait;
 mod watch;
 

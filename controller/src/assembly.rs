@@ -19,7 +19,7 @@ use crate::observe::Observer;
 use crate::reconciler::ResourceReconciler;
 use crate::safety::{Safety, SafetySettings};
 use crate::scan::Scans;
-use crate::signature::Signatures;
+use crate::signature::{Signatures, TrustedRoot};
 use crate::tasks::Works;
 use crate::wake::Queue;
 
@@ -33,6 +33,8 @@ pub(crate) struct Ground {
     pub(crate) settings: Settings,
     /// What asks hosts that tenants name.
     pub(crate) outbound: Outbound,
+    /// What signatures of identities are verified with.
+    pub(crate) trusted_root: Option<Arc<TrustedRoot>>,
     /// What is decided about safety.
     pub(crate) safety: SafetySettings,
     /// Time and randomness.
@@ -81,7 +83,8 @@ impl Assembly {
         let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
         let lookups = Lookups::new(Arc::clone(&swarm), store.clone(), wake.clone());
         let clock = Arc::clone(&environs.clock);
-        let signatures = Signatures::new(ground.outbound.clone(), store.clone(), clock, wake.clone());
+        let root = ground.trusted_root.clone();
+        let signatures = Signatures::new(ground.outbound.clone(), store.clone(), root, clock, wake.clone());
         let clock = Arc::clone(&environs.clock);
         let scans = Scans::new(ground.outbound.clone(), store.clone(), clock, wake);
         let clock = Arc::clone(&environs.clock);

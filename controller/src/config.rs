@@ -16,6 +16,7 @@ use skep_store::MasterKeys;
 use skep_swarm::{CertificateFiles, EngineAddress, PlainTcp, SwarmError};
 
 use crate::safety::SafetySettings;
+use crate::signature::TrustedRoot;
 
 /// What one instance gets when neither its process nor a plan says: enough for a small web process, and little enough that a
 /// forgotten limit does not take a node down.
@@ -52,6 +53,8 @@ pub struct ServeConfig {
     pub safety: SafetySettings,
     /// Which hosts may be asked that tenants name.
     pub reach: Reach,
+    /// What signatures of identities are verified with; without it none is.
+    pub trusted_root: Option<Arc<TrustedRoot>>,
 }
 
 /// A configuration that cannot work.

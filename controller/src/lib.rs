@@ -46,3 +46,4 @@ mod wake;
 
 pub use config::{ConfigError, ServeConfig, settings};
 pub use safety::SafetySettings;
+pub use signature::{TrustedRoot, TrustedRootError};

@@ -99,8 +99,17 @@ impl Local {
         let into = Arc::clone(&woken);
         let put =
             move |key, priority| into.lock().unwrap_or_else(PoisonError::into_inner).push((key, priority));
-        let ground =
-            Ground { store, swarm, settings, outbound, safety, environs, shutdown: shutdown.clone() };
+        let ground = Ground {
+            store,
+            swarm,
+            settings,
+            outbound,
+            // No campaign has a registry.
+            trusted_root: None,
+            safety,
+            environs,
+            shutdown: shutdown.clone(),
+        };
         let parts = Assembly::new(&ground, &mut Registry::default(), put);
         let Ground { store, environs, .. } = ground;
         let gained = Gained::default();

@@ -120,6 +120,7 @@ async fn serve(
         swarm,
         settings,
         outbound,
+        trusted_root: config.trusted_root,
         safety: config.safety,
         environs,
         shutdown: shutdown.clone(),

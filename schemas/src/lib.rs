@@ -36,8 +36,8 @@ pub use resource_view::{MetaView, ResourceView};
 pub use role::Role;
 pub use scalar::{
     Bytes, Cpu, Duration, EmailAddress, EnvName, FieldPointer, FileName, HookUrl, Host, ImageDigest,
-    ImagePattern, ImageRef, KeyAlgorithm, MountPath, OrgName, Port, ProcessName, PublicKey, Region, Registry,
-    ResourceName, ScalarError,
+    ImagePattern, ImageRef, KeyAlgorithm, MountPath, OidcIssuer, OrgName, Port, ProcessName, PublicKey,
+    Region, Registry, ResourceName, ScalarError, Subject, SubjectPattern,
 };
 
 /// The only API version so far. A manifest must name it, so that a later version can change meaning without guessing.

@@ -312,6 +312,8 @@ mod tests {
         "type",
         "properties",
         "required",
+        "minProperties",
+        "maxProperties",
         "additionalProperties",
         "propertyNames",
         "pattern",

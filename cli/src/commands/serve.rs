@@ -26,7 +26,7 @@ use super::{Outcome, variable};
 use crate::args::{secret, span};
 use crate::dev::key;
 use crate::telemetry::LogFormat;
-use crate::{database, issuers};
+use crate::{database, issuers, trusted_root};
 
 /// The shortest resync: each one reads every resource and all that belongs to it.
 const RESYNC_MIN: Duration = Duration::from_secs(1);
@@ -84,6 +84,10 @@ pub(crate) struct ServerArgs {
     /// `http://127.0.0.1:5000` without TLS; may be given several times, and the variable with `,` between.
     #[arg(long, env = "SKEP_OUTBOUND_ALLOW", value_name = "HOST|CIDR", value_delimiter = ',')]
     outbound_allow: Vec<Allowed>,
+    /// `trusted_root.json` of sigstore, by which signatures of identities are verified (docs/guides/signed-images.md); without one no image is
+    /// signed by an identity.
+    #[arg(long, env = "SKEP_SIGSTORE_TRUSTED_ROOT", value_name = "FILE")]
+    sigstore_trusted_root: Option<PathBuf>,
     /// Range that the networks of organisations are taken from.
     #[arg(long, env = "SKEP_NETWORK_POOL", value_name = "CIDR", default_value = "10.128.0.0/9")]
     network_pool: Ipv4Net,
@@ -194,6 +198,7 @@ impl ServerArgs {
             tracing::debug!("the engine is reached by a socket, so its certificates are not used");
         }
         let issuers = self.identity_file.as_deref().map_or_else(|| Ok(Issuers::none()), issuers::read)?;
+        let root = self.sigstore_trusted_root.as_deref().map(trusted_root::read).transpose()?;
         Ok(ServeConfig {
             issuers: Arc::new(issuers),
             database_url,
@@ -214,6 +219,7 @@ impl ServerArgs {
             forward_image: self.forward_image,
             resync: self.resync,
             reach: Reach::with(self.outbound_allow),
+            trusted_root: root.map(Arc::new),
             safety: SafetySettings {
                 limits: RemovalLimits {
                     floor: self.removals_floor,

@@ -1,11 +1,12 @@
-//! Is that a signature of this digest by this key?
+//! Is that a signature of this digest by this signer?
 //!
 //! Cosign has two forms. In the older one what is signed is a text of *simple signing* that names the digest, and the signature stands in an annotation
 //! beside it. In the newer one a *bundle* holds an envelope (DSSE) around an in-toto statement about the digest. Statements are made of other things too:
 //! a bill of materials that somebody signed is no word for running the image, so only cosign's own type counts.
 //!
-//! Nothing but the key is trusted: neither what a bundle says of its key, nor certificates, nor logs. Whether a signature was written into a transparency
-//! log is not looked at.
+//! For a key nothing but the key is trusted: neither what a bundle says of its key, nor certificates, nor logs, and whether a signature was written into
+//! a transparency log is not looked at. For an identity it is proved by certificates and logs who signed ([`super::trust`]). What is signed is judged
+//! alike for both.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519,
@@ -15,7 +16,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
+use skep_schemas::kind::Identity;
 use skep_schemas::{ImageDigest, KeyAlgorithm, PublicKey};
+
+use super::trust::{Maker, Words};
 
 /// What simple signing calls an image's signature.
 const SIMPLE_TYPE: &str = "cosign container image signature";
@@ -34,6 +38,16 @@ pub(super) struct Candidate {
     signature: Vec<u8>,
     /// What they say.
     says: Says,
+    form: Form,
+}
+
+/// How words are put that are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As they are.
+    Text,
+    /// In an envelope.
+    Envelope,
 }
 
 /// What signed bytes say.
@@ -54,6 +68,19 @@ pub(super) enum Judgement {
     SignsAnother(String),
     /// It is not the key's, or no signature of an image.
     Not,
+}
+
+/// How a candidate stands to a digest and an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum IdentityJudgement {
+    /// It is the identity's signature of the digest.
+    Signs,
+    /// It is the identity's signature of another digest.
+    SignsAnother(String),
+    /// It is somebody else's signature of the digest.
+    OfSomebody(Maker),
+    /// It is not proved whose it is, or it is no signature of this image; in words.
+    Unverified(String),
 }
 
 impl Candidate {
@@ -82,7 +109,7 @@ impl Candidate {
             }
             Ok(_) | Err(_) => Says::Other,
         };
-        Some(Self { message: payload, signature, says })
+        Some(Self { message: payload, signature, says, form: Form::Text })
     }
 
     /// The envelopes of a bundle.
@@ -109,7 +136,13 @@ impl Candidate {
         let says = if envelope.payload_type == STATEMENT_TYPE { statement(&payload) } else { Says::Other };
         let message = enveloped(&envelope.payload_type, &payload);
         let signatures = envelope.signatures.iter().filter_map(|one| STANDARD.decode(&one.sig).ok());
-        signatures.map(|signature| Self { message: message.clone(), signature, says: says.clone() }).collect()
+        let of = |signature| Self {
+            message: message.clone(),
+            signature,
+            says: says.clone(),
+            form: Form::Envelope,
+        };
+        signatures.map(of).collect()
     }
 
     /// How it stands to a digest and a key. What it says counts only if the key signed it.
@@ -123,6 +156,50 @@ impl Candidate {
         }
         let another = digests.first().map(|digest| digest.chars().take(80).collect());
         another.map_or(Judgement::Not, Judgement::SignsAnother)
+    }
+
+    /// The signature itself.
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// What is signed, for whoever verifies who signed it; nothing if it is no signature of an image.
+    pub(super) fn words(&self, digest: &ImageDigest) -> Option<Words<'_>> {
+        let Says::Signs(digests) = &self.says else { return None };
+        match self.form {
+            Form::Text => Some(Words::Bytes(&self.message)),
+            Form::Envelope => {
+                let about = digests.iter().find(|signed| *signed == digest.as_str()).or(digests.first())?;
+                Some(Words::About { enveloped: &self.message, sha256: about.strip_prefix("sha256:")? })
+            }
+        }
+    }
+
+    /// How it stands to a digest and an identity, by who was proved to have made it. What it says counts only if that was proved.
+    pub(super) fn judge_made(
+        &self,
+        digest: &ImageDigest,
+        identity: &Identity,
+        maker: &Result<Maker, String>,
+    ) -> IdentityJudgement {
+        let unverified = |why: &str| IdentityJudgement::Unverified(why.to_owned());
+        let Says::Signs(digests) = &self.says else { return unverified("it is not of an image") };
+        let maker = match maker {
+            Ok(maker) => maker,
+            Err(why) => return unverified(why),
+        };
+        let is_wanted = identity.is(&maker.issuer, &maker.subject);
+        if digests.iter().any(|signed| signed == digest.as_str()) {
+            return if is_wanted {
+                IdentityJudgement::Signs
+            } else {
+                IdentityJudgement::OfSomebody(maker.clone())
+            };
+        }
+        match digests.first() {
+            Some(another) if is_wanted => IdentityJudgement::SignsAnother(another.chars().take(80).collect()),
+            Some(_) | None => unverified("it is of something else"),
+        }
     }
 
     /// Did that key sign these bytes?

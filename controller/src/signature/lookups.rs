@@ -16,10 +16,12 @@ use skep_planner::policy::signature::{SignatureFact, SignatureFacts, Signed};
 use skep_planner::reconcile::environment::SignaturesToCheck;
 use skep_planner::{PullAs, PullCredential};
 use skep_runtime::Clock;
-use skep_schemas::{ImageRef, OrgName, PublicKey, ResourceKey};
+use skep_schemas::kind::Signer;
+use skep_schemas::{ImageRef, OrgName, ResourceKey};
 use skep_store::Store;
 
 use super::search::search;
+use super::trust::TrustedRoot;
 use crate::clock;
 use crate::error::chain;
 use crate::inquiry::{self, Afterwards, Bounds, Inquiries, Reply};
@@ -29,6 +31,10 @@ const FAILURE_KEPT: Duration = Duration::from_secs(15);
 /// Each is a kilobyte or two.
 const BOUNDS: Bounds = Bounds { per_host: None, per_organization: 4, all: 10_000 };
 
+/// Why nothing is known of identities.
+const NO_ROOT: &str =
+    "the servers have no trusted root to verify identities with (`skep serve --sigstore-trusted-root`)";
+
 /// What a look comes to: what was found is in the store.
 type Answer = Result<(), String>;
 
@@ -37,7 +43,7 @@ type Answer = Result<(), String>;
 struct Question {
     org: OrgName,
     signed: Signed,
-    keys: Vec<PublicKey>,
+    signers: Vec<Signer>,
     credential: Option<PullCredential>,
 }
 
@@ -62,6 +68,7 @@ impl inquiry::Question for Question {
 #[derive(Clone)]
 pub(crate) struct Signatures {
     store: Store,
+    root: Option<Arc<TrustedRoot>>,
     clock: Arc<dyn Clock>,
     looks: Inquiries<Question>,
 }
@@ -71,6 +78,7 @@ pub(crate) struct Signatures {
 struct Finder {
     outbound: Outbound,
     store: Store,
+    root: Option<Arc<TrustedRoot>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -85,19 +93,21 @@ pub(crate) struct Asker<'a> {
 }
 
 impl Signatures {
-    /// Signatures that are found by this client and kept in this store. Those who left without an answer are woken.
+    /// Signatures that are found by this client and kept in this store; those of identities by this trusted root, if there is one. Those who left
+    /// without an answer are woken.
     pub(crate) fn new(
         outbound: Outbound,
         store: Store,
+        root: Option<Arc<TrustedRoot>>,
         clock: Arc<dyn Clock>,
         wake: impl Fn(&ResourceKey) + Send + Sync + 'static,
     ) -> Self {
-        let finder = Finder { outbound, store: store.clone(), clock: Arc::clone(&clock) };
+        let finder = Finder { outbound, store: store.clone(), root: root.clone(), clock: Arc::clone(&clock) };
         let find = move |question: Question| {
             let finder = finder.clone();
             async move { finder.find(&question).await }
         };
-        Self { store, clock, looks: Inquiries::new(BOUNDS, find, wake) }
+        Self { store, root, clock, looks: Inquiries::new(BOUNDS, find, wake) }
     }
 
     /// What is known now, after a moment of looking for what is not. `pull` says as whom a registry is asked, or why it is not.
@@ -109,9 +119,9 @@ impl Signatures {
     ) -> SignatureFacts {
         let mut facts = SignatureFacts::default();
         for (signed, reference) in &wanted.signed {
-            let (known, unanswered) = self.one(asker, signed, &wanted.keys, pull(reference)).await;
-            for (key, fact) in known.into_iter().filter(|(key, _)| wanted.keys.contains(key)) {
-                facts.note(signed.clone(), key, fact);
+            let (known, unanswered) = self.one(asker, signed, &wanted.signers, pull(reference)).await;
+            for (signer, fact) in known.into_iter().filter(|(signer, _)| wanted.signers.contains(signer)) {
+                facts.note(signed.clone(), signer, fact);
             }
             if let Some(why) = unanswered {
                 facts.note_unanswered(signed.clone(), why);
@@ -125,40 +135,39 @@ impl Signatures {
         &self,
         asker: &Asker<'_>,
         signed: &Signed,
-        keys: &[PublicKey],
+        signers: &[Signer],
         pull: Result<PullAs, String>,
-    ) -> (BTreeMap<PublicKey, SignatureFact>, Option<String>) {
+    ) -> (BTreeMap<Signer, SignatureFact>, Option<String>) {
         let known = match self.known(asker.org, signed).await {
             Ok(known) => known,
             Err(why) => return (BTreeMap::new(), Some(why)),
         };
         let now = clock::wall(&*self.clock);
-        let due: Vec<PublicKey> =
-            keys.iter().filter(|key| is_due(known.get(key), asker.retried_at, now)).cloned().collect();
+        let (verifiable, others): (Vec<&Signer>, Vec<&Signer>) =
+            signers.iter().partition(|signer| self.root.is_some() || matches!(signer, Signer::Key(_)));
+        let unverifiable = (!others.is_empty()).then(|| NO_ROOT.to_owned());
+        let is_due = |signer: &&Signer| is_due(known.get(*signer), asker.retried_at, now);
+        let due: Vec<Signer> = verifiable.into_iter().filter(is_due).cloned().collect();
         if due.is_empty() {
-            return (known, None);
+            return (known, unverifiable);
         }
         let credential = match pull {
             Ok(PullAs::Nobody) => None,
             Ok(PullAs::Credential(credential)) => Some(*credential),
             Err(why) => return (known, Some(why)),
         };
-        let question = Question { org: asker.org.clone(), signed: signed.clone(), keys: due, credential };
+        let question = Question { org: asker.org.clone(), signed: signed.clone(), signers: due, credential };
         match self.ask(question, asker.key).await {
             Err(why) => (known, Some(why)),
             Ok(()) => match self.known(asker.org, signed).await {
-                Ok(known) => (known, None),
+                Ok(known) => (known, unverifiable),
                 Err(why) => (known, Some(why)),
             },
         }
     }
 
-    async fn known(
-        &self,
-        org: &OrgName,
-        signed: &Signed,
-    ) -> Result<BTreeMap<PublicKey, SignatureFact>, String> {
-        let known = self.store.signatures(org, signed).await;
+    async fn known(&self, org: &OrgName, signed: &Signed) -> Result<BTreeMap<Signer, SignatureFact>, String> {
+        let known = self.store.signatures(org, signed, sha256(self.root.as_ref())).await;
         known.map(|known| known.into_iter().collect()).map_err(|error| chain(&error))
     }
 
@@ -169,6 +178,10 @@ impl Signatures {
             Reply::TooMany => Err("too many signatures are being looked for".to_owned()),
         }
     }
+}
+
+fn sha256(root: Option<&Arc<TrustedRoot>>) -> Option<&str> {
+    root.map(|root| root.sha256())
 }
 
 /// Is it to be looked for? What was found never.
@@ -186,7 +199,7 @@ fn is_due(known: Option<&SignatureFact>, retried_at: Option<Timestamp>, now: Tim
 impl Finder {
     /// Asks the registry, with the password opened for this one look, and notes what was found.
     async fn find(&self, question: &Question) -> Answer {
-        let Question { org, signed, keys, credential } = question;
+        let Question { org, signed, signers, credential } = question;
         let login = match credential {
             None => None,
             Some(credential) => {
@@ -198,9 +211,10 @@ impl Finder {
             }
         };
         let mut repository = Repository::new(&self.outbound, &signed.repository, login);
-        let found = search(&mut repository, &signed.digest, keys).await.map_err(|error| chain(&error))?;
+        let found = search(&mut repository, &signed.digest, signers, self.root.as_deref()).await;
+        let found = found.map_err(|error| chain(&error))?;
         let now = clock::wall(&*self.clock);
-        let noted = self.store.note_signatures(org, signed, &found, now).await;
+        let noted = self.store.note_signatures(org, signed, &found, sha256(self.root.as_ref()), now).await;
         noted.map_err(|error| chain(&error))
     }
 }

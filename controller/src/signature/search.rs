@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use skep_outbound::registry::{RegistryError, Repository};
 use skep_planner::policy::signature::Found;
-use skep_schemas::{ImageDigest, PublicKey};
+use skep_schemas::ImageDigest;
+use skep_schemas::kind::Signer;
 
-use super::judge::{Candidate, Judgement};
+use super::judge::{Candidate, IdentityJudgement, Judgement};
+use super::trust::{Annotations, Maker, Proof, TrustedRoot, told};
 
 /// What simple signing calls its texts.
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -15,6 +17,11 @@ const SIMPLE_ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 /// Where the signature of such a text stands.
 const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
+/// Where it is proved who made it.
+const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const CHAIN: &str = "dev.sigstore.cosign/chain";
+const LOG: &str = "dev.sigstore.cosign/bundle";
+const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 /// The most that is looked at of one digest. Each costs a request or two; who signs more often leaves the older ones out.
 const CANDIDATES_MAX: usize = 32;
 
@@ -51,13 +58,16 @@ struct Descriptor {
     annotations: Option<std::collections::BTreeMap<String, String>>,
 }
 
-/// What was found for each key: nothing instead of a signature is a signature. An error if the registry did not tell all that would have been needed.
+/// What was found for each signer: nothing instead of a signature is a signature. Without a trusted root nothing is found of identities. An error if
+/// the registry did not tell all that would have been needed.
 pub(super) async fn search(
     repository: &mut Repository,
     digest: &ImageDigest,
-    keys: &[PublicKey],
-) -> Result<Vec<(PublicKey, Option<Found>)>, RegistryError> {
-    let mut known = Known { digest, keys, looked_at: 0, found: vec![Some(Found::Nothing); keys.len()] };
+    signers: &[Signer],
+    root: Option<&TrustedRoot>,
+) -> Result<Vec<(Signer, Option<Found>)>, RegistryError> {
+    let found = vec![Some(Found::Nothing); signers.len()];
+    let mut known = Known { digest, signers, root, looked_at: 0, found };
     let tag = format!("{}.sig", digest.as_str().replacen(':', "-", 1));
     let tagged = repository.tagged(&tag).await?;
     if let Some(manifest) = tagged.as_deref().and_then(read) {
@@ -73,7 +83,7 @@ pub(super) async fn search(
             known.referrer(repository, &referrer).await?;
         }
     }
-    Ok(keys.iter().cloned().zip(known.found).collect())
+    Ok(signers.iter().cloned().zip(known.found).collect())
 }
 
 /// What is not as documents of registries are says nothing.
@@ -84,9 +94,10 @@ fn read(bytes: &[u8]) -> Option<Document> {
 /// What was found so far.
 struct Known<'a> {
     digest: &'a ImageDigest,
-    keys: &'a [PublicKey],
+    signers: &'a [Signer],
+    root: Option<&'a TrustedRoot>,
     looked_at: usize,
-    /// For each key.
+    /// For each signer.
     found: Vec<Option<Found>>,
 }
 
@@ -126,7 +137,9 @@ impl Known<'_> {
                 break;
             }
             if let Some(bundle) = repository.blob(&layer.digest).await? {
-                Candidate::of_bundle(&bundle).iter().for_each(|candidate| self.learn(candidate));
+                for candidate in &Candidate::of_bundle(&bundle) {
+                    self.learn(candidate, || Proof::of_bundle(&bundle));
+                }
             }
         }
         Ok(())
@@ -141,27 +154,77 @@ impl Known<'_> {
             if self.is_settled() {
                 break;
             }
-            let signature = layer.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION));
-            let Some(signature) = signature else { continue };
+            let annotation = |name| layer.annotations.as_ref()?.get(name).map(String::as_str);
+            let Some(signature) = annotation(ANNOTATION) else { continue };
             let Some(payload) = repository.blob(&layer.digest).await? else { continue };
             if let Some(candidate) = Candidate::simple(payload.to_vec(), signature) {
-                self.learn(&candidate);
+                let beside = Annotations {
+                    certificate: annotation(CERTIFICATE),
+                    chain: annotation(CHAIN),
+                    log: annotation(LOG),
+                    timestamp: annotation(TIMESTAMP),
+                };
+                self.learn(&candidate, || Proof::of_annotations(candidate.signature(), beside));
             }
         }
         Ok(())
     }
 
-    fn learn(&mut self, candidate: &Candidate) {
+    fn learn(&mut self, candidate: &Candidate, proof: impl FnOnce() -> Result<Proof, String>) {
         self.looked_at += 1;
-        for (key, found) in self.keys.iter().zip(&mut self.found) {
-            let Some(before) = found else { continue };
-            *found = match (candidate.judge(self.digest, key), before) {
-                (Judgement::Signs, _) => None,
-                (Judgement::SignsAnother(digest), _) => Some(Found::OfAnother { digest }),
-                (Judgement::Not, Found::Nothing) => Some(Found::Others { count: 1 }),
-                (Judgement::Not, Found::Others { count }) => Some(Found::Others { count: *count + 1 }),
-                (Judgement::Not, of_another @ Found::OfAnother { .. }) => Some(of_another.clone()),
+        let maker = self.maker(candidate, proof);
+        for (signer, found) in self.signers.iter().zip(&mut self.found) {
+            let Some(before) = found.take() else { continue };
+            *found = match (signer, &maker) {
+                (Signer::Key(key), _) => of_key(candidate.judge(self.digest, key), before),
+                (Signer::Identity(identity), Some(maker)) => {
+                    of_identity(candidate.judge_made(self.digest, identity, maker), before)
+                }
+                (Signer::Identity(_), None) => Some(before),
             };
         }
+    }
+
+    /// Who made it, if that is asked.
+    fn maker(
+        &self,
+        candidate: &Candidate,
+        proof: impl FnOnce() -> Result<Proof, String>,
+    ) -> Option<Result<Maker, String>> {
+        let is_open = |(signer, found): (&Signer, &Option<Found>)| {
+            matches!(signer, Signer::Identity(_)) && found.is_some()
+        };
+        let root = self.root.filter(|_| self.signers.iter().zip(&self.found).any(is_open))?;
+        let words = candidate.words(self.digest);
+        let words = words.ok_or_else(|| "it is not of an image".to_owned());
+        Some(words.and_then(|words| root.maker(&words, &proof()?)))
+    }
+}
+
+/// What is known of a key after one more candidate.
+fn of_key(judgement: Judgement, before: Found) -> Option<Found> {
+    match (judgement, before) {
+        (Judgement::Signs, _) => None,
+        (Judgement::SignsAnother(digest), _) => Some(Found::OfAnother { digest }),
+        (Judgement::Not, Found::Nothing) => Some(Found::Others { count: 1 }),
+        (Judgement::Not, Found::Others { count }) => Some(Found::Others { count: count + 1 }),
+        (Judgement::Not, more) => Some(more),
+    }
+}
+
+/// What is known of an identity after one more candidate: what says most stays.
+fn of_identity(judgement: IdentityJudgement, before: Found) -> Option<Found> {
+    match (judgement, before) {
+        (IdentityJudgement::Signs, _) => None,
+        (IdentityJudgement::SignsAnother(digest), _) => Some(Found::OfAnother { digest }),
+        (_, of_another @ Found::OfAnother { .. }) => Some(of_another),
+        (IdentityJudgement::OfSomebody(Maker { subject, issuer }), _) => {
+            Some(Found::OfSomebody { subject: told(&subject), issuer: told(&issuer) })
+        }
+        (IdentityJudgement::Unverified(why), Found::Nothing) => Some(Found::Unverified { count: 1, why }),
+        (IdentityJudgement::Unverified(why), Found::Unverified { count, .. }) => {
+            Some(Found::Unverified { count: count + 1, why })
+        }
+        (IdentityJudgement::Unverified(_), more) => Some(more),
     }
 }

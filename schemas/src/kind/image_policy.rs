@@ -6,9 +6,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, KindSpec, Problems};
+use super::{Kind, KindSpec, Problems, Signer};
 use crate::resource::ResourceKey;
-use crate::scalar::{Duration, HookUrl, ImagePattern, PublicKey, Registry, ResourceName};
+use crate::scalar::{Duration, HookUrl, ImagePattern, Registry, ResourceName};
 
 /// More than anyone lists by hand; a pattern with a star covers many.
 const ENTRIES_MAX: usize = 100;
@@ -40,14 +40,6 @@ pub struct ImagePolicySpec {
     /// What happens to an image that is not allowed.
     #[serde(default)]
     pub enforcement: Enforcement,
-}
-
-/// Somebody whose signature counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Signer {
-    /// The public key of whoever signs: the content of `cosign.pub`.
-    pub key: PublicKey,
 }
 
 /// A scanner, and how it is asked. While it does not answer, or is not done, nothing is released.
@@ -114,7 +106,7 @@ impl ImagePolicySpec {
             problems.push(
                 format!("{pointer}/requireSignature"),
                 format!("{signers} are more than the {SIGNERS_MAX} signers that a policy may name"),
-                "leave out the keys that no longer sign",
+                "leave out those that no longer sign",
             );
         }
         if let Some(scan) = self.scan.as_ref().filter(|scan| scan.max_age < ScanHook::MAX_AGE_MIN) {

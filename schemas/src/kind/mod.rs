@@ -26,6 +26,7 @@ mod plan;
 mod process;
 mod registry_credential;
 mod secret;
+mod signer;
 
 pub use app::{AppDetail, AppSource, AppSpec};
 pub use domain::{DomainDetail, DomainSpec, TlsMode};
@@ -49,6 +50,7 @@ pub use registry_credential::{PasswordSource, RegistryCredentialDetail, Registry
 pub use secret::{
     Alphabet, GENERATED_MAX, GenerateSpec, SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue,
 };
+pub use signer::{Identity, Signer, Subjects};
 
 /// Where the resources of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -96,6 +96,26 @@ impl Walk<'_> {
             let message = format!("the field `{name}` is missing{}", self.where_within());
             self.note(Finding::new(Code::MissingField, message).help(help).at(place));
         }
+        self.alternatives(&seen, schema, place);
+    }
+
+    /// Fields of which exactly one is written: those that are not required, where the schema bounds how many there are.
+    fn alternatives(&mut self, seen: &BTreeMap<&str, Option<Span>>, schema: &Json, place: Option<Span>) {
+        if schema.get("maxProperties").is_none() {
+            return;
+        }
+        let required = schema.get("required").and_then(Json::as_array);
+        let is_required = |name: &str| required.is_some_and(|all| all.iter().any(|one| one == name));
+        let fields = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+        let fields = fields.map(|(name, _)| name.as_str()).filter(|name| !is_required(name));
+        let (written, others): (Vec<&str>, Vec<&str>) = fields.partition(|name| seen.contains_key(name));
+        let message = match written.as_slice() {
+            [_] => return,
+            [] => format!("one of {} is missing{}", listed(&others), self.where_within()),
+            several => format!("{} exclude each other{}", listed(several), self.where_within()),
+        };
+        let help = if written.is_empty() { "write one of them" } else { "keep one of them" };
+        self.note(Finding::new(Code::InvalidSpec, message).help(help).at(place));
     }
 
     /// The name of an entry of a map whose names are values, such as processes and environment variables.

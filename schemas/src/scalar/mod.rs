@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Visitor};
 
 mod email;
 mod hook_url;
+mod identity;
 mod image;
 mod names;
 mod net;
@@ -22,6 +23,7 @@ mod quantity;
 
 pub use email::EmailAddress;
 pub use hook_url::HookUrl;
+pub use identity::{OidcIssuer, Subject, SubjectPattern};
 pub use image::{ImageDigest, ImageRef};
 pub(crate) use names::excerpt;
 pub use names::{EnvName, FileName, MountPath, OrgName, ProcessName, Region, ResourceName};
@@ -110,6 +112,9 @@ parsers!(
     EmailAddress,
     PublicKey,
     HookUrl,
+    OidcIssuer,
+    Subject,
+    SubjectPattern,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

@@ -66,31 +66,36 @@ pub struct ImagePattern(String);
 impl ImagePattern {
     /// Does it match this full name?
     pub fn matches(&self, full_name: &str) -> bool {
-        // Each star takes as little as it can; if what follows does not fit, the last one takes one character more. No text takes longer than
-        // its length times the pattern's.
-        let (pattern, text) = (self.0.as_bytes(), full_name.as_bytes());
-        let (mut p, mut t) = (0, 0);
-        let mut last_star: Option<(usize, usize)> = None;
-        while let Some(&byte) = text.get(t) {
-            match (pattern.get(p), last_star) {
-                (Some(b'*'), _) => {
-                    last_star = Some((p, t));
-                    p += 1;
-                }
-                (Some(&wanted), _) if wanted == byte => {
-                    p += 1;
-                    t += 1;
-                }
-                (_, Some((star, taken))) => {
-                    last_star = Some((star, taken + 1));
-                    p = star + 1;
-                    t = taken + 1;
-                }
-                (_, None) => return false,
-            }
-        }
-        pattern.iter().skip(p).all(|&byte| byte == b'*')
+        stars_match(&self.0, full_name)
     }
+}
+
+/// Does a pattern match the whole of a text, where `*` stands for any characters?
+pub(super) fn stars_match(pattern: &str, text: &str) -> bool {
+    // Each star takes as little as it can; if what follows does not fit, the last one takes one character more. No text takes longer than
+    // its length times the pattern's.
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    let mut last_star: Option<(usize, usize)> = None;
+    while let Some(&byte) = text.get(t) {
+        match (pattern.get(p), last_star) {
+            (Some(b'*'), _) => {
+                last_star = Some((p, t));
+                p += 1;
+            }
+            (Some(&wanted), _) if wanted == byte => {
+                p += 1;
+                t += 1;
+            }
+            (_, Some((star, taken))) => {
+                last_star = Some((star, taken + 1));
+                p = star + 1;
+                t = taken + 1;
+            }
+            (_, None) => return false,
+        }
+    }
+    pattern.iter().skip(p).all(|&byte| byte == b'*')
 }
 
 impl fmt::Display for ImagePattern {

@@ -79,6 +79,7 @@ fn config(database: String) -> Result<ServeConfig> {
         forward_image: None,
         resync: Duration::from_secs(3600),
         reach: Reach::default(),
+        trusted_root: None,
         safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: Duration::from_secs(86_400) },
     })
 }

@@ -1,4 +1,4 @@
-//! Signing images as `cosign sign` does, in both of its forms, with a key that a test makes.
+//! Signing images as `cosign sign` does, in both of its forms, with a key that a test makes or as an identity of a sigstore that a test makes.
 //!
 //! Written after cosign's own specifications (`specs/SIGNATURE_SPEC.md`, `specs/BUNDLE_SPEC.md`) and not after what reads it here: what the product
 //! accepts has to be what cosign makes.
@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use skep_testbed::http;
+use skep_testbed::sigstore::{Signature, Sigstore};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -20,6 +21,33 @@ const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const STATEMENT: &str = "application/vnd.in-toto+json";
 /// What stands before a key over P-256 in DER.
 const P256: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
+
+/// Whoever can sign an image.
+pub trait Signs {
+    /// Signs a text: the annotations that stand beside it.
+    fn text(&self, text: &[u8]) -> Result<Value>;
+
+    /// Signs a statement of a type: the bundle with it.
+    fn statement(&self, kind: &str, statement: &str) -> Result<Value>;
+}
+
+/// Somebody whom a sigstore certifies.
+pub struct Person<'a> {
+    /// The sigstore.
+    pub sigstore: &'a Sigstore,
+    /// Who he is, and when he signs.
+    pub by: Signature<'a>,
+}
+
+impl Signs for Person<'_> {
+    fn text(&self, text: &[u8]) -> Result<Value> {
+        self.sigstore.sign_text(self.by, text)
+    }
+
+    fn statement(&self, kind: &str, statement: &str) -> Result<Value> {
+        self.sigstore.sign_statement(self.by, kind, statement)
+    }
+}
 
 /// A pair of keys, as `cosign generate-key-pair` makes them.
 pub struct Signer(EcdsaKeyPair);
@@ -39,6 +67,20 @@ impl Signer {
     fn sign(&self, message: &[u8]) -> Result<String> {
         let signature = self.0.sign(&SystemRandom::new(), message).map_err(|_| anyhow!("not signed"))?;
         Ok(STANDARD.encode(signature))
+    }
+}
+
+impl Signs for Signer {
+    fn text(&self, text: &[u8]) -> Result<Value> {
+        Ok(json!({ "dev.cosignproject.cosign/signature": self.sign(text)? }))
+    }
+
+    fn statement(&self, kind: &str, statement: &str) -> Result<Value> {
+        let enveloped = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
+        Ok(json!({
+            "mediaType": BUNDLE, "verificationMaterial": {"publicKey": {"hint": "a2V5"}},
+            "dsseEnvelope": {"payload": STANDARD.encode(statement), "payloadType": kind,
+                             "signatures": [{"sig": self.sign(enveloped.as_bytes())?}]}}))
     }
 }
 
@@ -69,7 +111,7 @@ impl Repository {
     /// changed afterwards by `tamper`.
     pub fn sign_simple(
         &self,
-        signer: &Signer,
+        signer: &dyn Signs,
         digest: &str,
         beside: &str,
         tamper: impl Fn(String) -> String,
@@ -78,7 +120,7 @@ impl Repository {
             "critical": {"identity": {"docker-reference": format!("{}/{}", self.registry, self.name)},
                          "image": {"docker-manifest-digest": digest}, "type": "cosign container image signature"},
             "optional": null}).to_string();
-        let signature = signer.sign(payload.as_bytes())?;
+        let annotations = signer.text(payload.as_bytes())?;
         let payload = tamper(payload);
         let config = self.put_blob("{}")?;
         let layer = self.put_blob(&payload)?;
@@ -86,24 +128,19 @@ impl Repository {
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2, "digest": config},
             "layers": [{"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "size": payload.len(),
-                        "digest": layer, "annotations": {"dev.cosignproject.cosign/signature": signature}}]});
+                        "digest": layer, "annotations": annotations}]});
         let tag = format!("{}.sig", beside.replacen(':', "-", 1));
         self.put_manifest(&tag, MANIFEST, &manifest).map(drop)
     }
 
     /// Puts a signature of `digest` beside it, in the newer form, under the tag that stands in for referrers: what `cosign sign` does with a
     /// registry that has no referrers.
-    pub fn sign_bundle(&self, signer: &Signer, digest: &str) -> Result<()> {
+    pub fn sign_bundle(&self, signer: &dyn Signs, digest: &str) -> Result<()> {
         let hex = digest.strip_prefix("sha256:").context("a digest")?;
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1", "subject": [{"digest": {"sha256": hex}, "annotations": {}}],
             "predicateType": "https://sigstore.dev/cosign/sign/v1", "predicate": {}}).to_string();
-        let enveloped = format!("DSSEv1 {} {STATEMENT} {} {statement}", STATEMENT.len(), statement.len());
-        let bundle = json!({
-            "mediaType": BUNDLE, "verificationMaterial": {"publicKey": {"hint": "a2V5"}},
-            "dsseEnvelope": {"payload": STANDARD.encode(&statement), "payloadType": STATEMENT,
-                             "signatures": [{"sig": signer.sign(enveloped.as_bytes())?}]}})
-        .to_string();
+        let bundle = signer.statement(STATEMENT, &statement)?.to_string();
         let layer = self.put_blob(&bundle)?;
         let config = self.put_blob("{}")?;
         let manifest = json!({

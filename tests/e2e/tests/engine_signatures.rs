@@ -7,17 +7,26 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use skep_e2e::cosign::{Repository, Signer};
+use skep_e2e::cosign::{Person, Repository, Signer};
 use skep_e2e::manifests::{Web, documents, resource};
 use skep_e2e::scanner::Scanner;
 use skep_e2e::{Installation, Options};
+use skep_testbed::sigstore::{Signature, Sigstore};
 use skep_testbed::{EngineVersion, Recipe, registry, wait, wait_until};
 
 /// How long a status may take to say something new: a signature that was not there is looked for again after a quarter of a minute.
 const SOON: Duration = Duration::from_secs(90);
 
+/// Who releases, as GitHub says.
+const ISSUER: &str = "https://token.actions.githubusercontent.com";
+const WORKFLOW: &str = "https://github.com/acme/hello/.github/workflows/release.yml@refs/tags/v5";
+
 fn policy(key: &str, enforcement: &str) -> String {
-    let spec = json!({ "requireSignature": [{ "key": key }], "enforcement": enforcement });
+    policy_of(&json!({ "key": key }), enforcement)
+}
+
+fn policy_of(signer: &Value, enforcement: &str) -> String {
+    let spec = json!({ "requireSignature": [signer], "enforcement": enforcement });
     documents(&[resource("acme", "ImagePolicy", "signed", spec)])
 }
 
@@ -35,7 +44,7 @@ fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
     let trusting = vec!["--insecure-registry=0.0.0.0/0".to_owned()];
     let mut at = Installation::start_with(Options { engine_arguments: trusting, ..Options::new(version) })?;
     let host = SocketAddr::new(at.engine.address(), registry::PORT);
-    for tag in ["v2", "v3", "v4"] {
+    for tag in ["v2", "v3", "v4", "v5"] {
         at.engine.publish(&Recipe::web(tag)?, &format!("hello:{tag}"))?;
     }
     let (ours, theirs) = (Signer::generate()?, Signer::generate()?);
@@ -104,17 +113,51 @@ fn only_what_is_signed_is_released(version: EngineVersion) -> Result<()> {
     ensure!(at.running_tasks(&service)? == running, "what runs was touched");
     apply(&at, &web("v2").manifests())?;
     says(&at, &["Converged"])?;
+    only_whom_the_policy_means_releases(&mut at, host)?;
     only_what_its_scanner_passes_is_released(&mut at, host)
 }
 
-/// The same engine, where v2 runs, without the policy about signatures.
+/// The same engine, whose registry the server cannot reach, and where v2 runs. Signed by identities: of nobody while the server has no trusted root,
+/// then by somebody else, then by whom the policy means.
+fn only_whom_the_policy_means_releases(at: &mut Installation, host: SocketAddr) -> Result<()> {
+    let hello = Repository::new(host, "hello");
+    let web = |tag: &str| Web { image: format!("{host}/hello:{tag}"), instances: 1, ..Web::new("acme") };
+    let apply = |at: &Installation, text: &str| at.cli.apply(text, &[])?.ok();
+    let allow = format!("http://{host}");
+    let sigstore = Sigstore::new()?;
+    let person = |subject: &'static str| Person {
+        sigstore: &sigstore,
+        by: Signature { issuer: ISSUER, subject, after: 60 },
+    };
+    let v5 = hello.digest("v5")?;
+    hello.sign_bundle(
+        &person("https://github.com/evil/hello/.github/workflows/release.yml@refs/tags/v5"),
+        &v5,
+    )?;
+    let released = json!({"issuer": ISSUER, "subjectPattern": "https://github.com/acme/*@refs/tags/*"});
+    apply(at, &policy_of(&json!({ "identity": released }), "block"))?;
+    apply(at, &web("v5").manifests())?;
+    says(at, &["DependencyNotReady", "no trusted root", "--sigstore-trusted-root"])?;
+    let directory = tempfile::tempdir()?;
+    let root = directory.path().join("trusted_root.json");
+    std::fs::write(&root, sigstore.trusted_root().to_string())?;
+    let root = root.to_str().context("a path of text")?;
+    at.kill()?;
+    at.restart_with(&[("SKEP_OUTBOUND_ALLOW", &allow), ("SKEP_SIGSTORE_TRUSTED_ROOT", root)])?;
+    says(at, &["PolicyDenied", "it is signed by https://github.com/evil/hello"])?;
+    hello.sign_simple(&person(WORKFLOW), &v5, &v5, |text| text)?;
+    says(at, &["Converged", &v5])?;
+    Ok(())
+}
+
+/// The same engine, where v5 runs, without the policy about signatures.
 fn only_what_its_scanner_passes_is_released(at: &mut Installation, host: SocketAddr) -> Result<()> {
     let key: Vec<u8> = (0..32).collect();
     let scanner = Scanner::start(&key)?;
     let hello = Repository::new(host, "hello");
     let (v3, v4) = (hello.digest("v3")?, hello.digest("v4")?);
     let web = |tag: &str| Web { image: format!("{host}/hello:{tag}"), instances: 1, ..Web::new("acme") };
-    let service = web("v2").service();
+    let service = web("v5").service();
     let apply = |at: &Installation, text: &str| at.cli.apply(text, &[])?.ok();
     let scan = |name: &str, enforcement: &str| {
         let hook = json!({ "url": format!("{}/{name}", scanner.url()), "secret": "scanner" });

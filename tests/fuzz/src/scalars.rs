@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use skep_schemas::scalar::{self, Scalar};
 use skep_schemas::{
     Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, HookUrl, Host, ImageDigest, ImageRef, MountPath,
-    OrgName, ProcessName, PublicKey, Region, ResourceName, ScalarError,
+    OidcIssuer, OrgName, ProcessName, PublicKey, Region, ResourceName, ScalarError, Subject, SubjectPattern,
 };
 
 use crate::random::Random;
@@ -49,6 +49,12 @@ pub fn good(name: &str) -> Vec<String> {
         "image-digest" => texts(&[DIGEST]),
         "public-key" => texts(&[KEY]),
         "hook-url" => texts(&["https://scanner.acme.test/skep", "https://a", "http://10.0.0.7:9000/a/b;c=1"]),
+        "oidc-issuer" => texts(&["https://accounts.google.com", "https://id.acme.test:8443/realms/x"]),
+        "subject" => texts(&[
+            "release@acme.example",
+            "https://github.com/acme/shop/.github/workflows/a.yml@refs/tags/v1",
+        ]),
+        "subject-pattern" => texts(&["*@acme.example", "https://github.com/acme/*@refs/tags/*"]),
         "field-pointer" => {
             texts(&["/Labels/team", "/Mode/Replicated/Replicas", "/A/*/b~1c", "/TaskTemplate"])
         }
@@ -105,6 +111,15 @@ pub fn bad(name: &str) -> Vec<String> {
             "ftp://a",
             "https://a/#b",
         ]),
+        "oidc-issuer" => texts(&[
+            "accounts.google.com",
+            "http://a.example",
+            "https://",
+            "https://a.example/?x",
+            "https://*.example",
+        ]),
+        "subject" => texts(&["", "a b", "*@acme.example", "a\nb"]),
+        "subject-pattern" => texts(&["*", "https://*", "a@acme.example", "*@*"]),
         "field-pointer" => texts(&["Labels", "/", "/a//b", "/a/"]),
         _ => Vec::new(),
     });
@@ -149,6 +164,9 @@ pub fn oracles() -> &'static BTreeMap<&'static str, Oracle> {
             of::<ImageDigest>(),
             of::<PublicKey>(),
             of::<HookUrl>(),
+            of::<OidcIssuer>(),
+            of::<Subject>(),
+            of::<SubjectPattern>(),
             of::<FieldPointer>(),
         ])
     })

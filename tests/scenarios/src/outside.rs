@@ -12,7 +12,8 @@ use skep_planner::reconcile::environment::{
     EnvironmentDesired, EnvironmentObservation, scans_to_ask, signatures_to_check,
 };
 use skep_planner::{ResolvedImage, Settings};
-use skep_schemas::{ImageRef, PublicKey};
+use skep_schemas::ImageRef;
+use skep_schemas::kind::Signer;
 
 use crate::command::Words;
 use crate::observe;
@@ -23,7 +24,7 @@ use crate::stage::Stage;
 pub(crate) struct Outside {
     signed: BTreeMap<Signed, Said<Option<Found>>>,
     scanned: BTreeMap<(String, Signed), Said<Spoken>>,
-    signatures: BTreeMap<(Signed, PublicKey), SignatureFact>,
+    signatures: BTreeMap<(Signed, Signer), SignatureFact>,
     scans: BTreeMap<Scan, ScanFact>,
 }
 
@@ -48,8 +49,8 @@ impl Outside {
     ) {
         let wanted = signatures_to_check(settings, desired, observed.image.as_ref());
         for (signed, _) in &wanted.signed {
-            for key in &wanted.keys {
-                let known = self.signatures.get(&(signed.clone(), key.clone()));
+            for signer in &wanted.signers {
+                let known = self.signatures.get(&(signed.clone(), signer.clone()));
                 let is_due = known.is_none_or(|fact| fact.again_at().is_some_and(|again| again <= now));
                 let unsigned = Said::This(Some(Found::Nothing));
                 if let (true, Said::This(found)) = (is_due, self.signed.get(signed).unwrap_or(&unsigned)) {
@@ -61,7 +62,7 @@ impl Outside {
                         None => SignatureFact::Signed,
                         Some(found) => SignatureFact::Unsigned { found, since, checked_at: now },
                     };
-                    self.signatures.insert((signed.clone(), key.clone()), fact);
+                    self.signatures.insert((signed.clone(), signer.clone()), fact);
                 }
             }
         }
@@ -86,9 +87,9 @@ impl Outside {
         let (mut signatures, mut scans) = (SignatureFacts::default(), ScanFacts::default());
         let wanted = signatures_to_check(settings, desired, observed.image.as_ref());
         for (signed, _) in &wanted.signed {
-            for key in &wanted.keys {
-                if let Some(fact) = self.signatures.get(&(signed.clone(), key.clone())) {
-                    signatures.note(signed.clone(), key.clone(), fact.clone());
+            for signer in &wanted.signers {
+                if let Some(fact) = self.signatures.get(&(signed.clone(), signer.clone())) {
+                    signatures.note(signed.clone(), signer.clone(), fact.clone());
                 }
             }
             if let Some(Said::Nothing(why)) = self.signed.get(signed) {

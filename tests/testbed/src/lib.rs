@@ -33,6 +33,7 @@ pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod registry;
+pub mod sigstore;
 pub mod tls;
 pub mod wait;
 

@@ -1,6 +1,6 @@
 //! Who must have signed an image, and what is known of its signatures.
 //!
-//! Whether a digest is signed by a key is a fact that somebody has to look up; this is where facts become decisions. What was not looked up, and
+//! Whether a digest is signed by a key or an identity is a fact that somebody has to look up; this is where facts become decisions. What was not looked up, and
 //! what a registry did not tell, is open: neither signed nor unsigned. A signature that was found holds, because a digest and a signature of it are
 //! what they are. That none was found may change at any time, so it is looked at again, after longer and longer pauses.
 
@@ -9,7 +9,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use skep_schemas::{ImageDigest, PublicKey};
+use skep_schemas::ImageDigest;
+use skep_schemas::kind::Signer;
 
 use super::Violation;
 use super::image::ImageRules;
@@ -41,7 +42,7 @@ impl Signed {
     }
 }
 
-/// Is a digest signed with a key?
+/// Is a digest signed by a signer?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignatureFact {
     /// It is.
@@ -68,10 +69,24 @@ pub enum Found {
         /// How many.
         count: usize,
     },
-    /// A signature of this key that is put beside this digest, and is of another one.
+    /// A signature of this signer that is put beside this digest, and is of another one.
     OfAnother {
         /// Of what.
         digest: String,
+    },
+    /// For an identity: signatures of which it could not be verified whose they are.
+    Unverified {
+        /// How many.
+        count: usize,
+        /// Why not, of the last.
+        why: String,
+    },
+    /// For an identity: a signature of somebody else.
+    OfSomebody {
+        /// Who he is.
+        subject: String,
+        /// Who vouches for him.
+        issuer: String,
     },
 }
 
@@ -86,6 +101,11 @@ impl fmt::Display for Found {
                 write!(f, "its {count} signatures are of other keys, or were changed after they were made")
             }
             Self::OfAnother { digest } => write!(f, "the signature beside it is of {digest}"),
+            Self::Unverified { count: 1, why } => write!(f, "its signature is not of an identity: {why}"),
+            Self::Unverified { count, why } => {
+                write!(f, "none of its {count} signatures is of an identity; of the last: {why}")
+            }
+            Self::OfSomebody { subject, issuer } => write!(f, "it is signed by {subject} of {issuer}"),
         }
     }
 }
@@ -103,7 +123,7 @@ impl SignatureFact {
 /// What is known of signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SignatureFacts {
-    facts: BTreeMap<Signed, BTreeMap<PublicKey, SignatureFact>>,
+    facts: BTreeMap<Signed, BTreeMap<Signer, SignatureFact>>,
     /// Why it could not be found out.
     unanswered: BTreeMap<Signed, String>,
 }
@@ -121,8 +141,8 @@ pub struct Verdict {
 
 impl SignatureFacts {
     /// Notes what is known.
-    pub fn note(&mut self, signed: Signed, key: PublicKey, fact: SignatureFact) {
-        self.facts.entry(signed).or_default().insert(key, fact);
+    pub fn note(&mut self, signed: Signed, signer: Signer, fact: SignatureFact) {
+        self.facts.entry(signed).or_default().insert(signer, fact);
     }
 
     /// Notes why something could not be found out.
@@ -130,9 +150,9 @@ impl SignatureFacts {
         self.unanswered.insert(signed, why);
     }
 
-    /// What is known of a digest and a key.
-    pub fn get(&self, signed: &Signed, key: &PublicKey) -> Option<&SignatureFact> {
-        self.facts.get(signed)?.get(key)
+    /// What is known of a digest and a signer.
+    pub fn get(&self, signed: &Signed, signer: &Signer) -> Option<&SignatureFact> {
+        self.facts.get(signed)?.get(signer)
     }
 
     /// Everything of which something is known.
@@ -141,13 +161,13 @@ impl SignatureFacts {
     }
 }
 
-/// The keys that any of the rules asks for.
-pub fn keys(rules: &[ImageRules]) -> Vec<PublicKey> {
-    let signers = rules.iter().flat_map(|rules| &rules.spec.require_signature);
-    let mut keys: Vec<PublicKey> = signers.map(|signer| signer.key.clone()).collect();
-    keys.sort();
-    keys.dedup();
-    keys
+/// The signers that any of the rules asks for.
+pub fn signers(rules: &[ImageRules]) -> Vec<Signer> {
+    let mut signers: Vec<Signer> =
+        rules.iter().flat_map(|rules| &rules.spec.require_signature).cloned().collect();
+    signers.sort();
+    signers.dedup();
+    signers
 }
 
 /// What the rules say of an image.
@@ -203,11 +223,15 @@ enum Standing {
 fn standing(rules: &ImageRules, signed: &Signed, facts: &SignatureFacts) -> Standing {
     let (mut broken, mut again, mut open) = (Vec::new(), None, false);
     for signer in &rules.spec.require_signature {
-        match facts.get(signed, &signer.key) {
+        match facts.get(signed, signer) {
             Some(SignatureFact::Signed) => return Standing::Met,
             Some(fact @ SignatureFact::Unsigned { found, .. }) => {
                 again = [again, fact.again_at()].into_iter().flatten().min();
-                broken.push(format!("not signed with the key that ends in {}: {found}", signer.key.ending()));
+                let by = match signer {
+                    Signer::Key(_) => "with",
+                    Signer::Identity(_) => "by",
+                };
+                broken.push(format!("not signed {by} {signer}: {found}"));
             }
             None => open = true,
         }
@@ -260,7 +284,8 @@ mod tests {
     fn facts(of: &[(&str, SignatureFact)]) -> SignatureFacts {
         let mut facts = SignatureFacts::default();
         for (key, fact) in of {
-            facts.note(Signed::of(&image()).unwrap(), key.parse().unwrap(), fact.clone());
+            let signer = Signer::Key(key.parse().unwrap());
+            facts.note(Signed::of(&image()).unwrap(), signer, fact.clone());
         }
         facts
     }
@@ -280,6 +305,30 @@ mod tests {
                 image().pinned()
             )
         );
+    }
+
+    #[test]
+    fn an_identity_is_a_signer_as_a_key_is_and_is_told_who_signed_instead() {
+        let identity = json!({"issuer": "https://accounts.google.com", "subjectPattern": "*@acme.example"});
+        let spec = json!({"requireSignature": [{"key": KEYS[0]}, {"identity": identity}]});
+        let spec: skep_schemas::kind::ImagePolicySpec = serde_json::from_value(spec).unwrap();
+        let rules = [ImageRules { policy: "ImagePolicy/signed".to_owned(), spec }];
+        let signers = signers(&rules);
+        let by = Found::OfSomebody {
+            subject: "eve@evil.example".to_owned(),
+            issuer: "https://accounts.google.com".to_owned(),
+        };
+        let mut known = facts(&[(KEYS[0], unsigned(0, 0))]);
+        let signed = Signed::of(&image()).unwrap();
+        let fact = SignatureFact::Unsigned { found: by, since: at(0), checked_at: at(0) };
+        known.note(signed.clone(), signers[1].clone(), fact);
+        let why = &verdict(&rules, &image(), &known).violations[0].why;
+        assert!(
+            why.ends_with("; not signed by *@acme.example of https://accounts.google.com: it is signed by eve@evil.example of https://accounts.google.com"),
+            "{why}"
+        );
+        known.note(signed, signers[1].clone(), SignatureFact::Signed);
+        assert_eq!(verdict(&rules, &image(), &known), Verdict::default());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skep_schemas::{ImageRef, PublicKey};
+use skep_schemas::ImageRef;
+use skep_schemas::kind::Signer;
 
 use super::{EnvironmentDesired, ImageFailure, target};
 use crate::policy::signature::{self, Signed};
@@ -13,13 +14,13 @@ use crate::settings::Settings;
 /// When to look again if it is past the time already: the registry did not answer, or has yet to.
 const RECHECK_OVERDUE: Duration = Duration::from_secs(15);
 
-/// What has to be looked for: digests, the image that leads to each, and the keys.
+/// What has to be looked for: digests, the image that leads to each, and the signers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SignaturesToCheck {
     /// The digests, each with a reference by which its registry is asked.
     pub signed: Vec<(Signed, ImageRef)>,
-    /// The keys.
-    pub keys: Vec<PublicKey>,
+    /// Whose signatures.
+    pub signers: Vec<Signer>,
 }
 
 /// The signatures that planning has to know: of what runs or may run again, and of what would be released. `resolved` is what the image of
@@ -29,8 +30,8 @@ pub fn signatures_to_check(
     desired: &EnvironmentDesired,
     resolved: Option<&Result<ResolvedImage, ImageFailure>>,
 ) -> SignaturesToCheck {
-    let keys = signature::keys(&desired.images);
-    if keys.is_empty() || desired.environment.meta.is_deleting() {
+    let signers = signature::signers(&desired.images);
+    if signers.is_empty() || desired.environment.meta.is_deleting() {
         return SignaturesToCheck::default();
     }
     let next = next(settings, desired, resolved);
@@ -42,7 +43,7 @@ pub fn signatures_to_check(
             signed.push((one, image.reference.clone()));
         }
     }
-    SignaturesToCheck { signed, keys }
+    SignaturesToCheck { signed, signers }
 }
 
 /// The image that would be released, once it is known what it stands for.
