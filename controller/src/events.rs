@@ -35,6 +35,10 @@ pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
             },
         });
     }
+    if plan.ends_rollback {
+        let why = "the manifests ask for something else than when it was made; the rollback is over";
+        events.push(normal("RollbackEnded", why.to_owned()));
+    }
     if let Some(release) = &plan.release {
         let image = release.content.image.pinned();
         events.push(normal(
