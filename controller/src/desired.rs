@@ -173,7 +173,8 @@ async fn former_values(
     for (version, digest) in snapshot.secret_kept(secret.uid).await? {
         let object = naming::secret(org, secret.key.name(), &digest);
         if !former.iter().chain(current).any(|known| known.object == object) {
-            former.push(SecretFacts { secret: secret.uid, version, object, revision: secret.revision });
+            let revision = secret.revision;
+            former.push(SecretFacts { secret: secret.uid, version, object, revision, made: None });
         }
     }
     Ok(former)
@@ -189,7 +190,13 @@ async fn secret_facts(
         let object = naming::secret(org, &name, &current.digest);
         (
             name,
-            SecretFacts { secret: current.uid, version: current.version, object, revision: current.revision },
+            SecretFacts {
+                secret: current.uid,
+                version: current.version,
+                object,
+                revision: current.revision,
+                made: current.made,
+            },
         )
     });
     Ok(facts.collect())

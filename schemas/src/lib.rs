@@ -29,8 +29,8 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use kind::{AnySpec, Kind, KindScope, KindSpec};
 pub use manifest::{Batch, ReadOptions, SourcedManifest};
 pub use resource::{
-    Annotations, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Pause, Resource,
-    ResourceKey, Revision, Rollback, Scope, Uid,
+    Annotations, Changed, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Pause,
+    Resource, ResourceKey, Revision, Rollback, Scope, Uid,
 };
 pub use resource_view::{MetaView, ResourceView};
 pub use role::Role;

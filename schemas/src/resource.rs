@@ -278,12 +278,24 @@ pub struct Meta {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+    /// Who wrote its spec, labels or value last, and when; none for what was written before that was noted.
+    pub changed: Option<Changed>,
     /// Somebody asked that nothing be changed for a while.
     pub pause: Option<Pause>,
     /// When somebody last asked to try again what was given up.
     pub retried_at: Option<Timestamp>,
     /// Of an environment: somebody returned it to a former release.
     pub rollback: Option<Rollback>,
+}
+
+/// Who wrote something, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A pause: Skep looks and reports, and changes nothing.

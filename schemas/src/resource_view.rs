@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::API_VERSION;
 use crate::kind::{AnySpec, AnyStatus, Kind};
 use crate::resource::{
-    Annotations, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision,
+    Annotations, Changed, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision,
     Rollback, Scope, ScopeError, Uid,
 };
 use crate::scalar::{OrgName, ResourceName};
@@ -61,6 +61,9 @@ pub struct MetaView {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+    /// Who wrote its spec, labels or value last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
     /// When its deletion was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_requested_at: Option<Timestamp>,
@@ -132,6 +135,7 @@ impl ResourceView {
                 annotations: meta.annotations.clone(),
                 created_at: meta.created_at,
                 updated_at: meta.updated_at,
+                changed: meta.changed.clone(),
                 deletion_requested_at: meta.deletion_requested_at,
                 managed_by: meta.managed_by.clone(),
                 finalizers: meta.finalizers.clone(),
@@ -184,6 +188,7 @@ impl TryFrom<ResourceView> for Resource {
             managed_by: metadata.managed_by,
             created_at: metadata.created_at,
             updated_at: metadata.updated_at,
+            changed: metadata.changed,
             pause: metadata.pause,
             retried_at: metadata.retried_at,
             rollback: metadata.rollback,
@@ -226,9 +231,17 @@ mod tests {
             managed_by: Owner::Git { source: "main".parse().unwrap() },
             created_at: at,
             updated_at: at,
+            changed: Some(Changed { by: "ann".to_owned(), at }),
             pause: Some(Pause { reason: "exam".to_owned(), by: "ann".to_owned(), since: at, until: None }),
             retried_at: Some(at),
-            rollback: None,
+            rollback: Some(Rollback {
+                to: 2,
+                instead_of: 3,
+                generation: Generation::new(3),
+                app_generation: None,
+                by: "ann".to_owned(),
+                since: at,
+            }),
         };
         let status = json!({ "observedGeneration": 3, "conditions": [], "anything": [1, {"a": null}] });
         Resource { meta, spec: manifest.spec, status }

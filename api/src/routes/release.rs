@@ -198,7 +198,7 @@ fn differing(from: &ReleaseContentView, to: &ReleaseContentView) -> Result<Vec<F
 }
 
 fn item(recorded: &RecordedRelease) -> ReleaseItem {
-    let RecordedRelease { release, why, decided_at } = recorded;
+    let RecordedRelease { release, why, decided_at, made_by } = recorded;
     ReleaseItem {
         version: release.version.get(),
         image: release.content.image.reference.to_string(),
@@ -206,6 +206,7 @@ fn item(recorded: &RecordedRelease) -> ReleaseItem {
         processes: release.content.processes.keys().cloned().collect(),
         why: why.clone(),
         rollback_to: release.rollback_to.map(ReleaseVersion::get),
+        made_by: made_by.clone(),
         verdict: verdict(&release.verdict),
         reason: release.verdict.failure().map(str::to_owned),
         created_at: release.created_at,

@@ -28,6 +28,9 @@ pub struct ReleaseItem {
     /// The release to which it is a return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<u32>,
+    /// Whose change made it: the author of what was written last of all that it is made of, or who asked for the rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
     /// How it went.
     pub verdict: ReleaseVerdict,
     /// Why it failed, if it did.

@@ -129,6 +129,7 @@ fn releasing(resource: &ResourceView, version: u32, before: Option<Verdict>) -> 
             content,
             why: "test".to_owned(),
             rollback_to: None,
+            made_by: Some("ann".to_owned()),
         }),
         verdicts: before.map(judged).into_iter().collect(),
         ..Plan::empty(key, resource.metadata.uid, resource.metadata.generation)

@@ -196,11 +196,12 @@ fn table(releases: &ReleaseList) -> String {
             release.image.as_str().into(),
             release.created_at.to_string().into(),
             took(release).unwrap_or_else(|| "-".to_owned()).into(),
+            release.made_by.as_deref().unwrap_or("-").into(),
             release.why.as_str().into(),
         ]
     };
     let rows: Vec<_> = releases.items.iter().map(row).collect();
-    render(&["RELEASE", "VERDICT", "IMAGE", "MADE", "TOOK", "WHY"], &rows, stdout_style())
+    render(&["RELEASE", "VERDICT", "IMAGE", "MADE", "TOOK", "BY", "WHY"], &rows, stdout_style())
 }
 
 const fn tone(verdict: ReleaseVerdict) -> Tone {
@@ -223,7 +224,8 @@ fn told(view: &ReleaseView) -> Result<String> {
     if let Some(took) = took(release) {
         text.push_str(&format!(" after {took}"));
     }
-    text.push_str(&format!("\nmade {} ({})\n", release.created_at, harmless(&release.why)));
+    let by = release.made_by.as_deref().map(|by| format!(" by {}", harmless(by))).unwrap_or_default();
+    text.push_str(&format!("\nmade {}{by} ({})\n", release.created_at, harmless(&release.why)));
     text.push_str(&format!("image {} = {}\n", harmless(&release.image), harmless(&release.digest)));
     if let Some(reason) = &release.reason {
         text.push_str(&format!("because {}\n", harmless(reason)));
@@ -256,7 +258,7 @@ mod tests {
 
     fn view(difference: serde_json::Value) -> ReleaseView {
         serde_json::from_value(json!({
-            "release": {"version": 3, "image": "shop:2", "digest": "sha256:ab", "processes": ["web"], "why": "changed: image",
+            "release": {"version": 3, "image": "shop:2", "digest": "sha256:ab", "processes": ["web"], "why": "changed: image", "madeBy": "ann",
                 "verdict": "rolledBack", "reason": "web ended with 1", "createdAt": "2026-11-22T10:00:00Z",
                 "decidedAt": "2026-11-22T10:00:12Z"},
             "content": {"image": "shop:2", "processes": {}, "secrets": {"key": {"name": "key", "version": 2}},
@@ -272,7 +274,7 @@ mod tests {
             {"pointer": "/secrets/key/version", "from": 1, "to": 2}, {"pointer": "/region", "from": "eu\u{1b}[2J"}]});
         assert_eq!(
             told(&view(difference)).unwrap(),
-            "release v3: rolled back after 12.0 s\nmade 2026-11-22T10:00:00Z (changed: image)\nimage shop:2 = sha256:ab\n\
+            "release v3: rolled back after 12.0 s\nmade 2026-11-22T10:00:00Z by ann (changed: image)\nimage shop:2 = sha256:ab\n\
              because web ended with 1\nfrom v2:\n  /secrets/key/version: 1 -> 2\n  /region: \"eu\\u001b[2J\" -> nothing\n"
         );
         let whole = told(&view(json!(null))).unwrap();

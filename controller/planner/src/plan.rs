@@ -33,6 +33,8 @@ pub struct NewRelease {
     pub why: String,
     /// The release to which it is a return.
     pub rollback_to: Option<ReleaseVersion>,
+    /// Whose change makes it, if that is known.
+    pub made_by: Option<String>,
 }
 
 /// What the inventory does not say rightly about an object that is as it should be: after a crash between a call and its record, after

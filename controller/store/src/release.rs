@@ -22,6 +22,7 @@ pub(crate) struct NewRow {
     content: Value,
     why: String,
     rollback_to: Option<i32>,
+    made_by: Option<String>,
 }
 
 /// The row of a new release.
@@ -36,6 +37,7 @@ pub(crate) fn new_row(key: &ResourceKey, env: Uid, release: &NewRelease) -> Resu
         content,
         why: release.why.clone(),
         rollback_to: release.rollback_to.map(column).transpose()?,
+        made_by: release.made_by.clone(),
     })
 }
 
@@ -55,15 +57,17 @@ pub(crate) async fn record_all(tx: &mut PgConnection, releases: &[&NewRow]) -> R
     .await?;
     let contents: Vec<Value> = releases.iter().map(|new| new.content.clone()).collect();
     let whys: Vec<String> = releases.iter().map(|new| new.why.clone()).collect();
+    let makers: Vec<Option<String>> = releases.iter().map(|new| new.made_by.clone()).collect();
     let rollbacks: Vec<Option<i32>> = releases.iter().map(|new| new.rollback_to).collect();
     sqlx::query!(
-        "INSERT INTO release (env_uid, version, content, why, rollback_to)
-         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::jsonb[], $4::text[], $5::integer[])",
+        "INSERT INTO release (env_uid, version, content, why, rollback_to, made_by)
+         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::jsonb[], $4::text[], $5::integer[], $6::text[])",
         &envs,
         &versions,
         &contents,
         &whys,
-        &rollbacks as _
+        &rollbacks as _,
+        &makers as _
     )
     .execute(tx)
     .await
@@ -168,6 +172,8 @@ pub struct RecordedRelease {
     pub why: String,
     /// When it was known how it went.
     pub decided_at: Option<Timestamp>,
+    /// Whose change made it; none for one from before that was noted.
+    pub made_by: Option<String>,
 }
 
 struct Row {
@@ -179,6 +185,7 @@ struct Row {
     created_at: Time,
     decided_at: Option<Time>,
     rollback_to: Option<i32>,
+    made_by: Option<String>,
 }
 
 /// Releases of an environment, newest first: so many of those before one.
@@ -193,7 +200,7 @@ pub(crate) async fn history(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT version, content AS "content: Json<ReleaseContent>", why, verdict, reason,
-                  created_at AS "created_at: Time", decided_at AS "decided_at: Time", rollback_to
+                  created_at AS "created_at: Time", decided_at AS "decided_at: Time", rollback_to, made_by
            FROM release WHERE env_uid = $1 AND ($2::integer IS NULL OR version < $2)
            ORDER BY version DESC LIMIT $3"#,
         env,
@@ -203,7 +210,17 @@ pub(crate) async fn history(
     .fetch_all(tx)
     .await?;
     let recorded = |row| {
-        let Row { version, content, why, verdict: word, reason, created_at, decided_at, rollback_to } = row;
+        let Row {
+            version,
+            content,
+            why,
+            verdict: word,
+            reason,
+            created_at,
+            decided_at,
+            rollback_to,
+            made_by,
+        } = row;
         let verdict = verdict(&word, reason)
             .ok_or_else(|| StoreError::corrupt(format!("release {version} of {env}"), "unknown verdict"))?;
         let release = Release {
@@ -213,7 +230,7 @@ pub(crate) async fn history(
             created_at: created_at.0,
             rollback_to: rollback_to.map(stored_version).transpose()?,
         };
-        Ok(RecordedRelease { release, why, decided_at: decided_at.map(|at| at.0) })
+        Ok(RecordedRelease { release, why, decided_at: decided_at.map(|at| at.0), made_by })
     };
     rows.into_iter().map(recorded).collect()
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use skep_schemas::{
-    Annotations, AnySpec, Finalizer, Generation, Kind, Labels, Meta, Owner, Pause, Resource, ResourceKey,
-    ResourceName, Revision, Rollback, Scope, Uid,
+    Annotations, AnySpec, Changed, Finalizer, Generation, Kind, Labels, Meta, Owner, Pause, Resource,
+    ResourceKey, ResourceName, Revision, Rollback, Scope, Uid,
 };
 use sqlx::types::{Json, Uuid};
 
@@ -31,6 +31,8 @@ pub(crate) struct ResourceRow {
     pub(crate) managed_by: Json<Owner>,
     pub(crate) created_at: Time,
     pub(crate) updated_at: Time,
+    pub(crate) changed_by: Option<String>,
+    pub(crate) changed_at: Option<Time>,
     pub(crate) pause: Option<Json<Pause>>,
     pub(crate) retried_at: Option<Time>,
     pub(crate) rollback: Option<Json<Rollback>>,
@@ -46,7 +48,8 @@ macro_rules! resource_query {
                    r.labels AS "labels!: _", r.annotations AS "annotations!: _", r.refs AS "refs!",
                    r.generation AS "generation!", r.revision AS "revision!", r.finalizers AS "finalizers!",
                    r.deletion_requested_at AS "deletion_requested_at?: _", r.managed_by AS "managed_by!: _",
-                   r.created_at AS "created_at!: _", r.updated_at AS "updated_at!: _",
+                   r.created_at AS "created_at!: _", r.updated_at AS "updated_at!: _", r.changed_by AS "changed_by?",
+                   r.changed_at AS "changed_at?: _",
                    r.pause AS "pause?: _", r.retried_at AS "retried_at?: _",
                    r.rollback AS "rollback?: _", s.status AS "status?"
                FROM resource r LEFT JOIN resource_status s ON s.uid = r.uid "# + $tail
@@ -91,6 +94,7 @@ impl ResourceRow {
                 managed_by: self.managed_by.0,
                 created_at: self.created_at.0,
                 updated_at: self.updated_at.0,
+                changed: changed(self.changed_by, self.changed_at),
                 pause: self.pause.map(|pause| pause.0),
                 retried_at: self.retried_at.map(|time| time.0),
                 rollback: self.rollback.map(|rollback| rollback.0),
@@ -100,6 +104,11 @@ impl ResourceRow {
             status: self.status.unwrap_or_default(),
         })
     }
+}
+
+/// Who wrote something and when, as columns say it.
+pub(crate) fn changed(by: Option<String>, at: Option<Time>) -> Option<Changed> {
+    Some(Changed { by: by?, at: at?.0 })
 }
 
 /// The word for a finalizer.

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use skep_schemas::kind::SecretValue;
-use skep_schemas::{OrgName, ResourceName, Revision, Uid};
+use skep_schemas::{Changed, OrgName, ResourceName, Revision, Uid};
 use sqlx::PgConnection;
 
 use crate::audit::Actor;
 use crate::error::{Fault, Operation, StoreError};
 use crate::master_keys::MasterKeys;
+use crate::row::changed;
 use crate::seal::{DataKey, Place, Sealed};
 use crate::store::Store;
+use crate::time::Time;
 
 /// What is known of a secret's newest value without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct SecretCurrent {
     pub deleting: bool,
     /// The transaction that last wrote the resource.
     pub revision: Revision,
+    /// Who gave it this value, and when; none for one from before that was noted.
+    pub made: Option<Changed>,
 }
 
 /// Whose value is written.
@@ -164,7 +168,8 @@ pub(crate) async fn current(
     org: &OrgName,
 ) -> Result<BTreeMap<ResourceName, SecretCurrent>, Fault> {
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT ON (r.name) r.name, r.uid, r.revision, r.deletion_requested_at IS NOT NULL AS "deleting!", v.version, v.digest
+        r#"SELECT DISTINCT ON (r.name) r.name, r.uid, r.revision, r.deletion_requested_at IS NOT NULL AS "deleting!", v.version, v.digest, v.made_by,
+                  v.created_at AS "created_at: Time"
            FROM resource r JOIN secret_version v ON v.uid = r.uid
            WHERE r.org = $1 AND r.kind = 'Secret' ORDER BY r.name, v.version DESC"#,
         org.as_str()
@@ -184,6 +189,7 @@ pub(crate) async fn current(
                 digest: hex::encode(row.digest),
                 deleting: row.deleting,
                 revision: Revision::new(row.revision),
+                made: changed(row.made_by, Some(row.created_at)),
             },
         );
     }

@@ -77,9 +77,13 @@ impl ScopedStore {
         let version = stored.ok_or_else(|| StoreError::SecretValueSame { key: key.clone() })?;
         // The value is part of what is wanted, though not of the spec as it is stored.
         let generation = row.generation + 1;
-        sqlx::query!("UPDATE resource SET generation = $2 WHERE uid = $1", row.uid, generation)
-            .execute(&mut *tx)
-            .await?;
+        let written = sqlx::query!(
+            "UPDATE resource SET generation = $2, changed_by = $3, changed_at = clock_timestamp() WHERE uid = $1",
+            row.uid,
+            generation,
+            actor.as_str()
+        );
+        written.execute(&mut *tx).await?;
         audit::record(&mut tx, actor, verb, &Subject::unchanged(key, row.uid(), generation)).await?;
         tx.commit().await?;
         Ok(Rotated { version })

@@ -274,6 +274,7 @@ fn stored(manifest: Manifest, now: Timestamp) -> (Meta, AnySpec) {
         pause: None,
         retried_at: None,
         rollback: None,
+        changed: None,
     };
     (meta, manifest.spec)
 }

@@ -90,6 +90,14 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.retry(&key).map(nothing)
             }
+            "as" => {
+                self.world.store.write_as(words.next("a name")?);
+                Ok(String::new())
+            }
+            "makers" => {
+                let key = self.key(words)?;
+                self.world.store.makers(&key)
+            }
             "return-to" => {
                 let key = self.key(words)?;
                 self.world.store.return_to(&key, words.next("a release, or `manifests`")?).map(nothing)

@@ -1,8 +1,9 @@
 //! What Postgres would keep: resources, releases, the inventory, versions of secrets and subnets.
 //!
 //! The rules are those of the store crate, without its database: a spec that did not change bumps no generation, a new release
-//! supersedes the pending one. [`journal`] has what a pass writes down.
+//! supersedes the pending one. [`journal`] has what a pass writes down, [`authors`] who wrote what.
 
+mod authors;
 mod journal;
 mod rollback;
 
@@ -21,6 +22,7 @@ use skep_schemas::{
 };
 use uuid::Uuid;
 
+use self::authors::Authors;
 use crate::drift::History;
 
 /// Desired state and the controller's memory.
@@ -36,11 +38,12 @@ pub struct Store {
     now: Timestamp,
     uids: u128,
     revision: i64,
+    authors: Authors,
 }
 
 impl Store {
     /// An empty store.
-    pub const fn new(pool: NetworkPool) -> Self {
+    pub fn new(pool: NetworkPool) -> Self {
         Self {
             pool,
             resources: BTreeMap::new(),
@@ -52,6 +55,7 @@ impl Store {
             now: Timestamp::UNIX_EPOCH,
             uids: 0,
             revision: 0,
+            authors: Authors::default(),
         }
     }
 
@@ -122,6 +126,7 @@ impl Store {
             old.meta.generation = Generation::new(generation);
             (old.meta.labels, old.meta.annotations, old.meta.updated_at) = (labels, annotations, now);
             (old.meta.revision, old.spec) = (revision, spec);
+            old.meta.changed = Some(self.authors.change(now));
             return Ok(());
         }
         if key.org().is_some_and(|org| !self.resources.contains_key(&ResourceKey::organization(org))) {
@@ -149,6 +154,7 @@ impl Store {
             pause: None,
             retried_at: None,
             rollback: None,
+            changed: Some(self.authors.change(now)),
         };
         self.resources.insert(key, Resource { meta, spec, status: serde_json::Value::Null });
         Ok(())
@@ -272,7 +278,13 @@ impl Store {
             let version = u32::try_from(digests.len()).unwrap_or(u32::MAX);
             Some((
                 secret.meta.key.name().clone(),
-                SecretFacts { secret: secret.meta.uid, version, object, revision: secret.meta.revision },
+                SecretFacts {
+                    secret: secret.meta.uid,
+                    version,
+                    object,
+                    revision: secret.meta.revision,
+                    made: secret.meta.changed.clone(),
+                },
             ))
         });
         facts.collect()

@@ -122,6 +122,7 @@ cases! {
     what_runs_in_time_is_not_late_because_swarm_watches_it,
     what_the_platform_names_and_is_not_there_is_no_permission,
     what_was_returned_from_can_be_asked_for_again,
+    whose_change_made_a_release,
     who_may_be_linked_is_the_platforms_to_say,
 }
 

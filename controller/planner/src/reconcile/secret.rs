@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use skep_schemas::kind::{SecretDetail, SecretSpec, Status};
-use skep_schemas::{Reason, Resource, ResourceKey, Revision, Uid};
+use skep_schemas::{Changed, Reason, Resource, ResourceKey, Revision, Uid};
 
 use super::conditions::Conditions;
 use super::{Assessment, RECHECK_WAITING};
@@ -52,6 +52,8 @@ pub struct SecretFacts {
     pub object: String,
     /// The transaction that last wrote the Secret.
     pub revision: Revision,
+    /// Who gave it this value and when, if that is known.
+    pub made: Option<Changed>,
 }
 
 impl SecretDesired {

@@ -66,8 +66,9 @@ impl Write<'_> {
         }
         let uid = Uid::generate();
         let inserted = sqlx::query!(
-            "INSERT INTO resource (uid, org, kind, name, api_version, spec, labels, annotations, refs, finalizers, managed_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            "INSERT INTO resource (uid, org, kind, name, api_version, spec, labels, annotations, refs, finalizers, managed_by,
+                                   changed_by, changed_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())
              ON CONFLICT ON CONSTRAINT resource_key DO NOTHING",
             uid.uuid(),
             org_column(key.scope()),
@@ -79,7 +80,8 @@ impl Write<'_> {
             Json(&manifest.annotations) as _,
             &self.refs(),
             &finalizers(key.kind()),
-            Json(&self.item.managed_by) as _
+            Json(&self.item.managed_by) as _,
+            self.actor.as_str()
         );
         let inserted = inserted.execute(&mut *tx).await.map_err(|error| registry::fault(manifest, error))?;
         if inserted.rows_affected() == 0 {
@@ -115,7 +117,7 @@ impl Write<'_> {
         let generation = Generation::new(row.generation + i64::from(spec_changed));
         sqlx::query!(
             "UPDATE resource SET api_version = $2, spec = $3, labels = $4, annotations = $5, refs = $6,
-             managed_by = $7, generation = $8 WHERE uid = $1",
+             managed_by = $7, generation = $8, changed_by = $9, changed_at = clock_timestamp() WHERE uid = $1",
             row.uid,
             API_VERSION,
             spec,
@@ -123,7 +125,8 @@ impl Write<'_> {
             Json(&manifest.annotations) as _,
             &refs,
             Json(&self.item.managed_by) as _,
-            generation.get()
+            generation.get(),
+            self.actor.as_str()
         )
         .execute(&mut *tx)
         .await

@@ -81,6 +81,7 @@ pub(crate) fn release(version: u32, secrets: &[(&str, u32)]) -> NewRelease {
         content,
         why: format!("release {version}"),
         rollback_to: None,
+        made_by: Some("ann".to_owned()),
     }
 }
 

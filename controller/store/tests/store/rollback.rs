@@ -60,6 +60,7 @@ async fn a_rollback_stands_until_a_plan_that_knows_of_it_says_that_it_is_over() 
     let mut snapshot = bed.store.snapshot().await.unwrap();
     let newest = snapshot.release_history(env.meta.uid, None, 1).await.unwrap().remove(0);
     assert_eq!(newest.release.rollback_to, Some(ReleaseVersion::new(2)));
+    assert_eq!(newest.made_by.as_deref(), Some("ann"));
     // What is planned for needs the newest alone, and what the rollback names.
     let known: Vec<u32> =
         snapshot.releases(env.meta.uid, 1).await.unwrap().iter().map(|one| one.version.get()).collect();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use skep_planner::{ReleaseVersion, Verdict};
 use skep_schemas::kind::SecretValue;
 use skep_schemas::{Generation, Kind, Manifest, ResourceKey, Scope, Uid};
-use skep_store::{Actor, Outcome, SecretHistory, SecretOrigin, StoreError};
+use skep_store::{Actor, Intervention, Outcome, SecretHistory, SecretOrigin, StoreError};
 
 use crate::convergence::{judging, releasing};
 use crate::support::{Bed, actor, environment, item, key, manifest, org, org_name, secret};
@@ -206,4 +206,25 @@ async fn a_history_tells_which_releases_have_which_version_and_which_of_them_nee
     assert_eq!(referrers.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["production"]);
     assert_eq!(objects.len(), 1);
     assert_eq!(objects[0].version, None, "no value that is kept has that name");
+}
+
+#[tokio::test]
+async fn who_wrote_something_last_is_told_and_a_pause_is_no_writing() {
+    let bed = Bed::new("authors").await;
+    bed.apply(&[org("acme"), generated(json!({ "length": 32 }))]).await.unwrap();
+    let changed = async || bed.store.get(&db()).await.unwrap().unwrap().meta.changed.unwrap();
+    let first = changed().await;
+    assert_eq!(first.by, "tester");
+    let pause = Intervention::Pause { reason: "exam".to_owned(), until: None };
+    bed.store.intervene(&db(), &pause, &Actor::new("ann")).await.unwrap();
+    assert_eq!(changed().await, first);
+    rotate(&bed, None).await.unwrap();
+    let second = changed().await;
+    assert!(second.by == "ann" && second.at > first.at, "{second:?}");
+    let current = bed.store.snapshot().await.unwrap().secret_current(&org_name("acme")).await.unwrap();
+    assert_eq!(current["db"].made.as_ref().map(|made| made.by.as_str()), Some("ann"));
+    // The same again is no change.
+    let again = item(generated(json!({ "length": 32 })));
+    bed.store.apply(&[again], &Actor::new("eve")).await.unwrap();
+    assert_eq!(changed().await, second);
 }

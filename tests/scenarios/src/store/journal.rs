@@ -27,6 +27,7 @@ impl Store {
             for release in releases.iter_mut().filter(|release| !release.verdict.is_final()) {
                 release.verdict = Verdict::Superseded;
             }
+            self.authors.made(plan.uid, new);
             releases.push(Release {
                 version: new.version,
                 content: new.content.clone(),

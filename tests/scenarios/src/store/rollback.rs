@@ -28,7 +28,7 @@ impl Store {
                 instead_of: meta.rollback.as_ref().map_or(newest, |standing| standing.instead_of),
                 generation: meta.generation,
                 app_generation,
-                by: "ann".to_owned(),
+                by: self.authors.change(self.now).by,
                 since: self.now,
             })
         };
@@ -69,6 +69,7 @@ impl Store {
             version,
             object: naming::secret(org, secret.key.name(), digest),
             revision: secret.revision,
+            made: None,
         };
         former.iter().zip(1..).filter(|(digest, _)| Some(*digest) != current).map(facts).collect()
     }

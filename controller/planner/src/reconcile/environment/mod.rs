@@ -50,7 +50,7 @@ use crate::policy::image::{ImageRules, violations};
 use crate::policy::scan::{self, ScanFacts};
 use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
-use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ResolvedImage};
+use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseVersion, ResolvedImage};
 use crate::render::{EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
 use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
@@ -148,6 +148,27 @@ impl EnvironmentDesired {
     /// Does a policy stop whatever runs this?
     fn is_stopped(&self, content: &ReleaseContent) -> bool {
         self.violations_of(content).iter().any(Violation::stops)
+    }
+
+    /// Whose change a release comes from that is made now: of those who wrote what makes up its content, and who returned the environment to a
+    /// former release, the one who did so last.
+    fn author(&self, rollback_to: Option<ReleaseVersion>) -> Option<String> {
+        let plan = match &self.plan {
+            PlanChoice::Found(plan) => Some(&plan.meta),
+            PlanChoice::None | PlanChoice::Missing(_) => None,
+        };
+        let organization = self.organization.as_ref().map(|organization| &organization.meta);
+        let app = self.app.as_ref().map(|app| &app.meta);
+        let metas = [Some(&self.environment.meta), organization, app, plan].into_iter().flatten();
+        let named = self.environment.spec.secrets.iter().filter_map(|mount| self.secrets.get(&mount.name));
+        // What the manifests say is no part of a return.
+        let metas = metas.filter(|_| rollback_to.is_none());
+        let written = metas.filter_map(|meta| meta.changed.as_ref());
+        let written = written.chain(named.filter_map(|secret| secret.made.as_ref()));
+        let written = written.map(|changed| (changed.at, &changed.by));
+        let rollback = self.environment.meta.rollback.as_ref().filter(|_| rollback_to.is_some());
+        let returned = rollback.map(|rollback| (rollback.since, &rollback.by));
+        written.chain(returned).max_by_key(|(at, _)| *at).map(|(_, by)| by.clone())
     }
 
     /// The newest transaction among those that wrote the environment and what it depends on.

@@ -133,7 +133,10 @@ fn released(
     }
     let version = newest.map_or(ReleaseVersion::FIRST, |newest| newest.version.next());
     let why = why(newest, &content, rollback_to);
-    plan.release = Some(NewRelease { version, content: content.clone(), why, rollback_to });
+    let is_again = newest.is_some_and(|newest| newest.content == content);
+    // Of who asked for another try the audit tells.
+    let made_by = if is_again { None } else { input.desired.author(rollback_to) };
+    plan.release = Some(NewRelease { version, content: content.clone(), why, rollback_to, made_by });
     Some(Target { version, content, given_up: false })
 }
 
