@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::stream::EventStream;
 use crate::wire::{
-    DriftEvent, DriftList, EVENT_STREAM, LogLine, Readiness, ResourceList, ResourceView, WatchEvent,
+    DriftEvent, DriftList, EVENT_STREAM, LogLine, PROBLEM_JSON, Problem, Readiness, ResourceList,
+    ResourceView, WatchEvent,
 };
 
 /// One way in which a route answers.
@@ -211,6 +212,24 @@ impl Answer for Ready {
 
     fn respond(self) -> Result<Response, ApiError> {
         json(if self.0.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &self.0)
+    }
+}
+
+/// Nothing yet: the route is there, and what it is to do is not.
+pub(crate) enum NotServed {}
+
+impl Answer for NotServed {
+    fn describe(schemas: &mut SchemaGenerator) -> Vec<AnswerDoc> {
+        vec![AnswerDoc {
+            status: StatusCode::NOT_IMPLEMENTED,
+            about: "It is not served yet. The document names what will serve it, and what does the same today.",
+            content: Some((PROBLEM_JSON, schemas.subschema_for::<Problem>())),
+            etag: false,
+        }]
+    }
+
+    fn respond(self) -> Result<Response, ApiError> {
+        match self {}
     }
 }
 

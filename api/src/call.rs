@@ -9,7 +9,7 @@ use http::{HeaderMap, Uri};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use skep_schemas::{EmailAddress, Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope};
+use skep_schemas::{EmailAddress, Kind, KindScope, OrgName, ResourceKey, ResourceName, Scope, Uid};
 use skep_store::{Actor, ScopedStore, Store};
 
 use crate::access::{Principal, Target};
@@ -43,6 +43,18 @@ impl<Q, B> Call<Q, B> {
     /// All of the store, for what only the platform may ask.
     pub(crate) fn platform_store(&self) -> Result<&Store, ApiError> {
         self.app.platform_store(&self.principal)
+    }
+
+    /// The body, and the request without it.
+    pub(crate) fn without_body(self) -> (B, Call<Q>) {
+        let Self { app, principal, actor, store, address, query, body, headers, request_id } = self;
+        (body, Call { app, principal, actor, store, address, query, body: NoBody, headers, request_id })
+    }
+
+    /// The same request as if it had come to another address, with these parameters and this body.
+    pub(crate) fn instead<P, C>(self, address: Address, query: P, body: C) -> Call<P, C> {
+        let Self { app, principal, actor, store, headers, request_id, .. } = self;
+        Call { app, principal, actor, store, address, query, body, headers, request_id }
     }
 }
 
@@ -80,6 +92,7 @@ pub(crate) struct Address {
     name: Option<ResourceName>,
     number: Option<i64>,
     email: Option<EmailAddress>,
+    uid: Option<Uid>,
 }
 
 impl Address {
@@ -92,10 +105,14 @@ impl Address {
         for (variable, text) in variables {
             match variable {
                 "org" => address.org = Some(text.parse().map_err(invalid_name)?),
-                "id" => {
+                "id" | "version" => {
                     let number = text.parse().map_err(|_| ApiError::UnknownPath { path: path.to_owned() })?;
                     address.number = Some(number);
                 }
+                // What is no uid is the uid of nothing: told when it is looked for, and not before.
+                "uid" => address.uid = text.parse().ok(),
+                // Of routes that are not served yet. A webhook's secret is not to be kept for nothing.
+                "user" | "invite" | "secret" => {}
                 "email" => address.email = Some(text.parse().map_err(invalid_name)?),
                 "name" => address.name = Some(text.parse().map_err(invalid_name)?),
                 "kind" => {
@@ -112,6 +129,36 @@ impl Address {
             }
         }
         Ok(address)
+    }
+
+    /// That of a resource.
+    pub(crate) fn of(key: &ResourceKey) -> Self {
+        Self {
+            org: key.org().cloned(),
+            kind: Some(key.kind()),
+            name: Some(key.name().clone()),
+            ..Self::default()
+        }
+    }
+
+    /// That of all resources of a kind in a scope.
+    pub(crate) fn of_all(scope: &Scope, kind: Kind) -> Self {
+        Self { org: scope.org().cloned(), kind: Some(kind), ..Self::default() }
+    }
+
+    /// The kind of what the request is about.
+    pub(crate) fn about(&self) -> Result<Kind, ApiError> {
+        self.kind.ok_or_else(|| ApiError::internal("the route has no kind"))
+    }
+
+    /// The same in an organisation that the path does not name, about a kind that it does not name.
+    pub(crate) fn of_organization(self, org: Option<OrgName>, kind: Kind) -> Self {
+        Self { org, kind: Some(kind), ..self }
+    }
+
+    /// The uid of the path; none if what stands there is none.
+    pub(crate) const fn uid(&self) -> Option<Uid> {
+        self.uid
     }
 
     /// What permissions are exercised on.

@@ -97,6 +97,8 @@ pub(crate) enum ApiError {
     Exists { key: ResourceKey },
     #[error("{problem}")]
     Refused { code: Code, problem: String, help: &'static str, about: About, diagnostics: Vec<Diagnostic> },
+    #[error("{what} is not served yet: the kind {by} will serve it")]
+    NotServed { what: String, by: &'static str, today: Option<&'static str> },
     #[error("the changes since then are not kept any longer")]
     CursorExpired,
     #[error("more requests were sent with this token or for its organisation than are answered")]
@@ -175,6 +177,7 @@ impl ApiError {
             | Self::NoneSuch { .. } => Code::NotFound,
             Self::Stale { .. } | Self::Exists { .. } => Code::PreconditionFailed,
             Self::Refused { code, .. } => *code,
+            Self::NotServed { .. } => Code::NotServed,
             Self::CursorExpired => Code::CursorExpired,
             Self::TooOften { .. } | Self::TooManyStreams => Code::TooManyRequests,
             Self::TimedOut
@@ -211,6 +214,10 @@ impl ApiError {
             }
             Self::Stale { .. } => "GET it, look at what changed, and send its ETag".to_owned(),
             Self::Exists { .. } => "leave If-None-Match out to change what exists".to_owned(),
+            Self::NotServed { today: Some(today), .. } => format!("use {today} today"),
+            Self::NotServed { today: None, .. } => {
+                "nothing does the same yet; docs/panel-api.md has every route and what it does".to_owned()
+            }
             Self::CursorExpired => "list again, and go on from the revision of the list".to_owned(),
             Self::TooOften { wait } => format!("wait for {} s, and ask less often", seconds(*wait)),
             Self::TooManyStreams => "close streams, or try again later".to_owned(),

@@ -8,6 +8,7 @@
 //!
 //! - [`wire`]: what travels, shared with clients.
 //! - `routes`: the table of all routes; router, permissions and OpenAPI follow from it.
+//! - `panel`: the rows of the panel's API in that table.
 //! - [`ControlPlane`]: what the API needs from the controller. The API never talks to the Swarm.
 //! - [`serve`]: connections, TLS, shutdown.
 //! - [`limits`]: every bound, with its reason.
@@ -29,6 +30,7 @@ pub mod limits;
 mod manifests;
 mod metrics;
 pub mod openapi;
+mod panel;
 mod port;
 mod rates;
 mod request;

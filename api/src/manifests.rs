@@ -38,6 +38,11 @@ impl Payload for OneManifest {
 }
 
 impl OneManifest {
+    /// One that was put together here, of what was sent: it is read as strictly as any.
+    pub(crate) fn of_json(document: &serde_json::Value) -> Self {
+        Self(Text::Json(document.to_string()))
+    }
+
     /// The manifest, which must be that of the key.
     pub(crate) async fn of(self, key: ResourceKey) -> Result<SourcedManifest, ApiError> {
         aside(move || {

@@ -111,6 +111,11 @@ fn path_parameters(path: &str) -> Vec<Value> {
                 ("The kind, in the plural.", json!({ "type": "string", "enum": plurals(path, in_org) }))
             }
             "id" => ("The number.", json!({ "type": "integer" })),
+            "version" => ("The number of the release.", json!({ "type": "integer" })),
+            "uid" => ("The uid of the resource.", json!({ "type": "string" })),
+            "user" => ("The member.", json!({ "type": "string" })),
+            "invite" => ("The invitation.", json!({ "type": "string" })),
+            "secret" => ("What the Git host was given.", json!({ "type": "string" })),
             _ => ("The name.", json!({ "type": "string" })),
         };
         json!({ "name": variable, "in": "path", "required": true, "description": about, "schema": schema })
@@ -152,7 +157,7 @@ fn header_parameters(route: &Route) -> Vec<Value> {
         Verb::Get if route.path.ends_with("{kind}") => {
             vec![header("Last-Event-ID", "With `watch`: the id of the last event that was seen.")]
         }
-        Verb::Get | Verb::Put | Verb::Post | Verb::Delete => Vec::new(),
+        Verb::Get | Verb::Put | Verb::Post | Verb::Patch | Verb::Delete => Vec::new(),
     };
     others.into_iter().chain(key).collect()
 }

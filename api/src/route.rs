@@ -17,16 +17,19 @@ use axum::{RequestPartsExt, body};
 use futures::future::{BoxFuture, Future, FutureExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use skep_schemas::Kind;
 use skep_store::{Actor, Origin};
 
 use crate::access::{self, Access, Permission, Principal, Target};
 use crate::acting::Acting;
-use crate::answer::{Answer, AnswerDoc};
+use crate::answer::{Answer, AnswerDoc, NotServed};
 use crate::app::{App, Keyed, Taken};
 use crate::call::{self, Address, Call, Payload};
 use crate::error::ApiError;
 use crate::limits::{BODY_MAX, REQUEST_TIMEOUT, STRANGERS_BODY_MAX};
+use crate::panel;
 use crate::request::{Answered, Peer, RequestId};
+use crate::wire::PanelQuery;
 
 /// The methods that the API uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub(crate) enum Verb {
     Get,
     Put,
     Post,
+    /// Only of the panel's routes: a resource is applied whole.
+    Patch,
     Delete,
 }
 
@@ -44,6 +49,7 @@ impl Verb {
             Self::Get => "get",
             Self::Put => "put",
             Self::Post => "post",
+            Self::Patch => "patch",
             Self::Delete => "delete",
         }
     }
@@ -53,6 +59,7 @@ impl Verb {
             Self::Get => MethodFilter::GET,
             Self::Put => MethodFilter::PUT,
             Self::Post => MethodFilter::POST,
+            Self::Patch => MethodFilter::PATCH,
             Self::Delete => MethodFilter::DELETE,
         }
     }
@@ -79,7 +86,22 @@ pub(crate) struct Route {
     pub(crate) answers: fn(&mut SchemaGenerator) -> Vec<AnswerDoc>,
     /// Is there something in the answer that nobody is told a second time?
     told_once: bool,
+    /// What says where the request is to act.
+    within: Within,
+    /// Does it do anything yet?
+    is_served: bool,
     handler: Handler,
+}
+
+/// What says where a request is to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// The path.
+    Path,
+    /// Whoever asks, or the query: the panel's paths name no organisation. What the permission is exercised on is of this kind.
+    Organization(Kind),
+    /// The platform, and with it all organisations.
+    Platform,
 }
 
 /// A request that may be worked on.
@@ -144,8 +166,45 @@ impl Route {
             body: |schemas| B::describe(schemas),
             answers: |schemas| A::describe(schemas),
             told_once: false,
+            within: Within::Path,
+            is_served: true,
             handler,
         }
+    }
+
+    /// A row whose requests are all refused with the same words, once it is clear that whoever asks may ask.
+    pub(crate) fn unserved(
+        verb: Verb,
+        path: &'static str,
+        access: Access,
+        id: &'static str,
+        about: &'static str,
+        refusal: impl Fn() -> ApiError + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            verb,
+            path,
+            access,
+            id,
+            about,
+            has_body: false,
+            manifests: false,
+            query: |schemas| PanelQuery::json_schema(schemas),
+            body: |_| None,
+            answers: |schemas| NotServed::describe(schemas),
+            told_once: false,
+            within: Within::Path,
+            is_served: false,
+            handler: Arc::new(move |_| {
+                let refusal = refusal();
+                async move { Err(refusal) }.boxed()
+            }),
+        }
+    }
+
+    /// The same, acting elsewhere than the path says.
+    pub(crate) fn within(self, within: Within) -> Self {
+        Self { within, ..self }
     }
 
     /// The same with an answer that tells something once.
@@ -155,7 +214,8 @@ impl Route {
 
     /// Does it change anything, so that it may be sent with a key?
     pub(crate) fn takes_key(&self) -> bool {
-        self.verb != Verb::Get && !matches!(self.access, Access::Open | Access::Needs(Permission::Read))
+        let reads = matches!(self.access, Access::Open | Access::Needs(Permission::Read));
+        self.is_served && self.verb != Verb::Get && !reads
     }
 
     /// As the router needs it.
@@ -197,7 +257,12 @@ async fn attempt(app: &App, route: &Route, request: Request, who: &mut Actor) ->
         Access::Needs(_) => authenticate(app, &parts.headers).await?,
     };
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let address = address(&mut parts).await;
+    let address = address(&mut parts).await.and_then(|address| match route.within {
+        Within::Path | Within::Platform => Ok(address),
+        Within::Organization(kind) => {
+            Ok(address.of_organization(panel::organization(&principal, &parts.uri)?, kind))
+        }
+    });
     let asked = match (&address, route.access) {
         (Ok(address), Access::Needs(permission)) => {
             Some((permission, if route.batches() { Target::Documents } else { address.target() }))

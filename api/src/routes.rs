@@ -10,12 +10,12 @@ mod event;
 mod identity;
 mod intervention;
 mod journal;
-mod log;
+pub(crate) mod log;
 mod master_key;
 mod quota;
-mod release;
-mod resource;
-mod rollback;
+pub(crate) mod release;
+pub(crate) mod resource;
+pub(crate) mod rollback;
 mod safety;
 mod secret;
 mod selection;
@@ -24,6 +24,7 @@ mod token;
 mod watch;
 
 use crate::access::{Access, Permission};
+use crate::panel;
 use crate::route::Route;
 use crate::route::Verb::{Delete, Get, Post, Put};
 use crate::ui;
@@ -336,5 +337,6 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(token::table());
     routes.extend(identity::table());
     routes.extend(ui::table());
+    routes.extend(panel::table());
     routes
 }

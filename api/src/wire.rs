@@ -17,6 +17,7 @@ mod drift;
 mod journal;
 mod master_key;
 mod operation;
+mod panel;
 mod people;
 mod quota;
 mod release;
@@ -39,6 +40,10 @@ pub use master_key::{ClosedOrganization, MasterKeyRotation, MasterKeyUse, Master
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
     Readiness, VersionView,
+};
+pub use panel::{
+    PanelConfig, PanelConfigChange, PanelDeleteQuery, PanelDeploy, PanelDeployMode, PanelDomain,
+    PanelEnvironment, PanelEnvironmentPatch, PanelListQuery, PanelLogQuery, PanelQuery, PanelReleaseQuery,
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,

@@ -108,6 +108,7 @@ codes! {
     KeyReused           "SK0608" 422 "the idempotency key is another request's";
     KeyInUse            "SK0609" 409 "a request with this idempotency key is being worked on";
     AnswerNotKept       "SK0610" 409 "the request was done before, and its answer is not kept";
+    NotServed           "SK0611" 501 "the route is not served yet";
 
     Internal            "SK0701" 500 "an internal error";
     Unavailable         "SK0702" 503 "the server cannot answer now";

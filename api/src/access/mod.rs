@@ -16,6 +16,8 @@ use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName};
 use crate::error::ApiError;
 use crate::limits::TOKEN_MAX;
 
+#[cfg(test)]
+pub(crate) use permission::Needs;
 pub(crate) use permission::Permission;
 pub(crate) use principal::{Own, Principal};
 

@@ -3,6 +3,7 @@
 //! Each handler is called beneath the runner, for somebody whom every check of the program lets do everything, and with the store of an
 //! organisation that what is asked for does not belong to. What refuses then is the database.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use skep_store::{Actor, Grant, MasterKey, NewInvitation, NewToken, ScopedStore, 
 use skep_testbed::Postgres;
 use tokio_util::sync::CancellationToken;
 
-use super::{Admitted, Route, Verb};
+use super::{Admitted, Route, Verb, Within};
 use crate::access::Principal;
 use crate::acting::Acting;
 use crate::app::App;
@@ -79,6 +80,8 @@ fn document(org: Option<&str>, kind: Kind, name: &str, spec: &str) -> Value {
 
 struct Bed {
     app: App,
+    /// The uids of what globex has.
+    uids: BTreeMap<Kind, String>,
     store: Store,
     /// With a token, so that streams open.
     bearer: String,
@@ -105,7 +108,8 @@ impl Bed {
             shutdown: CancellationToken::new(),
         };
         let bearer = format!("Bearer {}", token.expose_secret());
-        let bed = Self { app: App::new(api, Bytes::new()), store, bearer, database, postgres };
+        let (app, uids) = (App::new(api, Bytes::new()), BTreeMap::new());
+        let mut bed = Self { app, uids, store, bearer, database, postgres };
         let everything = bed.store.within(Some(&Scope::Platform));
         for org in ["acme", "globex"] {
             let document = document(None, Kind::Organization, org, "{}");
@@ -116,6 +120,8 @@ impl Bed {
             let named = Named::of(Some("globex"), kind, "theirs");
             let (status, said) = bed.ask(&everything, "putOrgResource", named, &document).await?;
             assert_eq!(status, 201, "{kind}: {said}");
+            let said: Value = serde_json::from_str(&said)?;
+            bed.uids.insert(kind, said["metadata"]["uid"].as_str().context("it has no uid")?.to_owned());
         }
         let reach = Scope::Org("globex".parse()?);
         let new = NewToken { name: "theirs".parse()?, reach, role: Role::Owner, expires_at: None };
@@ -176,9 +182,14 @@ impl Bed {
         named: Named<'_>,
         body: &Value,
     ) -> Result<(u16, String)> {
-        let (path, variables) = named.fill(route.path);
+        let (path, variables) =
+            named.fill(route.path, self.uids.get(&named.kind).map_or("none", String::as_str));
         let address =
             Address::read(&path, variables.into_iter()).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let address = match route.within {
+            Within::Path | Within::Platform => address,
+            Within::Organization(kind) => address.of_organization(Some(named.org.parse()?), kind),
+        };
         let request = http::Request::builder()
             .uri(&path)
             .header(AUTHORIZATION, &self.bearer)
@@ -220,8 +231,10 @@ impl<'a> Named<'a> {
         Self { org: org.unwrap_or_default(), kind, name }
     }
 
-    fn fill(self, path: &str) -> (String, Vec<(&'static str, &'a str)>) {
+    fn fill(self, path: &str, uid: &'a str) -> (String, Vec<(&'static str, &'a str)>) {
         let all = [
+            ("uid", uid),
+            ("version", "1"),
             ("org", self.org),
             ("kind", self.kind.plural()),
             ("name", self.name),
@@ -239,7 +252,7 @@ impl<'a> Named<'a> {
 /// Everything of globex that a route can be asked for, each with a body that it would take.
 fn requests(route: &Route) -> Vec<(Named<'static>, Value)> {
     let kinds: Vec<Kind> = match (route.path.contains("{kind}"), route.path.contains("{org}")) {
-        (false, _) => vec![Kind::App],
+        (false, _) => vec![named_by_uid(route)],
         (true, true) => THEIRS.iter().map(|(kind, _)| *kind).collect(),
         (true, false) if route.path.contains("{name}") => vec![Kind::Organization],
         (true, false) => Kind::ALL.to_vec(),
@@ -249,6 +262,17 @@ fn requests(route: &Route) -> Vec<(Named<'static>, Value)> {
         KindScope::Platform => Named { org: "globex", kind, name: "globex" },
     });
     named.map(|named| (named, body(route, named.kind))).collect()
+}
+
+/// Whose uid a path of the panel takes.
+fn named_by_uid(route: &Route) -> Kind {
+    match route.within {
+        Within::Path | Within::Platform => Kind::App,
+        Within::Organization(_) if route.path.contains("/apps/{uid}") => Kind::App,
+        Within::Organization(_) if route.path.contains("/environments/{uid}") => Kind::Environment,
+        Within::Organization(_) if route.path.contains("/containers/{uid}") => Kind::Environment,
+        Within::Organization(kind) => kind,
+    }
 }
 
 fn body(route: &Route, kind: Kind) -> Value {
@@ -263,6 +287,11 @@ fn body(route: &Route, kind: Kind) -> Value {
         (_, "rotateSecret") => json!({ "value": "evil" }),
         (_, "rollBack") => json!({ "to": 1 }),
         (_, "promoteRelease") => json!({ "from": "theirs" }),
+        (Verb::Post, id) if id.ends_with("ByUidDomains") => json!({ "host": "evil.globex.test" }),
+        (Verb::Post, id) if id.ends_with("ByUidEnvironments") => json!({ "name": "evil" }),
+        (Verb::Post, id) if id.ends_with("ByUidDeploy") => json!({ "image_ref": "evil:1" }),
+        (Verb::Patch, id) if id.ends_with("ByUidConfig") => json!({ "env": { "EVIL": "1" } }),
+        (Verb::Patch, _) => json!({ "spec": { "region": "evil" } }),
         (_, "restoreSecret") => json!({ "version": 1 }),
         (_, "deleteBatch") => json!({ "delete": [{ "org": "globex", "kind": "App", "name": "theirs" }] }),
         (_, "apply") => document(Some("globex"), Kind::App, "theirs", &changed),
@@ -291,11 +320,14 @@ async fn without_the_codes_own_check_the_database_refuses_whatever_is_another_or
             let (status, said) = bed.call(&acme, &route, named, &body).await?;
             let what = format!("{} {} of {named:?}: {status} {said}", route.verb.as_str(), route.path);
             let nothing = said.contains("\"items\":[]") || said.contains("\"outcome\":\"absent\"");
-            let own = route.verb == Verb::Get && !route.path.contains("{org}") && !said.contains("globex");
+            let within_org = route.path.contains("{org}")
+                || matches!(route.within, Within::Organization(kind) if kind.scope() == KindScope::Org);
+            let own = route.verb == Verb::Get && !within_org && !said.contains("globex");
             assert!(status >= 400 || nothing || own, "{what}");
             asked += 1;
             // The same is there for those whose it is.
-            if route.verb == Verb::Get && route.path.contains("{org}") && named.kind != Kind::Organization {
+            let is_theirs = within_org && route.is_served && named.kind.scope() == KindScope::Org;
+            if route.verb == Verb::Get && is_theirs {
                 let (status, said) = bed.call(&globex, &route, named, &Value::Null).await?;
                 assert!(status == 200, "{what}, and for globex {status}");
                 shown += usize::from(said.contains("theirs") || said == "a stream");

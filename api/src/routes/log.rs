@@ -11,7 +11,7 @@ use crate::limits::{TAIL_DEFAULT, TAIL_MAX};
 use crate::stream::Slot;
 use crate::wire::LogQuery;
 
-pub(super) async fn read(call: Call<LogQuery>) -> Result<Logs, ApiError> {
+pub(crate) async fn read(call: Call<LogQuery>) -> Result<Logs, ApiError> {
     let slot = Slot::take(&call)?;
     let key = call.address.key_of(Kind::Environment)?;
     let tail = call.query.tail.unwrap_or(TAIL_DEFAULT);

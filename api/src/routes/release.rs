@@ -52,7 +52,7 @@ pub(super) fn table() -> Vec<Route> {
     ]
 }
 
-async fn list(call: Call<ReleaseQuery>) -> Result<Document<ReleaseList>, ApiError> {
+pub(crate) async fn list(call: Call<ReleaseQuery>) -> Result<Document<ReleaseList>, ApiError> {
     let key = call.address.key_of(Kind::Environment)?;
     let limit = limit(call.query.limit, RELEASES_DEFAULT, RELEASES_MAX)?;
     let before = call.query.before.map(ReleaseVersion::new);
@@ -172,7 +172,7 @@ impl JsonBody for PromoteRequest {
     const EXAMPLE: &'static str = r#"{"from": "staging"}"#;
 }
 
-pub(super) fn no_release(key: &ResourceKey, number: i64) -> ApiError {
+pub(crate) fn no_release(key: &ResourceKey, number: i64) -> ApiError {
     ApiError::NoneSuch {
         problem: format!("{key} has no release v{number}"),
         help: "see those that it has with `skep releases`",

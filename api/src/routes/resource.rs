@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use skep_schemas::manifest::SourcedManifest;
 use skep_schemas::{Owner, ResourceKey, Revision};
 use skep_store::{
     Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition, ScopedStore,
@@ -27,25 +28,32 @@ pub(super) async fn view(store: &ScopedStore, key: ResourceKey) -> Result<Resour
 }
 
 pub(super) async fn list(call: Call<ListQuery>) -> Result<PageOrWatch, ApiError> {
-    let selection = Selection::of(&call.address, &call.query)?;
     if call.query.watch {
+        let selection = Selection::of(&call.address, &call.query)?;
         return watch::open(call, selection).await.map(PageOrWatch::Watch);
     }
     if call.query.since.is_some() {
         return Err(ApiError::invalid("`since` belongs to `watch`", "add `watch=true`, or leave it out"));
     }
+    page(&call).await.map(PageOrWatch::Page)
+}
+
+/// A page of a list.
+pub(crate) async fn page(call: &Call<ListQuery>) -> Result<ResourceList, ApiError> {
+    let selection = Selection::of(&call.address, &call.query)?;
     let limit = call::limit(call.query.limit, PAGE_MAX, PAGE_MAX)?;
     let after = call.query.cursor.as_deref().map(|cursor| selection.position(cursor)).transpose()?;
     let page = call.store.list(&selection.query(limit, after)).await?;
     let items =
         page.items.iter().map(ResourceView::of).collect::<Result<_, _>>().map_err(ApiError::internal)?;
     let next = page.next.map(|position| position.key().to_string());
-    Ok(PageOrWatch::Page(ResourceList { items, next, watch_from: page.cursor.to_string() }))
+    Ok(ResourceList { items, next, watch_from: page.cursor.to_string() })
 }
 
 pub(super) async fn put(call: Call<WriteQuery, OneManifest>) -> Result<Written, ApiError> {
     let key = call.address.key()?;
-    let sourced = call.body.of(key.clone()).await?;
+    let (body, call) = call.without_body();
+    let sourced = body.of(key.clone()).await?;
     let store = &call.store;
     let precondition = match condition(&call.headers, &key)? {
         Condition::None => Precondition::None,
@@ -56,9 +64,19 @@ pub(super) async fn put(call: Call<WriteQuery, OneManifest>) -> Result<Written, 
             Precondition::Revision(found.meta.revision)
         }
     };
+    write(&call, sourced, precondition, call.query.dry_run).await
+}
+
+/// Applies one manifest, or tells what that would do.
+pub(crate) async fn write<Q, B>(
+    call: &Call<Q, B>,
+    sourced: SourcedManifest,
+    precondition: Precondition,
+    dry_run: bool,
+) -> Result<Written, ApiError> {
+    let key = sourced.manifest.key.clone();
     let item = ApplyItem { manifest: sourced.manifest.clone(), precondition, managed_by: Owner::Api };
-    let (items, actor) = ([item], &call.actor);
-    let dry_run = call.query.dry_run;
+    let (items, actor, store) = ([item], &call.actor, &call.store);
     let outcome = if dry_run { store.dry_run(&items, actor).await } else { store.apply(&items, actor).await };
     let applied = outcome.map_err(|error| ApiError::from(error).at(&[sourced]))?;
     let one = applied.first().ok_or_else(|| ApiError::internal("an apply of one item answered nothing"))?;
@@ -79,7 +97,12 @@ pub(super) async fn delete(call: Call<DeleteQuery>) -> Result<Deleted, ApiError>
         }
     };
     let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
-    let item = DeleteItem { key: key.clone(), precondition, confirmation };
+    remove(&call, DeleteItem { key, precondition, confirmation }).await
+}
+
+/// Deletes one resource, or records that it is to be deleted.
+pub(crate) async fn remove<Q, B>(call: &Call<Q, B>, item: DeleteItem) -> Result<Deleted, ApiError> {
+    let key = item.key.clone();
     let mut deletions = call.store.delete_all(&[item], &call.actor).await?;
     let deletion = deletions.pop().unwrap_or(Deletion::Absent);
     call.app.control.weigh_removals().await?;

@@ -40,7 +40,9 @@ pub(super) fn table() -> Vec<Route> {
     ]
 }
 
-async fn roll_back(call: Call<NoQuery, Json<RollbackRequest>>) -> Result<Document<RollbackView>, ApiError> {
+pub(crate) async fn roll_back(
+    call: Call<NoQuery, Json<RollbackRequest>>,
+) -> Result<Document<RollbackView>, ApiError> {
     let Json(RollbackRequest { to }) = &call.body;
     let key = of_environment(call.address.key()?)?;
     let mut snapshot = call.store.snapshot().await?;

@@ -108,7 +108,7 @@ async fn events_of_a_resource_and_of_an_organisation_are_told() -> Result<()> {
 }
 
 /// A plan that makes a release, and with it judges the one before.
-fn releasing(resource: &ResourceView, version: u32, before: Option<Verdict>) -> Result<Plan> {
+pub(crate) fn releasing(resource: &ResourceView, version: u32, before: Option<Verdict>) -> Result<Plan> {
     let content = serde_json::from_value(serde_json::json!({
         "image": {
             "reference": "example.com/shop:1",

@@ -1,7 +1,7 @@
 //! Reading resources for people and programs: one by key, or page by page.
 
 use skep_schemas::selector::{Requirement, Selector};
-use skep_schemas::{Kind, OrgName, Resource, ResourceKey};
+use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope, Uid};
 
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, org_column, resource_query};
@@ -84,6 +84,19 @@ impl ScopedStore {
             org_column(key.scope()),
             key.kind().as_str(),
             key.name().as_str()
+        );
+        let found = async { row.fetch_optional(&mut *self.reader().await?).await }.await;
+        let row = found.map_err(|source| Fault::from(source).during(Operation::Read))?;
+        row.map(ResourceRow::into_resource).transpose()
+    }
+
+    /// One resource of a scope, by its uid. What has another kind, or is elsewhere, is not found.
+    pub async fn find(&self, scope: &Scope, kind: Kind, uid: Uid) -> Result<Option<Resource>, StoreError> {
+        let row = resource_query!(
+            "WHERE r.uid = $1 AND r.org = $2 AND r.kind = $3",
+            uid.uuid(),
+            org_column(scope),
+            kind.as_str()
         );
         let found = async { row.fetch_optional(&mut *self.reader().await?).await }.await;
         let row = found.map_err(|source| Fault::from(source).during(Operation::Read))?;
