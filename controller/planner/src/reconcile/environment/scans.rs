@@ -1,4 +1,4 @@
-//! Which scanners have to be asked, and when again; and what an image waits for besides, be it a signature or a scan.
+//! Which scanners have to be asked; and of signatures and scans alike, what an image waits for, and when to look again.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use super::{EnvironmentDesired, ImageFailure, signatures};
 use crate::blocked::Blocked;
 use crate::policy::Violation;
 use crate::policy::scan::{self, Asked};
+use crate::policy::signature;
 use crate::release::{ReleaseImage, ResolvedImage};
 use crate::settings::Settings;
 
-/// When to look again if it is past the time already: the scanner did not answer, or has yet to.
+/// When to look again if it is past the time already: registry or scanner did not answer, or have yet to.
 const RECHECK_OVERDUE: Duration = Duration::from_secs(15);
 
 /// What signatures and scans say of an image.
@@ -53,12 +54,16 @@ pub fn scans_to_ask(
     scan::asked(&desired.images, released.chain(&next))
 }
 
-/// When to look at scans again, if nothing happens before.
+/// When to look again at what signatures and scans say, if nothing happens before.
 pub(super) fn recheck(desired: &EnvironmentDesired, now: Timestamp) -> Option<Duration> {
     if desired.environment.meta.is_deleting() {
         return None;
     }
-    let again = scan::again_at(&desired.images, &desired.scans, now)?;
-    let pause = Duration::try_from(again.duration_since(now)).unwrap_or_default();
-    Some(if pause.is_zero() { RECHECK_OVERDUE } else { pause })
+    let signatures = signature::again_at(&desired.images, &desired.signatures, now);
+    let scans = scan::again_at(&desired.images, &desired.scans, now);
+    let pause = |again: Timestamp| {
+        let pause = Duration::try_from(again.duration_since(now)).unwrap_or_default();
+        if pause.is_zero() { RECHECK_OVERDUE } else { pause }
+    };
+    signatures.into_iter().chain(scans).map(pause).min()
 }

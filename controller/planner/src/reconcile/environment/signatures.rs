@@ -1,8 +1,5 @@
-//! Which signatures have to be looked for, and when again.
+//! Which signatures have to be looked for.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use skep_schemas::ImageRef;
 use skep_schemas::kind::Signer;
 
@@ -10,9 +7,6 @@ use super::{EnvironmentDesired, ImageFailure, target};
 use crate::policy::signature::{self, Signed};
 use crate::release::{ReleaseImage, ResolvedImage};
 use crate::settings::Settings;
-
-/// When to look again if it is past the time already: the registry did not answer, or has yet to.
-const RECHECK_OVERDUE: Duration = Duration::from_secs(15);
 
 /// What has to be looked for: digests, the image that leads to each, and the signers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,14 +52,4 @@ pub(super) fn next(
             .map(|formation| ReleaseImage { reference: formation.image, resolved: resolved.clone() }),
         Some(Err(_)) | None => None,
     }
-}
-
-/// When to look at signatures again, if nothing happens before.
-pub(super) fn recheck(desired: &EnvironmentDesired, now: Timestamp) -> Option<Duration> {
-    if desired.environment.meta.is_deleting() {
-        return None;
-    }
-    let again = signature::again_at(&desired.images, &desired.signatures, now)?;
-    let pause = Duration::try_from(again.duration_since(now)).unwrap_or_default();
-    Some(if pause.is_zero() { RECHECK_OVERDUE } else { pause })
 }

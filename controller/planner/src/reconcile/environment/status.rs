@@ -13,7 +13,7 @@ use skep_schemas::{ProcessName, Reason};
 
 use super::services::wanted_instances;
 use super::target::last_good;
-use super::{EnvironmentInput, routes, scans, services, signatures};
+use super::{EnvironmentInput, routes, scans, services};
 use crate::blocked::Blocked;
 use crate::health::Rollout;
 use crate::naming;
@@ -38,8 +38,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
         (processes, urls) = (last.processes, last.urls);
     }
     let recheck = conclude(input, plan, &processes, &mut conditions);
-    let of_images = [signatures::recheck(input.desired, input.now), scans::recheck(input.desired, input.now)];
-    let recheck = recheck.into_iter().chain(of_images.into_iter().flatten()).min();
+    let recheck = recheck.into_iter().chain(scans::recheck(input.desired, input.now)).min();
     conditions.drifted(plan);
     if let Some(running) = running {
         conditions.violated(&input.desired.violations_of(&running.content));
