@@ -147,7 +147,7 @@ async fn wake_returned_to(store: &Store, queue: &Queue, changes: &[Change]) -> R
         return Ok(());
     }
     let environments: Vec<ResourceKey> = environments.into_iter().cloned().collect();
-    wake_each(queue, &store.snapshot().await?.secrets_returned_to(&environments).await?);
+    wake_each(queue, &store.secrets_returned_to(&environments).await?);
     Ok(())
 }
 

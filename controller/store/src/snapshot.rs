@@ -93,6 +93,26 @@ impl Store {
         let rows = rows.fetch_all(self.pool()).await.map_err(read)?;
         rows.iter().map(|row| key_of_columns(&row.org, &row.kind, &row.name)).collect()
     }
+
+    /// The Secrets that environments have under a rollback: their manifests need not name these any more.
+    pub async fn secrets_returned_to(
+        &self,
+        environments: &[ResourceKey],
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let orgs: Vec<String> = environments.iter().map(|key| org_column(key.scope()).to_owned()).collect();
+        let names: Vec<String> = environments.iter().map(|key| key.name().as_str().to_owned()).collect();
+        let rows = sqlx::query!(
+            r#"SELECT DISTINCT r.org, used->>'name' AS "name!" FROM resource r
+               JOIN release l ON l.env_uid = r.uid AND l.version = (r.rollback->>'to')::integer,
+                    jsonb_array_elements(l.content->'secrets') used
+               WHERE r.kind = 'Environment' AND r.rollback IS NOT NULL
+                 AND (r.org, r.name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"#,
+            &orgs,
+            &names
+        );
+        let rows = rows.fetch_all(self.pool()).await.map_err(read)?;
+        rows.iter().map(|row| key_of_columns(&row.org, Kind::Secret.as_str(), &row.name)).collect()
+    }
 }
 
 impl Snapshot {
@@ -242,23 +262,6 @@ impl Snapshot {
     /// The values of a secret that are kept: version and digest, newest first.
     pub async fn secret_kept(&mut self, secret: Uid) -> Result<Vec<(u32, String)>, StoreError> {
         secret::kept(&mut self.tx, secret).await.map_err(|fault| fault.during(Operation::Read))
-    }
-
-    /// The Secrets that environments have under a rollback: their manifests need not name these any more.
-    pub async fn secrets_returned_to(
-        &mut self,
-        environments: &[ResourceKey],
-    ) -> Result<Vec<ResourceKey>, StoreError> {
-        let keys: Vec<String> = environments.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query!(
-            r#"SELECT DISTINCT r.org, used->>'name' AS "name!" FROM resource r
-               JOIN release l ON l.env_uid = r.uid AND l.version = (r.rollback->>'to')::integer,
-                    jsonb_array_elements(l.content->'secrets') used
-               WHERE r.kind = 'Environment' AND r.rollback IS NOT NULL AND concat(r.org, '/Environment/', r.name) = ANY($1)"#,
-            &keys
-        );
-        let rows = rows.fetch_all(&mut *self.tx).await.map_err(read)?;
-        rows.iter().map(|row| key_of_columns(&row.org, Kind::Secret.as_str(), &row.name)).collect()
     }
 
     /// The names of the Swarm secrets that an organisation's environments may still run with, each with these environments: those

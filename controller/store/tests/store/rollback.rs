@@ -91,7 +91,7 @@ async fn what_a_rollback_names_is_kept_and_what_is_not_kept_is_no_place_to_retur
     let in_use = bed.store.snapshot().await.unwrap().secret_versions_in_use(&org_name("acme")).await.unwrap();
     assert_eq!(in_use.keys().collect::<Vec<_>>(), ["db-2", "db-4"]);
     let named = std::slice::from_ref(&env.meta.key);
-    let secrets = bed.store.snapshot().await.unwrap().secrets_returned_to(named).await.unwrap();
+    let secrets = bed.store.secrets_returned_to(named).await.unwrap();
     assert_eq!(secrets, [key("acme", Kind::Secret, "db")]);
     bed.sql("UPDATE secret_version SET created_at = now() - interval '2 hours'");
     let some = Retention { releases: 1, releases_max: 1, ..Retention::USUAL };
