@@ -2,7 +2,7 @@
 //!
 //! What is asked for is written down; the loop makes the release. So the answer tells what it will be, and not how it went.
 
-use skep_planner::{Release, Verdict};
+use skep_planner::{Release, ReleaseVersion, Verdict};
 use skep_schemas::{Kind, ResourceKey};
 use skep_store::RecordedRelease;
 
@@ -47,7 +47,13 @@ pub(crate) async fn roll_back(
     let key = of_environment(call.address.key()?)?;
     let mut snapshot = call.store.snapshot().await?;
     let environment = snapshot.get(&key).await?.ok_or_else(|| ApiError::NotFound { key: key.clone() })?;
-    let releases = snapshot.release_history(environment.meta.uid, None, RELEASES_MAX).await?;
+    let uid = environment.meta.uid;
+    // Who names one has no need of all the others.
+    let (limit, named) = match to {
+        Some(number) => (1, snapshot.release(uid, ReleaseVersion::new(*number)).await?),
+        None => (RELEASES_MAX, None),
+    };
+    let releases = snapshot.release_history(uid, None, limit).await?;
     drop(snapshot);
     let releases: Vec<Release> =
         releases.into_iter().map(|RecordedRelease { release, .. }| release).collect();
@@ -57,8 +63,8 @@ pub(crate) async fn roll_back(
     })?;
     let chosen = match to {
         Some(number) => {
-            let found = releases.iter().find(|release| release.version.get() == *number);
-            found.ok_or_else(|| no_release(&key, i64::from(*number)))?
+            let named = named.as_ref().ok_or_else(|| no_release(&key, i64::from(*number)))?;
+            &named.release
         }
         None => before_running(&releases).ok_or_else(|| ApiError::NoneSuch {
             problem: format!("{key} has no earlier release that succeeded and ran something else"),
@@ -122,7 +128,6 @@ impl JsonBody for RollbackRequest {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use skep_planner::ReleaseVersion;
 
     use super::*;
 
