@@ -10,9 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::stream::EventStream;
+use crate::stream::{EventStream, TextStream};
 use crate::wire::{
-    DriftEvent, DriftList, EVENT_STREAM, LogLine, PROBLEM_JSON, Problem, Readiness, ResourceList,
+    DriftEvent, DriftList, EVENT_STREAM, LogEvent, PROBLEM_JSON, Problem, Readiness, ResourceList,
     ResourceView, WatchEvent,
 };
 
@@ -186,16 +186,28 @@ impl Answer for DriftOrWatch {
     }
 }
 
-/// Lines of output.
-pub(crate) struct Logs(pub(crate) EventStream);
+/// Output: as events, or as plain text for whoever asks for that.
+pub(crate) enum Logs {
+    Events(EventStream),
+    Text(TextStream),
+}
 
 impl Answer for Logs {
     fn describe(schemas: &mut SchemaGenerator) -> Vec<AnswerDoc> {
-        vec![AnswerDoc::stream::<LogLine>("The lines, as `log` events, and an `end` event.", schemas)]
+        const EVENTS: &str = "Lines as `log` events, `gap` where lines are missing, `instance` where one comes or goes, and an \
+            `end` event; with `Accept: text/plain` the same as text.";
+        let text = ("text/plain", json_schema!({ "type": "string" }));
+        vec![
+            AnswerDoc::stream::<LogEvent>(EVENTS, schemas),
+            AnswerDoc { status: StatusCode::OK, about: "", content: Some(text), etag: false },
+        ]
     }
 
     fn respond(self) -> Result<Response, ApiError> {
-        Ok(self.0.into_response())
+        Ok(match self {
+            Self::Events(stream) => stream.into_response(),
+            Self::Text(text) => text.into_response(),
+        })
     }
 }
 

@@ -26,6 +26,7 @@ use crate::drift_feed::DriftFeed;
 use crate::error::ApiError;
 use crate::hub::Hub;
 use crate::limits::{LOGIN_PAUSE, LOGINS_MAX, REQUESTS_MAX, STREAMS_MAX, WRITES_MAX};
+use crate::log_share::LogShares;
 use crate::metrics::Metrics;
 use crate::port::ControlPlane;
 use crate::rates::{RateLimits, Rates};
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     issuers: Arc<Issuers>,
     /// How often tenants may ask.
     pub(crate) rates: Rates,
+    /// How much output is told to whom.
+    pub(crate) log_shares: LogShares,
     /// Writes down what is denied.
     pub(crate) denials: Denials,
     /// Tells watches of changes.
@@ -91,6 +94,7 @@ impl App {
         let denials = Denials::new(store.clone(), metrics.clone());
         Self(Arc::new(Shared {
             rates: Rates::new(rates),
+            log_shares: LogShares::new(),
             issuers,
             denials,
             hub,

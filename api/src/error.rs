@@ -109,6 +109,10 @@ pub(crate) enum ApiError {
     TimedOut,
     #[error("the Docker engine does not answer")]
     EngineUnavailable { cause: Cause },
+    #[error("Loki, which keeps the output of former times, does not answer")]
+    LokiUnavailable { cause: Cause },
+    #[error("as many readers follow the output of this organisation's environments as may")]
+    TooManyFollowers,
     #[error("the database does not answer")]
     Unavailable { cause: Cause },
     #[error("whoever vouches for people cannot be asked")]
@@ -179,10 +183,11 @@ impl ApiError {
             Self::Refused { code, .. } => *code,
             Self::NotServed { .. } => Code::NotServed,
             Self::CursorExpired => Code::CursorExpired,
-            Self::TooOften { .. } | Self::TooManyStreams => Code::TooManyRequests,
+            Self::TooOften { .. } | Self::TooManyStreams | Self::TooManyFollowers => Code::TooManyRequests,
             Self::TimedOut
             | Self::SecretsClosed { .. }
             | Self::IssuerUnavailable { .. }
+            | Self::LokiUnavailable { .. }
             | Self::Unavailable { .. } => Code::Unavailable,
             Self::EngineUnavailable { .. } => Code::EngineUnavailable,
             Self::Internal { .. } => Code::Internal,
@@ -220,10 +225,14 @@ impl ApiError {
             }
             Self::CursorExpired => "list again, and go on from the revision of the list".to_owned(),
             Self::TooOften { wait } => format!("wait for {} s, and ask less often", seconds(*wait)),
-            Self::TooManyStreams => "close streams, or try again later".to_owned(),
+            Self::TooManyStreams | Self::TooManyFollowers => "close streams, or try again later".to_owned(),
             Self::TimedOut => "try again; if a write was sent, look first whether it was done".to_owned(),
             Self::EngineUnavailable { .. } | Self::Unavailable { .. } => {
                 "try again later; GET /readyz says what is not ready".to_owned()
+            }
+            Self::LokiUnavailable { .. } => {
+                "try again later; what runs now is told from the engine without `since` and with a `tail` of 0"
+                    .to_owned()
             }
             Self::IssuerUnavailable { .. } => {
                 "try again in a moment, or use a token of Skep's own".to_owned()
@@ -251,6 +260,7 @@ impl ApiError {
         match self {
             Self::EngineUnavailable { cause }
             | Self::IssuerUnavailable { cause }
+            | Self::LokiUnavailable { cause }
             | Self::Unavailable { cause }
             | Self::SecretsClosed { cause }
             | Self::Internal { cause } => Some(cause),
@@ -297,8 +307,10 @@ impl IntoResponse for ApiError {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds(*wait)));
             }
             Self::TooManyStreams
+            | Self::TooManyFollowers
             | Self::TimedOut
             | Self::EngineUnavailable { .. }
+            | Self::LokiUnavailable { .. }
             | Self::IssuerUnavailable { .. }
             | Self::Unavailable { .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -27,6 +27,7 @@ mod drift_feed;
 mod error;
 mod hub;
 pub mod limits;
+mod log_share;
 mod manifests;
 mod metrics;
 pub mod openapi;
@@ -49,7 +50,7 @@ use http::{Method, Uri};
 
 pub use app::Api;
 pub use metrics::Metrics;
-pub use port::{ControlPlane, IdleControl, LogLines, PortError, PreviewRequest};
+pub use port::{ControlPlane, IdleControl, LogItem, LogItems, LogRequest, PortError, PreviewRequest};
 pub use rates::{Rate, RateLimits};
 pub use server::{ServeError, ServeOptions, serve};
 pub use tls::TlsFiles;

@@ -1,5 +1,6 @@
 //! Every bound of the API, with its reason (invariant I14).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The largest request body: a repository of eight hundred ten-kilobyte manifests in one batch. The reader's own limit per
@@ -73,6 +74,23 @@ pub const TAIL_DEFAULT: u32 = 100;
 
 /// Log lines of each process that may be asked for: the engine reads them all before it sends the first.
 pub const TAIL_MAX: u32 = 10_000;
+
+/// Streams of output that are open at once for one organisation: a team with a console each, and not a server's [`STREAMS_MAX`].
+pub const LOG_FOLLOWERS_MAX: usize = 32;
+
+/// Lines of output a second that are told for one organisation, all its readers together. More than anyone reads; what is printed
+/// beyond is told as a gap, and is where the lines are kept.
+pub const LOG_LINES_PER_SECOND: NonZeroU32 = at_least_one(5_000);
+
+/// Lines that may be told at once: two full answers.
+pub const LOG_LINES_BURST: NonZeroU32 = at_least_one(20_000);
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
 
 /// Releases in one answer, when no number is asked for.
 pub const RELEASES_DEFAULT: u32 = 50;

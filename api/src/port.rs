@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use skep_planner::checkup::Check;
 use skep_schemas::diagnostic::Diagnostics;
-use skep_schemas::{Manifest, ResourceKey};
+use skep_schemas::{Manifest, ProcessName, ResourceKey};
 use skep_store::{Actor, ScopedStore};
 
 pub use self::idle::IdleControl;
-use crate::wire::{AdoptView, Binding, ComponentHealth, LogLine, LogQuery, PreviewView, TasksView};
+use crate::wire::{
+    AdoptView, Binding, ComponentHealth, LogEvent, LogInstance, LogPlace, PreviewView, TasksView,
+};
 
 /// A set of changes whose outcome is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,8 +29,37 @@ pub struct PreviewRequest {
     pub deletions: Vec<ResourceKey>,
 }
 
-/// Lines of output as they come. It ends by itself unless lines are followed.
-pub type LogLines = BoxStream<'static, Result<LogLine, PortError>>;
+/// Which output is asked for, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRequest {
+    /// Only of this process.
+    pub process: Option<ProcessName>,
+    /// Only of these instances.
+    pub instance: Option<LogInstance>,
+    /// Only from this instant on.
+    pub since: Option<Timestamp>,
+    /// How many of the newest lines of each process.
+    pub tail: u32,
+    /// Whether to go on with new lines as they come.
+    pub follow: bool,
+    /// Where another stream ended, to go on there.
+    pub after: Option<LogPlace>,
+}
+
+/// One thing that a stream of output tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogItem {
+    /// What is told.
+    pub event: LogEvent,
+    /// Where a reader goes on who has this and all before it.
+    pub place: Option<LogPlace>,
+}
+
+/// Output as it comes: of an environment's processes, and of whatever else prints. It ends by itself unless it is followed.
+///
+/// Guarantees of whoever gives one: it is read as it is asked for and holds no more than its bound; what is lost of it is told as a
+/// gap.
+pub type LogItems = BoxStream<'static, Result<LogItem, PortError>>;
 
 /// The controller, as the API sees it.
 #[async_trait]
@@ -38,13 +70,13 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// What has moved since a plan was made, one sentence each.
     async fn moved(&self, store: &ScopedStore, binding: &Binding) -> Result<Vec<String>, PortError>;
 
-    /// The output of an environment's processes. `tail` is always set in the query, and within its limit.
+    /// The output of an environment's processes.
     async fn logs(
         &self,
         store: &ScopedStore,
         environment: &ResourceKey,
-        query: LogQuery,
-    ) -> Result<LogLines, PortError>;
+        request: LogRequest,
+    ) -> Result<LogItems, PortError>;
 
     /// The components that must work for the server to be of use, apart from the database. Must not block: it is asked by
     /// anyone, without a token.
@@ -85,6 +117,16 @@ pub enum PortError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What keeps the output of former times does not answer.
+    #[error("Loki does not answer")]
+    LokiUnavailable {
+        /// What it said instead; logged, not sent.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// As many readers of output are connected to the engine as may be.
+    #[error("as many services are followed as the server allows")]
+    TooManyReaders,
     /// There is no such resource.
     #[error("{key} does not exist")]
     NotFound {

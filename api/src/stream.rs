@@ -10,9 +10,11 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use axum::body::Body;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{BoxStream, Stream, StreamExt};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use secrecy::SecretString;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -25,6 +27,9 @@ use crate::metrics::OpenStream;
 
 /// A stream of events that is ready to be sent.
 pub(crate) struct EventStream(BoxStream<'static, Result<Event, Infallible>>);
+
+/// Plain text that is ready to be sent.
+pub(crate) struct TextStream(BoxStream<'static, String>);
 
 /// What keeps a stream counted while it lives.
 struct Counted<S> {
@@ -69,7 +74,31 @@ impl Slot {
         self,
         events: impl Stream<Item = Result<Event, ApiError>> + Send + 'static,
     ) -> EventStream {
-        let Self { app, token, principal, request_id, permit, open } = self;
+        let request_id = self.request_id.clone();
+        let hello = Event::default().retry(RESUME_AFTER);
+        let events = self.bounded(events, move |error| problem(&error, &request_id));
+        EventStream(futures::stream::once(std::future::ready(hello)).chain(events).map(Ok).boxed())
+    }
+
+    /// Sends lines as plain text. The first failure is told in a line of its own and ends the text.
+    pub(crate) fn send_text(
+        self,
+        lines: impl Stream<Item = Result<String, ApiError>> + Send + 'static,
+    ) -> TextStream {
+        let request_id = self.request_id.clone();
+        TextStream(self.bounded(lines, move |error| {
+            crate::request::log_cause(&error, &request_id);
+            format!("-- {}: {error} (request {request_id}) --\n", error.code())
+        }))
+    }
+
+    /// The items while all is well, and what is told of the first failure.
+    fn bounded<T: Send + 'static>(
+        self,
+        items: impl Stream<Item = Result<T, ApiError>> + Send + 'static,
+        told: impl Fn(ApiError) -> T + Send + 'static,
+    ) -> BoxStream<'static, T> {
+        let Self { app, token, principal, request_id: _, permit, open } = self;
         let stop = app.shutdown.clone();
         let end = async move {
             tokio::select! {
@@ -77,21 +106,19 @@ impl Slot {
                 () = tokio::time::sleep(STREAM_LIFETIME) => {}
             }
         };
-        let hello = Event::default().retry(RESUME_AFTER);
         let over = futures::stream::once(async move { Some(Err(over(&app, &token, &principal).await)) });
-        let events = events.map(Some).chain(futures::stream::once(std::future::ready(None)));
-        let events = futures::stream::select(events, over.boxed())
+        let items = items.map(Some).chain(futures::stream::once(std::future::ready(None)));
+        let items = futures::stream::select(items, over.boxed())
             // Right after a failure, not when the other of the two has something to say.
-            .flat_map(|event| {
-                let end = matches!(event, Some(Err(_))).then_some(None);
-                futures::stream::iter([event].into_iter().chain(end))
+            .flat_map(|item| {
+                let end = matches!(item, Some(Err(_))).then_some(None);
+                futures::stream::iter([item].into_iter().chain(end))
             })
-            .take_while(|event| std::future::ready(event.is_some()))
+            .take_while(|item| std::future::ready(item.is_some()))
             .filter_map(std::future::ready)
-            .map(move |event| Ok(event.unwrap_or_else(|error| problem(&error, &request_id))))
+            .map(move |item| item.unwrap_or_else(&told))
             .take_until(Box::pin(end));
-        let stream = futures::stream::once(std::future::ready(Ok(hello))).chain(events).boxed();
-        EventStream(Counted { inner: stream, _permit: permit, _open: open }.boxed())
+        Counted { inner: items.boxed(), _permit: permit, _open: open }.boxed()
     }
 }
 
@@ -119,5 +146,13 @@ impl IntoResponse for EventStream {
     fn into_response(self) -> Response {
         let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
         Sse::new(self.0).keep_alive(heartbeat).into_response()
+    }
+}
+
+impl IntoResponse for TextStream {
+    fn into_response(self) -> Response {
+        const MEDIA: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+        let body = Body::from_stream(self.0.map(Ok::<_, Infallible>));
+        ([(CONTENT_TYPE, MEDIA)], body).into_response()
     }
 }

@@ -15,6 +15,8 @@ mod debug;
 mod doctor;
 mod drift;
 mod journal;
+mod log;
+mod log_place;
 mod master_key;
 mod operation;
 mod panel;
@@ -36,10 +38,13 @@ pub use drift::{
     DriftEvent, DriftList, DriftNoticed, DriftObject, DriftOutcome, DriftQuery, DriftView, PauseRequest,
 };
 pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
+pub use log::{
+    InstanceChange, InstanceState, LogEvent, LogGap, LogGapReason, LogInstance, LogLine, LogQuery, LogStream,
+};
+pub use log_place::LogPlace;
 pub use master_key::{ClosedOrganization, MasterKeyRotation, MasterKeyUse, MasterKeyView, RotateMasterKey};
 pub use operation::{
-    ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, LogLine, LogQuery, LogStream,
-    Readiness, VersionView,
+    ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, Readiness, VersionView,
 };
 pub use panel::{
     PanelConfig, PanelConfigChange, PanelDeleteQuery, PanelDeploy, PanelDeployMode, PanelDomain,

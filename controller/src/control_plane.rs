@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skep_api::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
-use skep_api::{ControlPlane, LogLines, PortError, PreviewRequest};
+use skep_api::wire::{AdoptView, Binding, ComponentHealth, PreviewView, TasksView};
+use skep_api::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest};
 use skep_planner::Settings;
 use skep_planner::checkup::Check;
 use skep_runtime::Priority;
@@ -15,17 +15,19 @@ use skep_store::{Actor, ScopedStore, Store};
 use crate::bound::{self, BoundError};
 use crate::error::chain;
 use crate::lead::Held;
+use crate::logs::Logs;
 use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::tasks::Works;
 use crate::wake::Queue;
-use crate::{adopt, checkup, logs, preview};
+use crate::{adopt, checkup, preview};
 
 /// The controller, for the API.
 pub(crate) struct Control {
     store: Store,
     observer: Arc<Observer>,
     settings: Arc<Settings>,
+    logs: Logs,
     guard: Arc<Guard>,
     engine: Mutex<EngineHealth>,
     held: Arc<Held>,
@@ -55,7 +57,8 @@ impl Control {
         works: Works,
     ) -> Self {
         let engine = Mutex::new(EngineHealth::NotAsked);
-        Self { store, observer, settings, guard, engine, held, queue, works }
+        let logs = Logs::new(Arc::clone(observer.swarm()), settings.instance.clone());
+        Self { store, observer, settings, logs, guard, engine, held, queue, works }
     }
 
     /// Asks the engine whether it is there, and notes the answer; why not, in words, when it is not.
@@ -98,11 +101,11 @@ impl ControlPlane for Control {
         &self,
         store: &ScopedStore,
         environment: &ResourceKey,
-        query: LogQuery,
-    ) -> Result<LogLines, PortError> {
+        request: LogRequest,
+    ) -> Result<LogItems, PortError> {
         let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
         let resource = found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
-        logs::lines(Arc::clone(self.observer.swarm()), resource.meta.uid, query).await
+        self.logs.read(resource.meta.uid, request).await
     }
 
     fn readiness(&self) -> Vec<ComponentHealth> {

@@ -7,8 +7,8 @@ use skep_planner::checkup::Check;
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, ScopedStore};
 
-use super::{ControlPlane, LogLines, PortError, PreviewRequest};
-use crate::wire::{AdoptView, Binding, ComponentHealth, LogQuery, PreviewView, TasksView};
+use super::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest};
+use crate::wire::{AdoptView, Binding, ComponentHealth, PreviewView, TasksView};
 
 /// Looks where it is told to, previews nothing and does nothing: for whoever serves the API alone, as tests do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,8 +28,8 @@ impl ControlPlane for IdleControl {
         &self,
         store: &ScopedStore,
         environment: &ResourceKey,
-        _: LogQuery,
-    ) -> Result<LogLines, PortError> {
+        _: LogRequest,
+    ) -> Result<LogItems, PortError> {
         let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
         found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
         Ok(Box::pin(futures::stream::empty()))

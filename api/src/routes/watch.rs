@@ -70,7 +70,7 @@ fn since(call: &Call<ListQuery>) -> Result<Option<Cursor>, ApiError> {
     })
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let text = headers.get("last-event-id").map(|value| value.to_str()).transpose();
     text.map_err(|_| ApiError::invalid("Last-Event-ID is not text", "send the id that was received"))
 }

@@ -1,9 +1,8 @@
-//! What is told about running things: events, releases, logs, readiness, version.
+//! What is told about running things: events, readiness, version.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use skep_schemas::ProcessName;
 
 use super::ResourceRef;
 
@@ -55,50 +54,6 @@ pub struct EventQuery {
 pub struct EventList {
     /// The events.
     pub items: Vec<EventView>,
-}
-
-/// Which lines of an environment's output are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LogQuery {
-    /// Only of this process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<ProcessName>,
-    /// Only lines from this instant on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    /// How many of the newest lines of each process; 100 when absent, 10000 at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tail: Option<u32>,
-    /// Go on with new lines as they come.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub follow: bool,
-}
-
-/// One line of output, the data of an SSE `log` event. The stream ends with an event `end`, or with `problem`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LogLine {
-    /// When it was written.
-    pub at: Timestamp,
-    /// By which process.
-    pub process: ProcessName,
-    /// By which of its instances: the short form of the task's id.
-    pub instance: String,
-    /// To which stream.
-    pub stream: LogStream,
-    /// The line, without its line end.
-    pub text: String,
-}
-
-/// A stream of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum LogStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// Does the process live? It does if it answers.

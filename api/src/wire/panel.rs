@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use skep_schemas::kind::{Resources, TlsMode};
 use skep_schemas::{EnvName, Host, ImageRef, OrgName, ProcessName, Region, ResourceName};
 
+use super::LogInstance;
+
 /// Which organisation a request is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -70,6 +72,9 @@ pub struct PanelLogQuery {
     /// Only of this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessName>,
+    /// Only of these instances: a number as in `web.2`, or the beginning of the id that a line carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<LogInstance>,
     /// Only lines from this instant on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -79,6 +84,9 @@ pub struct PanelLogQuery {
     /// Go on with new lines as they come.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follow: bool,
+    /// Go on where another stream ended: the last id that it gave. The header Last-Event-ID says the same, and goes before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// The variables of an environment: those of its manifest. Its app's processes may have others, and secrets are no variables.

@@ -5,14 +5,15 @@ use std::time::Duration;
 use anyhow::Result;
 use axum::body::Body;
 use http::Request;
+use skep_api::LogRequest;
 use skep_api::wire::{
-    EventList, LogLine, LogQuery, PlanEnd, PlanList, Readiness, ReleaseList, ReleaseVerdict, ReleaseView,
+    EventList, LogInstance, LogLine, PlanEnd, PlanList, Readiness, ReleaseList, ReleaseVerdict, ReleaseView,
     ResourceView, TasksView, VersionView,
 };
 use skep_planner::{
     Cost, NewRelease, ObjectKind, ObjectRef, Op, Plan, ReleaseVersion, Step, Verdict, VerdictChange,
 };
-use skep_schemas::{Kind, ResourceKey, Scope};
+use skep_schemas::{Kind, ResourceKey, Role, Scope};
 use skep_store::{Severity, StepOutcome};
 
 use crate::support::{Server, manifest};
@@ -336,21 +337,67 @@ async fn what_the_server_does_is_told_to_administrators_only() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_are_a_stream_with_an_end_unless_they_are_followed() -> Result<()> {
     let server = with_environment().await?;
-    let mut logs =
-        server.stream(&format!("{LIVE}/logs?process=web&since=2026-01-01T00:00:00Z"), None).await?;
+    let query = "process=web&instance=2&since=2026-01-01T00:00:00Z";
+    let mut logs = server.stream(&format!("{LIVE}/logs?{query}"), None).await?;
     let line = logs.expect().await?;
     assert_eq!(line.name, "log");
-    assert_eq!(serde_json::from_value::<LogLine>(line.data)?.text, "hello from live\n  two");
+    let told = serde_json::from_value::<LogLine>(line.data)?;
+    assert_eq!((told.text.as_str(), told.slot), ("hello from live\n  two", Some(2)));
+    let gap = logs.expect().await?;
+    assert_eq!((gap.name.as_str(), gap.data["lines"].as_u64()), ("gap", Some(7)));
+    let place = gap.id;
+    assert!(line.id.is_empty() && !place.is_empty(), "whoever has all of it knows where to go on");
     assert_eq!(logs.expect().await?.name, "end");
     assert_eq!(logs.next().await?, None);
-    let asked: LogQuery = server.control.asked.lock().unwrap()[0].clone();
-    assert_eq!((asked.tail, asked.follow, asked.process.unwrap().as_str()), (Some(100), false, "web"));
+    let asked: LogRequest = server.control.asked.lock().unwrap()[0].clone();
+    assert_eq!((asked.tail, asked.follow, asked.process.unwrap().as_str()), (100, false, "web"));
+    assert!(asked.instance == Some(LogInstance::Slot(2)) && asked.after.is_none());
 
-    let mut followed = server.stream(&format!("{LIVE}/logs?follow=true&tail=5"), None).await?;
+    let mut followed = server.stream(&format!("{LIVE}/logs?follow=true&tail=5"), Some(&place)).await?;
     assert_eq!(followed.expect().await?.name, "log");
+    let asked = server.control.asked.lock().unwrap()[1].clone();
+    assert_eq!(asked.after.unwrap().newest(), Some("2026-01-02T03:04:05Z".parse()?));
+    assert_eq!(followed.expect().await?.name, "gap");
     server.shutdown.cancel();
     assert_eq!(followed.next().await?, None, "a stream that was cut has no end");
-    assert_eq!(server.get(&format!("{LIVE}/logs?tail=10001")).await?.code(), "SK0602");
+    for wrong in ["tail=10001", "after=1;x", "instance=%1b%5b2J", "instance=%22%7D"] {
+        assert_eq!(server.get(&format!("{LIVE}/logs?{wrong}")).await?.code(), "SK0602", "{wrong}");
+    }
     assert_eq!(server.get("/v1/orgs/acme/environments/none/logs").await?.code(), "SK0601");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_plain_text_for_whoever_asks_for_that() -> Result<()> {
+    let server = with_environment().await?;
+    let request = server.request("GET", &format!("{LIVE}/logs")).header("accept", "text/plain, */*;q=0.1");
+    let answer = server.send(request.body(Body::empty())?).await?;
+    assert_eq!(
+        (answer.status, &answer.headers["content-type"]),
+        (200, &"text/plain; charset=utf-8".parse()?)
+    );
+    let text = answer.text();
+    assert_eq!(
+        text,
+        "2026-01-02T03:04:05Z web.2 | hello from live\u{fffd}  two\n-- 7 lines are missing --\n"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_another_organisation_are_those_of_an_environment_that_does_not_exist() -> Result<()> {
+    let server = with_environment().await?;
+    let globex = manifest("Organization", "globex", "{}");
+    assert_eq!(server.put("/v1/organizations/globex", &globex).await?.status, 201);
+    let stranger = server.token_of(Some("globex"), "stranger", Role::Admin).await?;
+    let mut answers = Vec::new();
+    for name in ["live", "none"] {
+        let path = format!("/v1/orgs/acme/environments/{name}/logs");
+        let answer = server.ask(&stranger, "GET", &path, None).await?;
+        answers.push((answer.status, answer.code()));
+    }
+    assert_eq!(answers[0], (404, "SK0601".to_owned()));
+    assert_eq!(answers[0], answers[1]);
+    assert!(server.control.asked.lock().unwrap().is_empty());
     Ok(())
 }

@@ -12,13 +12,17 @@ use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use skep_api::wire::{
-    AdoptView, Binding, ComponentHealth, LeaseView, LogLine, LogQuery, LogStream, PreviewView, TasksView,
+    AdoptView, Binding, ComponentHealth, LeaseView, LogEvent, LogGap, LogGapReason, LogLine, LogPlace,
+    LogStream, PreviewView, TasksView,
 };
-use skep_api::{Api, ControlPlane, Issuers, LogLines, Metrics, PortError, PreviewRequest, RateLimits};
+use skep_api::{
+    Api, ControlPlane, Issuers, LogItem, LogItems, LogRequest, Metrics, PortError, PreviewRequest, RateLimits,
+};
 use skep_planner::checkup::Check;
 use skep_planner::view::{ResourceAction, ResourceChange};
 use skep_schemas::{ResourceKey, Role, Scope};
@@ -31,7 +35,7 @@ use tower::ServiceExt;
 #[derive(Default)]
 pub(crate) struct Control {
     pub(crate) woken: Mutex<Vec<String>>,
-    pub(crate) asked: Mutex<Vec<LogQuery>>,
+    pub(crate) asked: Mutex<Vec<LogRequest>>,
     pub(crate) engine_is_down: AtomicBool,
     pub(crate) panics: AtomicBool,
     pub(crate) holds: Mutex<Vec<String>>,
@@ -63,21 +67,34 @@ impl ControlPlane for Control {
         &self,
         _: &ScopedStore,
         environment: &ResourceKey,
-        query: LogQuery,
-    ) -> Result<LogLines, PortError> {
+        request: LogRequest,
+    ) -> Result<LogItems, PortError> {
         if self.engine_is_down.load(Ordering::SeqCst) {
             return Err(PortError::EngineUnavailable { source: INTERNAL.into() });
         }
-        let follow = query.follow;
-        self.asked.lock().unwrap().push(query);
+        let follow = request.follow;
+        let mut place = request.after.clone().unwrap_or_else(|| LogPlace::since(Timestamp::MIN));
+        self.asked.lock().unwrap().push(request);
         let line = LogLine {
             at: "2026-01-02T03:04:05Z".parse().unwrap(),
             process: "web".parse().unwrap(),
             instance: "abc123".to_owned(),
+            slot: Some(2),
             stream: LogStream::Stdout,
             text: format!("hello from {}\n  two", environment.name()),
+            cut: false,
         };
-        let lines = futures::stream::iter([Ok(line)]);
+        place.note(&line);
+        let gap = LogGap {
+            reason: LogGapReason::SlowReader,
+            process: None,
+            lines: Some(7),
+            message: "7 lines are missing".to_owned(),
+        };
+        let lines = futures::stream::iter([
+            Ok(LogItem { event: LogEvent::Line(line), place: None }),
+            Ok(LogItem { event: LogEvent::Gap(gap), place: Some(place) }),
+        ]);
         Ok(if follow { lines.chain(futures::stream::pending()).boxed() } else { lines.boxed() })
     }
 

@@ -1,0 +1,97 @@
+//! What is asked of the engine about output: the services of an environment, their tasks, and their lines.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use skep_planner::InstanceId;
+use skep_planner::naming::{self, LABEL_INSTANCE, LABEL_PROCESS, LABEL_UID};
+use skep_planner::swarm::{ServiceId, TaskState};
+use skep_schemas::{ProcessName, Uid};
+use skep_swarm::{LabelFilter, LogLineStream, LogQuery, LogTarget, SwarmApi, SwarmError, TaskFilter};
+
+use super::line::short;
+
+/// A service that runs a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) id: ServiceId,
+    pub(super) process: ProcessName,
+}
+
+/// An instance of a process, as far as its lines are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Instance {
+    /// The short form of its task's id.
+    pub(super) id: String,
+    pub(super) slot: Option<u64>,
+    pub(super) runs: bool,
+    /// What its program said at its end.
+    pub(super) exit_code: Option<i64>,
+}
+
+/// The engine, as far as output is concerned.
+#[async_trait]
+pub(super) trait Engine: Send + Sync {
+    /// The services that run processes of an environment.
+    async fn services(&self, environment: Uid) -> Result<Vec<Service>, SwarmError>;
+    /// The instances of a service, those that ended included as long as the Swarm knows them.
+    async fn instances(&self, service: &ServiceId) -> Result<Vec<Instance>, SwarmError>;
+    /// Lines of a service.
+    async fn lines(&self, service: &ServiceId, query: &LogQuery) -> Result<LogLineStream, SwarmError>;
+}
+
+/// A Swarm, of which only what this instance of Skep made is seen.
+pub(super) struct SwarmEngine {
+    swarm: Arc<dyn SwarmApi>,
+    instance: InstanceId,
+}
+
+impl SwarmEngine {
+    pub(super) fn new(swarm: Arc<dyn SwarmApi>, instance: InstanceId) -> Self {
+        Self { swarm, instance }
+    }
+}
+
+#[async_trait]
+impl Engine for SwarmEngine {
+    async fn services(&self, environment: Uid) -> Result<Vec<Service>, SwarmError> {
+        let labels = LabelFilter::any()
+            .with(LABEL_INSTANCE, self.instance.as_str())
+            .with(LABEL_UID, environment.to_string());
+        let found = self.swarm.list_services(&labels).await?;
+        let services = found.into_iter().filter_map(|service| {
+            let labels = &service.spec.labels;
+            // The engine was asked for these alone. What is another tenant's must not depend on its answer.
+            if !naming::is_owned_by(labels, &self.instance, environment) {
+                return None;
+            }
+            let process = labels.get(LABEL_PROCESS)?.parse().ok()?;
+            Some(Service { id: service.id, process })
+        });
+        Ok(services.collect())
+    }
+
+    async fn instances(&self, service: &ServiceId) -> Result<Vec<Instance>, SwarmError> {
+        let tasks = self.swarm.list_tasks(&TaskFilter::of_service(service.clone())).await?;
+        let instances = tasks.into_iter().map(|task| {
+            let ended = task.status.state.as_ref().is_some_and(TaskState::is_terminal);
+            Instance {
+                id: short(task.id.as_str()),
+                slot: (task.slot > 0).then_some(task.slot),
+                runs: task.status.state == Some(TaskState::Running),
+                exit_code: task
+                    .status
+                    .container_status
+                    .filter(|_| ended)
+                    .map(|container| container.exit_code),
+            }
+        });
+        Ok(instances.collect())
+    }
+
+    async fn lines(&self, service: &ServiceId, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
+        let lines = self.swarm.logs(&LogTarget::Service(service.clone()), query).await?;
+        Ok(lines.boxed())
+    }
+}

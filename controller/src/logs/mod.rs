@@ -1,0 +1,67 @@
+//! The output of an environment's processes, for the API.
+//!
+//! ```text
+//! engine ─> reader: one per service ─> feed: a ring with a bound ─> follow: one per who listens ─> the API
+//!        ─> past: what is kept of it, read once, in order ────────┘
+//! ```
+//!
+//! - A reader never waits for who listens: the ring drops its oldest lines, and whoever had not taken them is told how many they were.
+//! - Whoever joins is told what is kept, and then what comes. Both overlap, and [`LogPlace`] takes out what was told, line by line, so that
+//!   none is missing where they meet; so it is after a lost connection, and where a reader resumes.
+//! - What could be missing all the same is told as a gap.
+
+mod engine;
+mod feed;
+mod follow;
+mod line;
+mod past;
+mod reader;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use skep_api::wire::LogPlace;
+use skep_api::{LogItems, LogRequest, PortError};
+use skep_planner::InstanceId;
+use skep_schemas::Uid;
+use skep_swarm::{SwarmApi, SwarmError};
+
+use self::engine::{Engine, SwarmEngine};
+use self::feed::Feeds;
+use self::follow::Follow;
+
+/// The output of all environments.
+pub(crate) struct Logs {
+    engine: Arc<dyn Engine>,
+    feeds: Arc<Feeds>,
+}
+
+impl Logs {
+    /// From this Swarm, of what is this instance's.
+    pub(crate) fn new(swarm: Arc<dyn SwarmApi>, instance: InstanceId) -> Self {
+        Self::of(Arc::new(SwarmEngine::new(swarm, instance)))
+    }
+
+    fn of(engine: Arc<dyn Engine>) -> Self {
+        Self { feeds: Arc::new(Feeds::new(Arc::clone(&engine))), engine }
+    }
+
+    /// What the processes of an environment print, or printed.
+    pub(crate) async fn read(&self, environment: Uid, request: LogRequest) -> Result<LogItems, PortError> {
+        let follow = Follow::start(Arc::clone(&self.engine), Arc::clone(&self.feeds), environment, request);
+        Ok(follow.await?.items().map(Ok).boxed())
+    }
+}
+
+/// Where whoever asks begins: at the place where he ended, or nowhere.
+fn beginning(request: &LogRequest) -> LogPlace {
+    let since = request.since.unwrap_or(jiff::Timestamp::MIN);
+    request.after.clone().unwrap_or_else(|| LogPlace::since(since))
+}
+
+fn unavailable(error: SwarmError) -> PortError {
+    PortError::EngineUnavailable { source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests;
