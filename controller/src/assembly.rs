@@ -81,7 +81,8 @@ impl Assembly {
         let queue = Queue::new(put, Arc::clone(&held));
         let waking = queue.clone();
         let wake = move |key: &ResourceKey| waking.wake(key.clone(), Priority::Change);
-        let lookups = Lookups::new(Arc::clone(&swarm), store.clone(), wake.clone());
+        let outbound = ground.outbound.clone();
+        let lookups = Lookups::new(Arc::clone(&swarm), outbound, store.clone(), wake.clone());
         let clock = Arc::clone(&environs.clock);
         let root = ground.trusted_root.clone();
         let signatures = Signatures::new(ground.outbound.clone(), store.clone(), root, clock, wake.clone());

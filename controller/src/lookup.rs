@@ -3,16 +3,21 @@
 //! An answer that somebody waited for is not kept: a tag is looked up afresh each time it is needed. One that came after somebody left is kept
 //! until they have had their turn. Only what a digest stands for cannot change, and is kept for a minute: a crowd that runs one image asks once
 //! for each organisation.
+//!
+//! With it comes what the image starts by itself: from the engine if it has the image, and from its registry otherwise ([`start`]). Nobody is kept
+//! waiting for that: an image of which it cannot be read is released without it, and its processes are not drained.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use skep_executor::registry_auth;
+use skep_outbound::Outbound;
+use skep_outbound::registry::{Login, Repository};
 use skep_planner::reconcile::environment::ImageFailure;
-use skep_planner::{PullAs, PullCredential, ResolvedImage};
+use skep_planner::{ImageStart, PullAs, PullCredential, ResolvedImage};
 use skep_schemas::{ImageRef, OrgName, ResourceKey};
 use skep_store::{Store, StoreError};
-use skep_swarm::{ImageIdentity, SwarmApi, SwarmError};
+use skep_swarm::{ImageIdentity, RegistryAuth, SwarmApi, SwarmError};
 
 use crate::error::chain;
 use crate::inquiry::{self, Afterwards, Bounds, Inquiries, Reply};
@@ -25,7 +30,16 @@ const DIGEST_KEPT: Duration = Duration::from_secs(60);
 const BOUNDS: Bounds = Bounds { per_host: Some(2), per_organization: 6, all: 20_000 };
 
 /// What a lookup comes to.
-pub(crate) type Answer = Result<ResolvedImage, ImageFailure>;
+pub(crate) type Answer = Result<Found, ImageFailure>;
+
+/// What an image stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The very content.
+    pub(crate) resolved: ResolvedImage,
+    /// What it starts, if that can be read.
+    pub(crate) start: Option<ImageStart>,
+}
 
 /// What is asked: an answer is for the organisation that asked, and for whom it asked as. With another password it is another question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,15 +77,16 @@ pub(crate) struct Lookups {
 }
 
 impl Lookups {
-    /// Lookups by this engine. Those who left without an answer are woken.
+    /// Lookups by this engine, and by this client where the engine cannot tell. Those who left without an answer are woken.
     pub(crate) fn new(
         swarm: Arc<dyn SwarmApi>,
+        outbound: Outbound,
         store: Store,
         wake: impl Fn(&ResourceKey) + Send + Sync + 'static,
     ) -> Self {
         let resolve = move |question: Question| {
-            let (swarm, store) = (Arc::clone(&swarm), store.clone());
-            async move { ask(&*swarm, &store, &question).await }
+            let (swarm, outbound, store) = (Arc::clone(&swarm), outbound.clone(), store.clone());
+            async move { ask(&*swarm, &outbound, &store, &question).await }
         };
         Self::by(resolve, wake)
     }
@@ -115,13 +130,37 @@ fn registry(reference: &str) -> &str {
 }
 
 /// Asks, with the password opened for this one call.
-async fn ask(swarm: &dyn SwarmApi, store: &Store, question: &Question) -> Answer {
+async fn ask(swarm: &dyn SwarmApi, outbound: &Outbound, store: &Store, question: &Question) -> Answer {
     let Question { image, credential, .. } = question;
-    let Some(credential) = credential else { return answer(swarm.resolve_image(image, None).await) };
-    match registry_auth(store, credential).await {
-        Ok(auth) => answer(swarm.resolve_image(image, Some(&auth)).await),
-        Err(error) => Err(no_answer(&unopened(credential, &error))),
+    let auth = match credential {
+        None => None,
+        Some(credential) => match registry_auth(store, credential).await {
+            Ok(auth) => Some(auth),
+            Err(error) => return Err(no_answer(&unopened(credential, &error))),
+        },
+    };
+    let mut found = answer(swarm.resolve_image(image, auth.as_ref()).await)?;
+    if found.start.is_none() {
+        found.start = started(outbound, image, &found.resolved, auth).await;
     }
+    Ok(found)
+}
+
+/// What the image starts, by its registry's word.
+async fn started(
+    outbound: &Outbound,
+    image: &str,
+    resolved: &ResolvedImage,
+    auth: Option<RegistryAuth>,
+) -> Option<ImageStart> {
+    let ResolvedImage::Registry { digest } = resolved else { return None };
+    let name = image.parse::<ImageRef>().ok()?.full_name();
+    let login = auth.map(|auth| Login { username: auth.username, password: auth.password });
+    let read = start::read(&mut Repository::new(outbound, &name, login), digest).await;
+    read.inspect_err(|why| {
+        tracing::warn!(image, why, "what it starts is not known: its processes are not drained")
+    })
+    .ok()
 }
 
 fn unopened(credential: &PullCredential, error: &StoreError) -> String {
@@ -130,7 +169,10 @@ fn unopened(credential: &PullCredential, error: &StoreError) -> String {
 
 fn answer(resolved: Result<skep_swarm::ResolvedImage, SwarmError>) -> Answer {
     match resolved {
-        Ok(resolved) => identity(&resolved.identity).map_err(|why| ImageFailure::Refused { why }),
+        Ok(found) => {
+            let resolved = identity(&found.identity).map_err(|why| ImageFailure::Refused { why })?;
+            Ok(Found { resolved, start: found.start })
+        }
         Err(error) => Err(failure(&error)),
     }
 }
@@ -160,5 +202,6 @@ fn identity(identity: &ImageIdentity) -> Result<ResolvedImage, String> {
     }
 }
 
+mod start;
 #[cfg(test)]
 mod tests;

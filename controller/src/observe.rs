@@ -139,7 +139,8 @@ impl Observer {
             tasks,
             containers,
             nodes: seen(nodes),
-            image,
+            image_start: image.as_ref().and_then(|image| image.as_ref().ok()?.start.clone()),
+            image: image.map(|image| image.map(|found| found.resolved)),
         }
     }
 

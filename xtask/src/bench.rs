@@ -13,6 +13,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     // Not by `cargo run`, which would build everything once more with what this one package asks of its dependencies.
     let root = workspace::root()?;
     let mut bench = Command::new(root.join("target/release/skep-bench"));
+    // What measures a whole installation takes the same server.
+    bench.env("SKEP_E2E_BINARY", root.join("target/release/skep"));
     bench.args(arguments).current_dir(root);
     workspace::run("measure", bench)
 }

@@ -100,6 +100,10 @@ pub(crate) struct ServerArgs {
     /// The edge proxy's entry point for HTTPS.
     #[arg(long, env = "SKEP_EDGE_HTTPS_ENTRYPOINT", value_name = "NAME", default_value = "websecure")]
     edge_https_entrypoint: String,
+    /// Seconds between two looks of the edge proxy at the Swarm, as in its own settings; processes with ports are drained for as long, and three
+    /// seconds more, before they are asked to stop. 0 drains nothing. Another number restarts them.
+    #[arg(long, env = "SKEP_EDGE_REFRESH_SECONDS", value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=600))]
+    edge_refresh_seconds: u64,
     /// The edge proxy's certificate resolver.
     #[arg(long, env = "SKEP_CERTIFICATE_RESOLVER", value_name = "NAME")]
     certificate_resolver: Option<String>,
@@ -214,6 +218,7 @@ impl ServerArgs {
                 certificate_resolver: self.certificate_resolver,
                 public_http_port: self.public_http_port,
                 public_https_port: self.public_https_port,
+                drain: EdgeSettings::drain_for(skep_schemas::Duration::from_secs(self.edge_refresh_seconds)),
                 anchor: AnchorImage { image: self.anchor_image, args: self.anchor_args },
             },
             forward_image: self.forward_image,

@@ -2,15 +2,22 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// The longest value of a variable called `SECRET`: the kernel takes 131,072 bytes, with the name, the `=` and a NUL.
 const VALUE_MAX: usize = 131_072 - "SECRET=".len() - 1;
+
+/// How long a program may take to say something.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 struct Stage {
@@ -162,4 +169,95 @@ fn bytes_that_are_no_text_pass_through() {
         OsStr::from_bytes(b"\xff\x01"),
     ]);
     assert_eq!(output.stdout, b"\xff\x01");
+}
+
+/// A program that stays with the one it starts, which says when it is there and what it is told.
+#[cfg(test)]
+struct Staying {
+    entry: Child,
+    said: Receiver<String>,
+}
+
+#[cfg(test)]
+impl Staying {
+    fn start(stage: &Stage, drain: &str, script: &str) -> Self {
+        let mut entry = Command::new(stage.directory.path().join("entry"))
+            .args([drain, "--", "sh", "-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(entry.stdout.take().unwrap()).lines();
+        let (sender, said) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let staying = Self { entry, said };
+        assert_eq!(staying.hears(), "ready");
+        staying
+    }
+
+    fn hears(&self) -> String {
+        self.said.recv_timeout(PATIENCE).unwrap()
+    }
+
+    fn send(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.entry.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn status(mut self) -> Option<i32> {
+        self.entry.wait().unwrap().code()
+    }
+}
+
+/// Says what it is told, and ends when it is told to stop.
+const TELLS: &str =
+    "trap 'echo term; exit 7' TERM; trap 'echo hup' HUP; echo ready; while :; do sleep 0.01; done";
+
+#[test]
+fn what_drains_is_told_to_stop_when_its_time_has_come_and_everything_else_at_once() {
+    let stage = Stage::new();
+    let staying = Staying::start(&stage, "--drain=15:400", TELLS);
+    let began = Instant::now();
+    staying.send("-TERM");
+    staying.send("-HUP");
+    assert_eq!(staying.hears(), "hup");
+    assert_eq!(staying.hears(), "term");
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+    assert_eq!(staying.status(), Some(7));
+}
+
+#[test]
+fn who_asks_a_second_time_is_not_kept_waiting() {
+    let stage = Stage::new();
+    // It would be a day.
+    let staying = Staying::start(&stage, "--drain=15:86400000", TELLS);
+    staying.send("-TERM");
+    // Two of one signal that nobody has taken yet are one.
+    staying.send("-HUP");
+    assert_eq!(staying.hears(), "hup");
+    staying.send("-TERM");
+    assert_eq!(staying.hears(), "term");
+    assert_eq!(staying.status(), Some(7));
+}
+
+#[test]
+fn what_ends_by_itself_while_it_drains_is_not_waited_for() {
+    let stage = Stage::new();
+    let staying = Staying::start(&stage, "--drain=15:86400000", TELLS.replace("echo hup", "exit 9").as_str());
+    staying.send("-TERM");
+    staying.send("-HUP");
+    assert_eq!(staying.status(), Some(9));
+}
+
+#[test]
+fn a_program_that_drains_has_its_variables_its_arguments_and_its_status() {
+    let stage = Stage::new();
+    let file = stage.file("secret", b"s3cret\n");
+    let variable = format!("SECRET={}", file.display());
+    let output =
+        stage.run(&["--drain=15:1", &variable, "--", "sh", "-c", "echo \"$SECRET|$0\"; exit 42", "zero"]);
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"s3cret|zero\n"[..], Some(42)));
+    let killed = stage.run(&["--drain=15:1", "--", "sh", "-c", "kill -KILL $$"]);
+    assert_eq!(killed.status.code(), Some(137));
+    assert_eq!(stage.run(&["--drain=15:1", "--", "no-such-program"]).status.code(), Some(127));
+    assert_eq!(stage.run(&["--drain=15", "--", "true"]).status.code(), Some(125), "that is no drain");
 }

@@ -17,6 +17,7 @@ pub mod diff;
 pub mod drift;
 pub mod formation;
 pub mod health;
+pub mod image_start;
 pub mod inventory;
 pub mod naming;
 pub mod normalize;
@@ -37,6 +38,7 @@ pub mod view;
 
 pub use blocked::Blocked;
 pub use drift::{Drift, DriftClass, Response, Stance};
+pub use image_start::ImageStart;
 pub use inventory::{InventoryEntry, ObjectKind, ObjectRef};
 pub use naming::InstanceId;
 pub use observed::Observed;

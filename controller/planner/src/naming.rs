@@ -45,7 +45,7 @@ pub const ROLE_EDGE: &str = "edge";
 pub const ROLE_ENTRY: &str = "entry";
 /// Counts what the entry program does differently than before. Services that use it are restarted when this changes, so it changes
 /// only for what is worth that; the same program by another compiler keeps its number.
-pub const ENTRY_VERSION: u32 = 1;
+pub const ENTRY_VERSION: u32 = 2;
 
 /// The role of the config that says whose the Swarm is.
 pub const ROLE_CLAIM: &str = "claim";

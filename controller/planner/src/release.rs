@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
 use skep_schemas::{Duration, EnvName, ImageDigest, ImageRef, MountPath, ProcessName, Region, ResourceName};
 
+use crate::image_start::ImageStart;
+
 /// The number of a release within its environment; the first is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -70,6 +72,9 @@ pub struct ReleaseImage {
     pub reference: ImageRef,
     /// What it was resolved to when the release was made.
     pub resolved: ResolvedImage,
+    /// What it starts by itself, if it could be read then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<ImageStart>,
 }
 
 impl ReleaseContent {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use skep_schemas::Duration;
 use skep_schemas::kind::Resources;
 
 use crate::naming::InstanceId;
@@ -43,6 +44,17 @@ impl Architecture {
     pub const HERE: Self = if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 };
 }
 
+impl EdgeSettings {
+    /// What comes on top of the time between two looks: Traefik takes up changes every two seconds at most (`providersThrottleDuration`), and looking
+    /// takes a moment.
+    const TAKES_UP: Duration = Duration::from_secs(3);
+
+    /// How long to drain for an edge that looks at the Swarm so often. One that is told at once, or by somebody else, needs none.
+    pub fn drain_for(refresh: Duration) -> Option<Duration> {
+        (refresh.millis() > 0).then(|| refresh.plus(Self::TAKES_UP))
+    }
+}
+
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -65,6 +77,9 @@ pub struct EdgeSettings {
     pub public_http_port: u16,
     /// Likewise for HTTPS.
     pub public_https_port: u16,
+    /// For how long the edge may go on sending requests to a task that was asked to stop: whoever is asked hears of it so much later. Nothing is
+    /// drained without one. Another one restarts every process that has ports.
+    pub drain: Option<Duration>,
     /// The image and arguments of the task that keeps an organisation's network present on an edge node. It only has to wait.
     pub anchor: AnchorImage,
 }

@@ -5,6 +5,10 @@ use skep_schemas::Uid;
 
 use super::*;
 
+fn found() -> Found {
+    Found { resolved: ResolvedImage::Registry { digest: DIGEST.parse().unwrap() }, start: None }
+}
+
 #[test]
 fn the_registry_of_a_reference_is_read_as_engines_read_it() {
     assert_eq!(registry("127.0.0.1:5000/a/b:v1"), "127.0.0.1:5000");
@@ -20,7 +24,7 @@ async fn what_a_digest_stands_for_is_asked_once_in_a_while_and_a_tag_each_time()
     let counter = Arc::clone(&asked);
     let resolve = move |_: Question| {
         counter.fetch_add(1, Ordering::Relaxed);
-        async { Ok(ResolvedImage::Registry { digest: DIGEST.parse().unwrap() }) }
+        async { Ok(found()) }
     };
     let lookups = Lookups::by(resolve, |_| ());
     let org: OrgName = "acme".parse().unwrap();
@@ -58,7 +62,7 @@ async fn an_answer_is_for_whom_it_was_asked_as_and_for_nobody_else() {
     let all = Arc::clone(&asked);
     let resolve = move |question: Question| {
         all.lock().unwrap().push((question.org, question.credential.map(|credential| credential.version)));
-        async { Ok(ResolvedImage::Registry { digest: DIGEST.parse().unwrap() }) }
+        async { Ok(found()) }
     };
     let lookups = Lookups::by(resolve, |_| ());
     // An image given by its digest, of which answers are kept.

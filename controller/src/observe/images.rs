@@ -4,10 +4,11 @@ use skep_planner::policy::scan::ScanFacts;
 use skep_planner::policy::signature::SignatureFacts;
 use skep_planner::reconcile::Mode;
 use skep_planner::reconcile::environment::{self, EnvironmentDesired, EnvironmentObservation, ImageFailure};
-use skep_planner::{ResolvedImage, Settings, pull};
+use skep_planner::{Settings, pull};
 use skep_schemas::ImageRef;
 
 use super::Observer;
+use crate::lookup::Found;
 use crate::scan;
 use crate::signature::Asker;
 
@@ -17,7 +18,7 @@ impl Observer {
         &self,
         desired: &EnvironmentDesired,
         wanted: Option<ImageRef>,
-    ) -> Option<Result<ResolvedImage, ImageFailure>> {
+    ) -> Option<Result<Found, ImageFailure>> {
         let reference = wanted?;
         if let Some(why) = not_applied(desired, &reference) {
             return Some(Err(ImageFailure::NoAnswer { why }));

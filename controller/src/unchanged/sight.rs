@@ -48,6 +48,8 @@ impl Sight {
             containers: _,
             nodes,
             image,
+            // Of that image.
+            image_start: _,
         } = observed;
         if image.is_some() || tasks.values().flatten().any(is_telling) {
             return None;
@@ -181,6 +183,7 @@ pub(super) mod tests {
             containers: BTreeMap::new(),
             nodes: Observed::Present(nodes),
             image: None,
+            image_start: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an engine says of itself, and of an image.
 
+use skep_planner::ImageStart;
 use skep_planner::checkup::EnginePosture;
 use skep_planner::swarm::{NodeId, Platform};
 
@@ -33,6 +34,8 @@ pub struct ResolvedImage {
     pub identity: ImageIdentity,
     /// Platforms it is made for; empty when nobody said.
     pub platforms: Vec<Platform>,
+    /// What it starts by itself, if the engine has it.
+    pub start: Option<ImageStart>,
 }
 
 /// What an image reference means, and who said so.

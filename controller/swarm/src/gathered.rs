@@ -73,6 +73,7 @@ pub struct Gathered {
     tasks: Reads<ServiceId, Vec<Task>>,
     networks: Reads<String, Option<Network>>,
     secrets: Reads<LabelFilter, Vec<Secret>>,
+    configs: Reads<String, Option<Config>>,
     nodes: Reads<(), Vec<Node>>,
 }
 
@@ -80,12 +81,13 @@ impl Gathered {
     /// Gathers what is read from this Swarm.
     pub fn new(inner: Arc<dyn SwarmApi>) -> Self {
         let of = || Arc::clone(&inner);
-        let (services, tasks, networks, secrets, nodes) = (of(), of(), of(), of(), of());
+        let (services, tasks, networks, secrets, configs, nodes) = (of(), of(), of(), of(), of(), of());
         Self {
             services: Reads::new(move |names| services_named(Arc::clone(&services), names).boxed()),
             tasks: Reads::new(move |ids| tasks_of(Arc::clone(&tasks), ids).boxed()),
             networks: Reads::new(move |names| networks_named(Arc::clone(&networks), names).boxed()),
             secrets: Reads::new(move |filters| secrets_like(Arc::clone(&secrets), filters).boxed()),
+            configs: Reads::new(move |names| configs_named(Arc::clone(&configs), names).boxed()),
             nodes: Reads::new(move |_| all_nodes(Arc::clone(&nodes)).boxed()),
             inner,
         }
@@ -150,6 +152,11 @@ async fn secrets_like(
 ) -> Answers<LabelFilter, Vec<Secret>> {
     let answers = join_all(filters.iter().map(|filter| swarm.list_secrets(filter))).await;
     filters.into_iter().zip(answers).collect()
+}
+
+async fn configs_named(swarm: Arc<dyn SwarmApi>, names: Vec<String>) -> Answers<String, Option<Config>> {
+    let answers = join_all(names.iter().map(|name| swarm.inspect_config(By::Name(name)))).await;
+    names.into_iter().zip(answers).collect()
 }
 
 async fn all_nodes(swarm: Arc<dyn SwarmApi>) -> Answers<(), Vec<Node>> {
@@ -293,7 +300,10 @@ impl SwarmApi for Gathered {
     }
 
     async fn inspect_config(&self, config: By<'_, ConfigId>) -> Result<Option<Config>, SwarmError> {
-        self.inner.inspect_config(config).await
+        match config {
+            By::Name(name) => self.configs.answer(name.to_owned(), Call::on(Verb::InspectConfig, name)).await,
+            By::Id(_) => self.inner.inspect_config(config).await,
+        }
     }
 
     async fn create_config(&self, spec: &ConfigSpec) -> Result<ConfigId, SwarmError> {

@@ -14,6 +14,7 @@ mod noop;
 mod planner;
 mod reaction;
 mod report;
+mod rollout;
 mod scale;
 mod server;
 mod simulated;
@@ -36,6 +37,7 @@ usage: cargo xtask bench [part …] [--n 10,100,500,1000] [--rounds 3] [--others
   reaction   from commit to call, from edit to correction, from failure to status, from commit to watchers
   api        reads and writes of 50 clients
   scale      one change among many others, and memory: on an engine, and on a simulated Swarm
+  rollout    requests that are lost while instances are replaced, added and taken away
   planner    plans per second and core, nanoseconds for each field compared
   page       nothing is measured; docs/benchmarks.md is written again from what was
 
@@ -100,6 +102,7 @@ fn run() -> Result<()> {
             Part::Reaction => reaction::measure(),
             Part::Api => api::measure(),
             Part::Planner => planner::measure(),
+            Part::Rollout => rollout::measure(),
         };
         match found {
             Ok(found) => report::keep(part, &found)?,

@@ -254,6 +254,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
             containers: Default::default(),
             nodes: Observed::Present(vec![serde_json::from_value(node)?]),
             image: Some(Ok(ResolvedImage::Registry { digest: digest.parse().context("a digest")? })),
+            image_start: None,
         },
     })
 }

@@ -27,12 +27,14 @@ pub(crate) enum Part {
     Api,
     /// The planner alone.
     Planner,
+    /// Requests while instances are replaced.
+    Rollout,
 }
 
 impl Part {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Planner, Self::Converge, Self::Noop, Self::Reaction, Self::Api, Self::Scale];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Planner, Self::Converge, Self::Noop, Self::Reaction, Self::Api, Self::Scale, Self::Rollout];
 
     /// The word for it.
     pub(crate) const fn word(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Part {
             Self::Reaction => "reaction",
             Self::Api => "api",
             Self::Planner => "planner",
+            Self::Rollout => "rollout",
         }
     }
 

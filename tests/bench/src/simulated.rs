@@ -92,6 +92,7 @@ pub(crate) fn edge() -> EdgeSettings {
         certificate_resolver: None,
         public_http_port: 80,
         public_https_port: 443,
+        drain: None,
         anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: Vec::new() },
     }
 }

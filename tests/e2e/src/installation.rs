@@ -235,6 +235,8 @@ fn serve_command(engine: &Engine, database: &str, options: &Options) -> Result<C
         .env("SKEP_DATABASE_URL", database)
         .env("SKEP_KEY", KEY)
         .env("SKEP_OUTBOUND_ALLOW", REGISTRIES)
+        // What a test does not look at it need not wait for.
+        .env("SKEP_EDGE_REFRESH_SECONDS", "0")
         .env("SKEP_LOG", "info,skep_controller=debug,skep_executor=debug,skep_runtime=debug");
     match engine.tls().filter(|_| options.tls) {
         Some((host, credentials)) => {

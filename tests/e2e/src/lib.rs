@@ -13,6 +13,7 @@ pub mod engine_view;
 pub mod installation;
 pub mod manifests;
 pub mod meddler;
+pub mod rollout;
 pub mod scanner;
 pub mod server;
 pub mod traffic;

@@ -255,6 +255,7 @@ fn edge() -> EdgeSettings {
         certificate_resolver: None,
         public_http_port: 80,
         public_https_port: 443,
+        drain: None,
         anchor: AnchorImage { image: "pause:1".to_owned(), args: Vec::new() },
     }
 }

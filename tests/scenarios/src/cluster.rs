@@ -17,7 +17,7 @@ use skep_planner::render::EngineFeatures;
 use skep_planner::swarm::{
     ContainerId, Labels, NetworkId, Service, ServiceId, ServiceSpec, Task, UpdateState,
 };
-use skep_planner::{Op, ResolvedImage, Step};
+use skep_planner::{ImageStart, Op, ResolvedImage, Step};
 use skep_simulator::{Behaviour, Pace, Refusal, Swarm};
 use skep_swarm::{By, LabelFilter, TaskFilter};
 
@@ -33,6 +33,8 @@ pub struct Cluster {
     pub containers: BTreeMap<ContainerId, ContainerVerdict>,
     /// Images that do not resolve to a registry's digest.
     pub images: BTreeMap<String, Result<ResolvedImage, ImageFailure>>,
+    /// What images start, as far as it can be read.
+    pub starts: BTreeMap<String, ImageStart>,
     /// What cannot be read, and why.
     pub unseen: BTreeMap<String, String>,
     /// What the engine stores in a field of a service whatever it is sent, by service and JSON pointer.
@@ -57,6 +59,7 @@ impl Cluster {
             swarm,
             containers: BTreeMap::new(),
             images: BTreeMap::new(),
+            starts: BTreeMap::new(),
             unseen: BTreeMap::new(),
             insists: BTreeMap::new(),
             edge: Some(Vec::new()),

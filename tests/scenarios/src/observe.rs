@@ -136,6 +136,8 @@ pub(crate) fn environment(
         tasks,
         containers: engine.containers.clone(),
         nodes: look(engine, "nodes", Some(&nodes)),
+        image_start: image_to_resolve(settings, desired)
+            .and_then(|image| engine.starts.get(&image.to_string()).cloned()),
         image: image_to_resolve(settings, desired).map(|image| resolve(engine, &image)),
     }
 }

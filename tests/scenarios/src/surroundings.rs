@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use jiff::Timestamp;
-use skep_planner::ResolvedImage;
 use skep_planner::health::ContainerVerdict;
 use skep_planner::reconcile::environment::ImageFailure;
 use skep_planner::swarm::{
     ContainerSpec, ContainerStatus, Labels, NetworkCreate, Node, Service, ServiceSpec, Task, TaskState,
     TaskStatus,
 };
+use skep_planner::{ImageStart, ResolvedImage};
 use skep_simulator::Behaviour;
 use skep_swarm::{ApiVersion, By};
 
@@ -139,8 +139,19 @@ impl Stage {
                         let id = format!("sha256:{}", "e".repeat(64));
                         Ok(ResolvedImage::Engine { id: id.parse().map_err(|error| anyhow!("{error}"))? })
                     }
+                    "starts" => {
+                        let mut command = Vec::new();
+                        while let Some(word) = words.maybe()? {
+                            command.push(word.to_owned());
+                        }
+                        let start = ImageStart { command, stop_signal: 15, ..ImageStart::default() };
+                        engine.starts.insert(name.to_owned(), start);
+                        return Ok(());
+                    }
                     other => {
-                        bail!("an image is `missing`, `denied`, `given` or `engine-only`, not `{other}`")
+                        bail!(
+                            "an image is `missing`, `denied`, `given`, `engine-only` or `starts`, not `{other}`"
+                        )
                     }
                 };
                 engine.images.insert(name.to_owned(), resolved);

@@ -132,6 +132,7 @@ impl World {
                 certificate_resolver: None,
                 public_http_port: 80,
                 public_https_port: 443,
+                drain: EdgeSettings::drain_for(skep_schemas::Duration::from_secs(5)),
                 anchor: AnchorImage { image: "skep/pause:1".to_owned(), args: vec!["pause".to_owned()] },
             },
             // Cases say the same on every machine.

@@ -24,7 +24,13 @@ mod number {
     pub const READ: usize = 0;
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
+    pub const RT_SIGPROCMASK: usize = 14;
+    pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
+    pub const WAIT4: usize = 61;
+    pub const KILL: usize = 62;
+    pub const RT_SIGTIMEDWAIT: usize = 128;
+    pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const OPENAT: usize = 257;
 }
@@ -36,7 +42,13 @@ mod number {
     pub const READ: usize = 63;
     pub const WRITE: usize = 64;
     pub const EXIT_GROUP: usize = 94;
+    pub const CLOCK_GETTIME: usize = 113;
+    pub const KILL: usize = 129;
+    pub const RT_SIGPROCMASK: usize = 135;
+    pub const RT_SIGTIMEDWAIT: usize = 137;
+    pub const CLONE: usize = 220;
     pub const EXECVE: usize = 221;
+    pub const WAIT4: usize = 260;
 }
 
 // The kernel starts a program here, with everything it was given on the stack. The stack is aligned as calls want it.
@@ -140,6 +152,76 @@ pub(crate) unsafe fn become_program(
     let lists = [program.as_ptr() as isize, arguments as isize, environment as isize, 0];
     // SAFETY: as the caller promises.
     unsafe { call(number::EXECVE, lists) }.err().unwrap_or_default()
+}
+
+/// A set of signals, one bit each.
+pub(crate) type Signals = u64;
+
+/// All of them.
+pub(crate) const ALL_SIGNALS: Signals = u64::MAX;
+
+/// How large that is for the kernel.
+const SIGNALS_SIZE: isize = 8;
+const SIG_SETMASK: isize = 2;
+const SIGCHLD: isize = 17;
+const CLOCK_MONOTONIC: isize = 1;
+const WNOHANG: isize = 1;
+
+/// The kernel's measure of time.
+#[repr(C)]
+struct Time {
+    seconds: i64,
+    nanos: i64,
+}
+
+/// Holds these signals back from now on. Those that were held back before.
+pub(crate) fn hold_back(signals: Signals) -> Signals {
+    let mut former: Signals = 0;
+    let sets = [(&raw const signals) as isize, (&raw mut former) as isize];
+    // SAFETY: both sets are as large as is said. It cannot fail with sets that are there.
+    let _ = unsafe { call(number::RT_SIGPROCMASK, [SIG_SETMASK, sets[0], sets[1], SIGNALS_SIZE]) };
+    former
+}
+
+/// Becomes two: 0 in the new process, its number in the old one.
+pub(crate) fn fork() -> Result<i32, Errno> {
+    // SAFETY: without a stack of its own the new process has a copy of everything; there is one thread.
+    unsafe { call(number::CLONE, [SIGCHLD, 0, 0, 0]) }.map(|process| process as i32)
+}
+
+/// The next signal that was held back; `None` when none came for so many milliseconds, or something else interrupted.
+pub(crate) fn next_signal(within: Option<u64>) -> Option<i32> {
+    let all = ALL_SIGNALS;
+    let time = within
+        .map(|millis| Time { seconds: (millis / 1000) as i64, nanos: (millis % 1000 * 1_000_000) as i64 });
+    let time = time.as_ref().map_or(0, |time| (&raw const *time) as isize);
+    // SAFETY: the set and the time are there, and nothing else is asked for.
+    let came = unsafe { call(number::RT_SIGTIMEDWAIT, [(&raw const all) as isize, 0, time, SIGNALS_SIZE]) };
+    came.ok().map(|signal| signal as i32)
+}
+
+/// Sends a signal. A process that has ended needs none.
+pub(crate) fn send(process: i32, signal: i32) {
+    // SAFETY: it takes two numbers.
+    let _ = unsafe { call(number::KILL, [process as isize, signal as isize, 0, 0]) };
+}
+
+/// A child that has ended, with the kernel's word on how; `None` when there is no such child now.
+pub(crate) fn ended_child() -> Option<(i32, i32)> {
+    let mut word: i32 = 0;
+    // SAFETY: the word is there to be written to.
+    match unsafe { call(number::WAIT4, [-1, (&raw mut word) as isize, WNOHANG, 0]) } {
+        Ok(0) | Err(_) => None,
+        Ok(child) => Some((child as i32, word)),
+    }
+}
+
+/// Milliseconds since some time in the past.
+pub(crate) fn now() -> u64 {
+    let mut time = Time { seconds: 0, nanos: 0 };
+    // SAFETY: the time is there to be written to.
+    let _ = unsafe { call(number::CLOCK_GETTIME, [CLOCK_MONOTONIC, (&raw mut time) as isize, 0, 0]) };
+    time.seconds as u64 * 1000 + time.nanos as u64 / 1_000_000
 }
 
 /// Ends with this status.

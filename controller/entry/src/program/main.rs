@@ -1,19 +1,23 @@
-//! `/.skep/entry NAME=FILE … -- PROGRAM ARGUMENT…`: sets each variable to the content of its file and becomes the program.
+//! `/.skep/entry [--drain=SIGNAL:MILLISECONDS] NAME=FILE … -- PROGRAM ARGUMENT…`: sets each variable to the content of its file and becomes
+//! the program; or, with `--drain`, starts it and stays, to pass signals on ([`drain`]).
 //!
 //! Inputs: its arguments, its environment, the files. It writes nothing but complaints, which name variables and files and never a
-//! value. It has no heap: values are read to where the new environment needs them, in memory that it has from its start and that is
-//! the kernel's again the moment the program takes its place.
+//! value. It has no heap: values are read to where the new environment needs them, in memory that it has from its start. That is
+//! the kernel's again the moment the program takes its place, or overwritten once the program has been started.
 
 #![no_std]
 #![no_main]
 // Otherwise the compiler would make `memcpy` of the loop that is `memcpy`.
 #![no_builtins]
 
+mod drain;
 mod kernel;
 mod launch;
+mod stay;
 
 use core::ffi::CStr;
 
+use drain::Drain;
 use kernel::{E2BIG, EACCES, ENOENT, ENOEXEC, ENOTDIR, Errno};
 
 /// It could not do its own part: as `docker run`.
@@ -44,7 +48,10 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: both lists end with a null pointer.
     let launch = unsafe { Launch::read(arguments, inherited, strings, environment) };
     let status = match launch {
-        Ok(launch) => launch.start(),
+        Ok(launch) => match launch.drain {
+            Some(drain) => stay::with(drain, launch),
+            None => launch.start(),
+        },
         Err(status) => status,
     };
     kernel::exit(status)
@@ -58,6 +65,10 @@ struct Launch<'a> {
     environment: &'a [*const u8],
     /// Room for names of files.
     spare: &'a mut [u8],
+    /// Stay as the first process, and pass signals on like this.
+    drain: Option<Drain>,
+    /// How many of the variables are of files; these come first.
+    own: usize,
 }
 
 impl<'a> Launch<'a> {
@@ -73,6 +84,9 @@ impl<'a> Launch<'a> {
     ) -> Result<Self, i32> {
         let mut set = 0;
         let mut at = 1;
+        // SAFETY: a program has its own name at least, so the list has not ended before this place.
+        let drain = unsafe { string(arguments, at) }.and_then(|first| Drain::of(first.to_bytes()));
+        at += usize::from(drain.is_some());
         loop {
             // SAFETY: the list has not ended yet.
             let Some(argument) = (unsafe { string(arguments, at) }) else { return Err(usage()) };
@@ -106,7 +120,22 @@ impl<'a> Launch<'a> {
         }
         put(environment, &mut set, core::ptr::null())?;
         // SAFETY: the list has not ended before this place.
-        Ok(Self { arguments: unsafe { arguments.add(at) }, environment, spare: strings })
+        Ok(Self { arguments: unsafe { arguments.add(at) }, environment, spare: strings, drain, own })
+    }
+
+    /// Overwrites what was read: only the program needs it. Nothing is started from here afterwards.
+    fn forget(&mut self) {
+        let own = self.environment.iter().take(self.own);
+        for variable in own {
+            let mut at: *mut u8 = variable.cast_mut();
+            // SAFETY: these were made by `read` in memory that nobody else has, and end with a NUL.
+            unsafe {
+                while *at != 0 {
+                    at.write_volatile(0);
+                    at = at.add(1);
+                }
+            }
+        }
     }
 
     /// Becomes the program. The status to end with, if that does not work.
@@ -211,7 +240,9 @@ unsafe fn string(list: *const *const u8, at: usize) -> Option<&'static CStr> {
 }
 
 fn usage() -> i32 {
-    kernel::complain(&[b"usage: skep-entry NAME=FILE ... -- PROGRAM ARGUMENT ...\n"]);
+    kernel::complain(&[
+        b"usage: skep-entry [--drain=SIGNAL:MILLISECONDS] NAME=FILE ... -- PROGRAM ARGUMENT ...\n",
+    ]);
     STATUS_OWN
 }
 

@@ -15,6 +15,7 @@ fn image() -> ReleaseImage {
     ReleaseImage {
         reference: "ghcr.io/acme/shop:1".parse().unwrap(),
         resolved: ResolvedImage::Registry { digest },
+        start: None,
     }
 }
 

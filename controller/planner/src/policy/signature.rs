@@ -270,6 +270,7 @@ mod tests {
         ReleaseImage {
             reference: "ghcr.io/acme/shop:1".parse().unwrap(),
             resolved: ResolvedImage::Registry { digest },
+            start: None,
         }
     }
 

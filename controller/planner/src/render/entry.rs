@@ -1,19 +1,23 @@
-//! The entry program: how a process gets secrets as variables.
+//! The entry program: how a process gets secrets as variables, and how it is asked to stop when nobody sends it anything any more.
 //!
-//! The value is a file like any other secret's. What the service starts is the entry program, which reads the file, sets the variable and
-//! becomes the process's own program. The spec has names of variables and files, and never a value. The program comes as a config,
+//! The value of a secret is a file like any other secret's. What the service starts is the entry program, which reads the file, sets the variable and
+//! starts the process's own program. The spec has names of variables and files, and never a value. The program comes as a config,
 //! one for the whole Swarm, which whoever claims the Swarm puts there.
+//!
+//! A process with ports is *drained*: the edge hears of a task that is to stop only when it looks the next time (traefik#7886), and
+//! sends it requests until then. So the entry program stays as the task's first process, and keeps what asks it to stop to itself for that long.
 
+use skep_schemas::Duration;
 use skep_schemas::kind::SECRETS_DIRECTORY;
 
 use crate::naming::{self, InstanceId, LABEL_INSTANCE, LABEL_ROLE, ROLE_ENTRY};
-use crate::release::ReleaseContent;
-use crate::settings::Architecture;
+use crate::release::{ReleaseContent, ReleaseProcess};
+use crate::settings::{Architecture, EdgeSettings};
 use crate::swarm::{Config, ConfigId, ConfigReference, ConfigSpec, FileTarget};
 
 /// Where containers have it.
 const PATH: &str = "/.skep/entry";
-/// Ends its variables; what follows is the program that it becomes.
+/// Ends its variables; what follows is the program that it starts.
 const END: &str = "--";
 
 /// The config. `program` is the entry program in base64.
@@ -33,19 +37,66 @@ pub fn is_entry_of(instance: &InstanceId, config: &Config) -> bool {
     label(LABEL_INSTANCE) == Some(instance.as_str()) && label(LABEL_ROLE) == Some(ROLE_ENTRY)
 }
 
-/// What a process starts: its own entry point, or what sets its variables first.
-pub(super) fn command(content: &ReleaseContent, entrypoint: Vec<String>) -> Vec<String> {
-    let mut variables: Vec<String> = content
-        .secrets
-        .iter()
+/// Does any process of a release start by the entry program?
+pub fn has_entry(edge: &EdgeSettings, content: &ReleaseContent) -> bool {
+    content.processes.values().any(|process| Start::of(edge, content, process).is_by_entry())
+}
+
+/// How a process starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Start {
+    /// What the entry program is told, if there is a need for it.
+    own: Vec<String>,
+    entrypoint: Vec<String>,
+    args: Vec<String>,
+    /// For how long it is kept from the process that it is to stop.
+    pub(super) drain: Option<Duration>,
+}
+
+impl Start {
+    /// How this process of a release starts.
+    pub(super) fn of(edge: &EdgeSettings, content: &ReleaseContent, process: &ReleaseProcess) -> Self {
+        let start = content.image.start.as_ref();
+        let own_entrypoint = process.entrypoint.clone().filter(|entrypoint| !entrypoint.is_empty());
+        // As engines do it: whoever gives an entry point gives up the image's command.
+        let entrypoint = own_entrypoint.clone().or_else(|| Some(start?.entrypoint.clone()));
+        let of_image = || start.filter(|_| own_entrypoint.is_none()).map(|start| start.command.clone());
+        let args = process.command.clone().or_else(of_image).unwrap_or_default();
+        let starts_something = entrypoint.as_ref().is_some_and(|program| program.len() + args.len() > 0);
+        let drain = edge.drain.zip(start).filter(|_| starts_something && !process.ports.is_empty());
+        let stays = drain.map(|(time, start)| format!("--drain={}:{}", start.stop_signal, time.millis()));
+        let own: Vec<String> = stays.into_iter().chain(variables(content)).collect();
+        if own.is_empty() {
+            let [entrypoint, args] =
+                [process.entrypoint.clone(), process.command.clone()].map(Option::unwrap_or_default);
+            return Self { own, entrypoint, args, drain: None };
+        }
+        Self { own, entrypoint: entrypoint.unwrap_or_default(), args, drain: drain.map(|(time, _)| time) }
+    }
+
+    /// Is it the entry program that is started?
+    pub(super) fn is_by_entry(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// In place of the image's entry point, and in place of its command.
+    pub(super) fn command_and_args(self) -> (Vec<String>, Vec<String>) {
+        if !self.is_by_entry() {
+            return (self.entrypoint, self.args);
+        }
+        let own = [PATH.to_owned()].into_iter().chain(self.own).chain([END.to_owned()]);
+        (own.chain(self.entrypoint).collect(), self.args)
+    }
+}
+
+/// What is set from secrets, as the entry program is told it.
+fn variables(content: &ReleaseContent) -> Vec<String> {
+    let secrets = content.secrets.iter();
+    let mut variables: Vec<String> = secrets
         .filter_map(|secret| Some(format!("{}={SECRETS_DIRECTORY}/{}", secret.env.as_ref()?, secret.file)))
         .collect();
-    if variables.is_empty() {
-        return entrypoint;
-    }
     variables.sort();
-    let own = [PATH.to_owned()].into_iter().chain(variables).chain([END.to_owned()]);
-    own.chain(entrypoint).collect()
+    variables
 }
 
 /// The config as a file that everybody in the container may run.
@@ -61,5 +112,96 @@ pub(super) fn reference(architecture: Architecture, id: ConfigId) -> ConfigRefer
         config_id: id,
         config_name: naming::entry(architecture),
         ..ConfigReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use skep_schemas::Duration;
+
+    use super::*;
+    use crate::settings::AnchorImage;
+
+    fn edge(drain: Option<Duration>) -> EdgeSettings {
+        EdgeSettings {
+            http_entrypoint: "web".to_owned(),
+            https_entrypoint: "websecure".to_owned(),
+            certificate_resolver: None,
+            public_http_port: 80,
+            public_https_port: 443,
+            anchor: AnchorImage { image: "pause:1".to_owned(), args: Vec::new() },
+            drain,
+        }
+    }
+
+    /// A release of an image that starts `/init serve`, and is stopped by SIGQUIT, with what a process says.
+    fn content(image_says: bool, process: &Value, secrets: &Value) -> ReleaseContent {
+        let mut web = json!({"env": {}, "ports": [{"name": "http", "port": 8080}], "volumes": [],
+            "resources": {"cpu": "250m", "memory": "64Mi", "pids": 100}, "stopGracePeriod": "10s"});
+        web.as_object_mut().unwrap().extend(process.as_object().unwrap().clone());
+        let mut image = json!({"reference": "shop:1", "resolved": {"from": "registry", "digest": format!("sha256:{}", "a".repeat(64))}});
+        if image_says {
+            image["start"] = json!({"entrypoint": ["/init"], "command": ["serve"], "stopSignal": 3, "hasHealthCheck": false});
+        }
+        serde_json::from_value(
+            json!({"image": image, "processes": {"web": web}, "secrets": secrets, "region": null,
+            "restart": {"condition": "any", "delay": "1s"}, "security": {}}),
+        )
+        .unwrap()
+    }
+
+    fn started(image_says: bool, process: &Value, secrets: &Value) -> (String, String) {
+        let content = content(image_says, process, secrets);
+        let edge = edge(Some(Duration::from_secs(8)));
+        let start = Start::of(&edge, &content, content.processes.values().next().unwrap());
+        assert_eq!(has_entry(&edge, &content), start.is_by_entry());
+        let (command, args) = start.command_and_args();
+        (command.join(" "), args.join(" "))
+    }
+
+    fn pair(command: &str, args: &str) -> (String, String) {
+        (command.to_owned(), args.to_owned())
+    }
+
+    #[test]
+    fn a_process_with_ports_is_drained_with_what_the_image_or_the_manifest_starts() {
+        let none = json!([]);
+        let by_entry = "/.skep/entry --drain=3:8000 --";
+        assert_eq!(started(true, &json!({}), &none), pair(&format!("{by_entry} /init"), "serve"));
+        assert_eq!(
+            started(true, &json!({"command": ["work"]}), &none),
+            pair(&format!("{by_entry} /init"), "work")
+        );
+        // An entry point of one's own goes without the image's command, as with the engine itself.
+        assert_eq!(started(true, &json!({"entrypoint": ["/x"]}), &none), pair(&format!("{by_entry} /x"), ""));
+    }
+
+    #[test]
+    fn without_ports_or_without_the_images_own_words_nothing_is_put_before_it() {
+        let none = json!([]);
+        assert_eq!(started(true, &json!({"ports": []}), &none), pair("", ""));
+        assert_eq!(started(false, &json!({"command": ["work"]}), &none), pair("", "work"));
+        assert_eq!(started(false, &json!({"entrypoint": ["/x"]}), &none), pair("/x", ""));
+        let content = content(true, &json!({}), &none);
+        assert!(!has_entry(&edge(None), &content), "the operator does without");
+    }
+
+    #[test]
+    fn variables_of_secrets_are_set_with_and_without_a_drain() {
+        let token = json!([{"name": "token", "version": 1, "object": "o", "file": "token", "env": "TOKEN"}]);
+        let variable = "TOKEN=/run/secrets/token";
+        assert_eq!(
+            started(true, &json!({}), &token),
+            pair(&format!("/.skep/entry --drain=3:8000 {variable} -- /init"), "serve")
+        );
+        assert_eq!(
+            started(true, &json!({"ports": []}), &token),
+            pair(&format!("/.skep/entry {variable} -- /init"), "serve")
+        );
+        assert_eq!(
+            started(false, &json!({"entrypoint": ["/x"]}), &token),
+            pair(&format!("/.skep/entry {variable} -- /x"), "")
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use skep_schemas::kind::{HealthCheck, RestartCondition, RolloutOrder, RolloutSpec};
 use skep_schemas::{Duration, OrgName, ProcessName, ResourceKey, Uid};
 
-use super::entry;
+use super::entry::{self, Start};
 use super::routing::{Route, route_labels};
 use crate::constraint::Constraints;
 use crate::naming;
@@ -134,8 +134,7 @@ fn task_template(input: &ServiceInput<'_>) -> TaskSpec {
     let resources = input.process.resources;
     let architecture = input.settings.architecture;
     // What starts the process runs on these alone.
-    let built_for =
-        input.content.has_secret_variables().then(|| format!("node.platform.arch=={architecture}"));
+    let built_for = start(input).is_by_entry().then(|| format!("node.platform.arch=={architecture}"));
     let constraints: Vec<String> = input.constraints.rendered().into_iter().chain(built_for).collect();
     TaskSpec {
         container_spec: Some(container_spec(input)),
@@ -177,21 +176,26 @@ fn task_template(input: &ServiceInput<'_>) -> TaskSpec {
 fn container_spec(input: &ServiceInput<'_>) -> ContainerSpec {
     let process = input.process;
     let security = &input.content.security;
+    let start = start(input);
+    let stops_within =
+        start.drain.map_or(process.stop_grace_period, |drain| process.stop_grace_period.plus(drain));
+    let configs = configs(input, &start);
+    let (command, args) = start.command_and_args();
     ContainerSpec {
         image: input.content.image.pinned(),
         labels: container_labels(input),
-        command: entry::command(input.content, process.entrypoint.clone().unwrap_or_default()),
-        args: process.command.clone().unwrap_or_default(),
+        command,
+        args,
         env: process.env.iter().map(|(name, value)| format!("{name}={}", escape_template(value))).collect(),
         dir: process.working_dir.as_ref().map(ToString::to_string).unwrap_or_default(),
         user: security.user.map(|user| user.to_string()).unwrap_or_default(),
         privileges: input.engine.privileges.then(restricted_privileges),
         read_only: !security.writable_root,
         mounts: mounts(input),
-        stop_grace_period: Some(Nanos(process.stop_grace_period.nanos())),
+        stop_grace_period: Some(Nanos(stops_within.nanos())),
         healthcheck: process.health_check.as_ref().map(healthcheck),
         secrets: secrets(input),
-        configs: configs(input),
+        configs,
         capability_add: security.capabilities.iter().map(|capability| format!("CAP_{capability}")).collect(),
         capability_drop: vec!["ALL".to_owned()],
         ..ContainerSpec::default()
@@ -273,10 +277,14 @@ fn secrets(input: &ServiceInput<'_>) -> Vec<SecretReference> {
     secrets
 }
 
-fn configs(input: &ServiceInput<'_>) -> Vec<ConfigReference> {
+fn start(input: &ServiceInput<'_>) -> Start {
+    Start::of(&input.settings.edge, input.content, input.process)
+}
+
+fn configs(input: &ServiceInput<'_>, start: &Start) -> Vec<ConfigReference> {
     let id = || input.entry.cloned().unwrap_or_default();
     let entry = || entry::reference(input.settings.architecture, id());
-    input.content.has_secret_variables().then(entry).into_iter().collect()
+    start.is_by_entry().then(entry).into_iter().collect()
 }
 
 fn healthcheck(check: &HealthCheck) -> Healthcheck {

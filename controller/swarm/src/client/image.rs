@@ -1,6 +1,8 @@
 //! What an image reference means: the registry's answer, or the engine's own.
 
 use serde::Deserialize;
+use serde_json::Value;
+use skep_planner::ImageStart;
 use skep_planner::swarm::Platform;
 
 use super::http::Http;
@@ -45,6 +47,15 @@ struct LocalImage {
     architecture: String,
     #[serde(default)]
     os: String,
+    #[serde(default)]
+    config: Value,
+}
+
+/// What is known of an image.
+struct Found {
+    identity: ImageIdentity,
+    platforms: Vec<Platform>,
+    start: Option<ImageStart>,
 }
 
 /// Asks the registry through the engine. When the registry cannot be asked, the engine's own image counts, if it has
@@ -57,20 +68,20 @@ pub(super) async fn resolve(
     let call = Call::on(Verb::ResolveImage, reference);
     check(&call, reference)?;
     let asked = ask_registry(http, &call, reference, auth).await;
-    let (identity, platforms) = match asked {
-        Ok(answer) => answer,
+    let Found { identity, platforms, start } = match asked {
+        Ok(found) => found,
         Err(
             no @ (SwarmError::Unauthorized { .. } | SwarmError::NotFound { .. } | SwarmError::Invalid { .. }),
         ) => {
             return Err(no);
         }
         Err(unasked) => match ask_engine(http, &call, reference).await {
-            Ok(answer) => answer,
+            Ok(found) => found,
             Err(SwarmError::NotFound { .. }) => return Err(unasked),
             Err(error) => return Err(error),
         },
     };
-    Ok(ResolvedImage { reference: reference.to_owned(), identity, platforms })
+    Ok(ResolvedImage { reference: reference.to_owned(), identity, platforms, start })
 }
 
 async fn ask_registry(
@@ -78,21 +89,27 @@ async fn ask_registry(
     call: &Call,
     reference: &str,
     auth: Option<&RegistryAuth>,
-) -> Result<(ImageIdentity, Vec<Platform>), SwarmError> {
+) -> Result<Found, SwarmError> {
     let request =
         Request::get(format!("/distribution/{reference}/json")).auth(auth.map(RegistryAuth::header));
     let answer = http.look_up(call.clone(), request).await?;
     let found: Distribution = answer.decode()?;
     let platforms = found.platforms.unwrap_or_default();
     let platforms = platforms.into_iter().filter_map(|platform| known(platform.architecture, platform.os));
-    Ok((ImageIdentity::Registry { digest: found.descriptor.digest }, platforms.collect()))
+    let (digest, platforms) = (found.descriptor.digest, platforms.collect());
+    let start = started_here(http, call, &format!("{}@{digest}", repository_of(reference))).await;
+    Ok(Found { identity: ImageIdentity::Registry { digest }, platforms, start })
 }
 
-async fn ask_engine(
-    http: &Http,
-    call: &Call,
-    reference: &str,
-) -> Result<(ImageIdentity, Vec<Platform>), SwarmError> {
+/// What an image starts, if the engine has it under that very digest. Nothing depends on it that could not be had elsewhere, so the engine's
+/// troubles are no answer either.
+async fn started_here(http: &Http, call: &Call, pinned: &str) -> Option<ImageStart> {
+    check(call, pinned).ok()?;
+    let answer = http.send(call.clone(), Request::get(format!("/images/{pinned}/json"))).await.ok()?;
+    ImageStart::of(&answer.decode::<LocalImage>().ok()?.config)
+}
+
+async fn ask_engine(http: &Http, call: &Call, reference: &str) -> Result<Found, SwarmError> {
     let answer = http.send(call.clone(), Request::get(format!("/images/{reference}/json"))).await?;
     let image: LocalImage = answer.decode()?;
     let platforms = known(image.architecture, image.os).into_iter().collect();
@@ -104,7 +121,7 @@ async fn ask_engine(
         Some(digest) => ImageIdentity::EngineDigest { digest },
         None => ImageIdentity::EngineOnly { image_id: image.id },
     };
-    Ok((identity, platforms))
+    Ok(Found { identity, platforms, start: ImageStart::of(&image.config) })
 }
 
 /// Attestations have the platform `unknown`, which no node has.
@@ -157,8 +174,12 @@ mod tests {
 
     #[test]
     fn a_pinned_reference_keeps_the_tag_and_gains_the_digest() {
-        let image =
-            |identity| ResolvedImage { reference: "r/a:v1".to_owned(), identity, platforms: Vec::new() };
+        let image = |identity| ResolvedImage {
+            reference: "r/a:v1".to_owned(),
+            identity,
+            platforms: Vec::new(),
+            start: None,
+        };
         let digest = "sha256:0f".to_owned();
         assert_eq!(image(ImageIdentity::Registry { digest }).pinned_reference(), "r/a:v1@sha256:0f");
         assert_eq!(

@@ -10,7 +10,7 @@ use skep_planner::settings::{AnchorImage, Architecture, EdgeSettings, NetworkPoo
 use skep_planner::swarm::{ConfigId, NetworkId, SecretId, ServiceSpec};
 use skep_planner::{InstanceId, ReleaseContent, ReleaseVersion};
 use skep_schemas::kind::RolloutSpec;
-use skep_schemas::{Kind, OrgName, ResourceKey, Scope, Uid};
+use skep_schemas::{Duration, Kind, OrgName, ResourceKey, Scope, Uid};
 
 use crate::docker::{Docker, SECRET};
 
@@ -29,6 +29,7 @@ fn settings() -> Settings {
             certificate_resolver: Some("acme".to_owned()),
             public_http_port: 80,
             public_https_port: 443,
+            drain: EdgeSettings::drain_for(Duration::from_secs(5)),
             anchor: anchor(),
         },
         architecture: Architecture::HERE,
@@ -48,6 +49,9 @@ fn content(seed: u32) -> ReleaseContent {
     let mut process = json!({"env": {"A": "1", "B": "two {{words}}", "EMPTY": ""}, "ports": [],
         "resources": {"cpu": "250m", "memory": "64Mi", "pids": 100}, "volumes": [],
         "stopGracePeriod": if is(3) { "10s" } else { "7s" }});
+    if is(5) {
+        process["ports"] = json!([{"name": "http", "port": 80}]);
+    }
     if is(0) {
         process["healthCheck"] = json!({"command": ["/bin/check", "-q"], "interval": "2s"});
         process["command"] = json!(["serve", "--port=80"]);
@@ -64,7 +68,8 @@ fn content(seed: u32) -> ReleaseContent {
     }
     let condition = ["any", "on-failure", "none"].get(usize::try_from(seed % 3).unwrap_or_default());
     serde_json::from_value(json!({
-        "image": {"reference": "127.0.0.1:5999/shop:1", "resolved": {"from": "registry", "digest": digest}},
+        "image": {"reference": "127.0.0.1:5999/shop:1", "resolved": {"from": "registry", "digest": digest}, "start":
+            {"entrypoint": ["/init"], "command": ["serve"], "stopSignal": 3, "hasHealthCheck": false}},
         "processes": {"web": process},
         "secrets": if is(2) { secrets } else { json!([]) },
         "region": if is(1) { json!("eu") } else { Value::Null },

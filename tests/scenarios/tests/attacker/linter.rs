@@ -213,7 +213,7 @@ fn container(spec: &Value, org: &str, rule: &mut impl FnMut(bool, String)) {
     }
     let entry = json!({"Name": "/.skep/entry", "UID": "0", "GID": "0", "Mode": 0o555});
     for config in list(spec, &at("Configs")) {
-        let is_entry = config["File"] == entry && text(&config, "/ConfigName") == "skep-entry-1-x86_64";
+        let is_entry = config["File"] == entry && text(&config, "/ConfigName") == "skep-entry-2-x86_64";
         rule(is_entry, format!("has {config}"));
     }
 }
@@ -266,7 +266,7 @@ pub(crate) fn broken() -> Vec<(&'static str, Value)> {
         ),
         (
             "/TaskTemplate/ContainerSpec/Configs",
-            json!([{"ConfigName": "skep-entry-1-x86_64", "File": {"Name": "/etc/passwd", "UID": "0", "GID": "0", "Mode": 365}}]),
+            json!([{"ConfigName": "skep-entry-2-x86_64", "File": {"Name": "/etc/passwd", "UID": "0", "GID": "0", "Mode": 365}}]),
         ),
         ("/TaskTemplate/Networks", json!([{"Target": "host"}])),
         ("/TaskTemplate/Networks", json!([])),

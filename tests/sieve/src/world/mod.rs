@@ -391,6 +391,7 @@ async fn settings(store: &Store) -> Result<Settings> {
         certificate_resolver: None,
         public_http_port: 80,
         public_https_port: 443,
+        drain: None,
         anchor: AnchorImage { image: "anchor:1".to_owned(), args: vec!["wait".to_owned()] },
     };
     // Where some images of changes are.

@@ -50,7 +50,12 @@ impl Swarm {
         };
         let platform =
             Platform { architecture: "amd64".to_owned(), os: "linux".to_owned(), ..Platform::default() };
-        Some(Ok(ResolvedImage { reference: reference.to_owned(), identity, platforms: vec![platform] }))
+        Some(Ok(ResolvedImage {
+            reference: reference.to_owned(),
+            identity,
+            platforms: vec![platform],
+            start: None,
+        }))
     }
 
     pub(super) fn program(&self, reference: &str) -> Program {

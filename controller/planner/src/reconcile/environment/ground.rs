@@ -104,7 +104,7 @@ fn is_the_organizations(input: &EnvironmentInput<'_>, network: &Network) -> bool
 
 /// The config with the entry program, if the target needs it and it is there.
 fn entry(input: &EnvironmentInput<'_>, target: &Target, plan: &mut Plan) -> Option<ConfigId> {
-    if !target.content.has_secret_variables() {
+    if !render::has_entry(&input.settings.edge, &target.content) {
         return None;
     }
     let object = || format!("config {}", naming::entry(input.settings.architecture));

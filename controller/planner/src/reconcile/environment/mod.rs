@@ -41,6 +41,7 @@ use crate::blocked::Blocked;
 use crate::constraint::Constraints;
 use crate::drift::Stance;
 use crate::health::ContainerVerdict;
+use crate::image_start::ImageStart;
 use crate::inventory::{InventoryEntry, ObjectKind};
 use crate::naming;
 use crate::observed::Observed;
@@ -51,7 +52,7 @@ use crate::policy::scan::{self, ScanFacts};
 use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseVersion, ResolvedImage};
-use crate::render::{EngineFeatures, Route, RouteTls};
+use crate::render::{self, EngineFeatures, Route, RouteTls};
 use crate::settings::Settings;
 use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
 
@@ -224,6 +225,8 @@ pub struct EnvironmentObservation {
     pub nodes: Observed<Vec<Node>>,
     /// What the image of [`image_to_resolve`] stands for, or why it cannot be told.
     pub image: Option<Result<ResolvedImage, ImageFailure>>,
+    /// What that image starts by itself, if it could be read.
+    pub image_start: Option<ImageStart>,
 }
 
 /// Why it cannot be told what an image stands for.
@@ -300,11 +303,14 @@ pub fn secrets_to_observe(desired: &EnvironmentDesired) -> Vec<String> {
     names
 }
 
-/// The config that has to be looked at, if any known release, or what the manifests ask for, takes secrets as variables.
+/// The config that has to be looked at, if any known release, or what the manifests ask for, starts by the entry program: because of secrets
+/// as variables, or because it is drained. Whether an image that is yet to be looked up can be drained is not known before.
 pub fn entry_to_observe(settings: &Settings, desired: &EnvironmentDesired) -> Option<String> {
     let asked = desired.environment.spec.secrets.iter().any(|mount| mount.env.is_some());
-    let released = || desired.releases.iter().any(|release| release.content.has_secret_variables());
-    (asked || released()).then(|| naming::entry(settings.architecture))
+    let released =
+        || desired.releases.iter().any(|release| render::has_entry(&settings.edge, &release.content));
+    let looked_up = || settings.edge.drain.is_some() && image_to_resolve(settings, desired).is_some();
+    (asked || released() || looked_up()).then(|| naming::entry(settings.architecture))
 }
 
 /// The image that has to be resolved before planning: one that the newest release does not have yet. An unchanged reference keeps

@@ -47,9 +47,11 @@ pub(super) fn next(
     resolved: Option<&Result<ResolvedImage, ImageFailure>>,
 ) -> Option<ReleaseImage> {
     match resolved {
-        Some(Ok(resolved)) => target::formation(settings, desired)
-            .ok()
-            .map(|formation| ReleaseImage { reference: formation.image, resolved: resolved.clone() }),
+        Some(Ok(resolved)) => target::formation(settings, desired).ok().map(|formation| ReleaseImage {
+            reference: formation.image,
+            resolved: resolved.clone(),
+            start: None,
+        }),
         Some(Err(_)) | None => None,
     }
 }

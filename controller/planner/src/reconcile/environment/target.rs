@@ -229,13 +229,14 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
         }
     }
     secrets.sort_by(|a, b| a.file.cmp(&b.file));
-    if spec.secrets.iter().any(|mount| mount.env.is_some()) {
+    let image = image(input, &formation).map_err(|why| blocked.push(why)).ok();
+    let image_tells = image.as_ref().is_none_or(|image| image.start.is_some());
+    if spec.secrets.iter().any(|mount| mount.env.is_some()) && !image_tells {
         let starts =
             |process: &FormationProcess| process.process.entrypoint.as_ref().is_some_and(|e| !e.is_empty());
         let silent = formation.processes.iter().filter(|(_, process)| !starts(process));
         blocked.extend(silent.map(|(name, _)| Blocked::EntryPointMissing { process: name.to_string() }));
     }
-    let image = image(input, &formation).map_err(|why| blocked.push(why)).ok();
     match image {
         Some(image) if blocked.is_empty() => Ok(ReleaseContent {
             image,
@@ -265,7 +266,10 @@ fn image(input: &EnvironmentInput<'_>, formation: &Formation) -> Result<ReleaseI
         PullAs::Nobody => None,
     };
     match &input.observed.image {
-        Some(Ok(resolved)) => Ok(ReleaseImage { reference, resolved: resolved.clone() }),
+        Some(Ok(resolved)) => {
+            let start = input.observed.image_start.clone();
+            Ok(ReleaseImage { reference, resolved: resolved.clone(), start })
+        }
         Some(Err(ImageFailure::Refused { why })) => {
             Err(Blocked::ImageUnresolved { image: reference.to_string(), why: why.clone() })
         }
