@@ -109,8 +109,6 @@ pub(crate) enum ApiError {
     TimedOut,
     #[error("the Docker engine does not answer")]
     EngineUnavailable { cause: Cause },
-    #[error("Loki, which keeps the output of former times, does not answer")]
-    LokiUnavailable { cause: Cause },
     #[error("as many readers follow the output of this organisation's environments as may")]
     TooManyFollowers,
     #[error("the database does not answer")]
@@ -187,7 +185,6 @@ impl ApiError {
             Self::TimedOut
             | Self::SecretsClosed { .. }
             | Self::IssuerUnavailable { .. }
-            | Self::LokiUnavailable { .. }
             | Self::Unavailable { .. } => Code::Unavailable,
             Self::EngineUnavailable { .. } => Code::EngineUnavailable,
             Self::Internal { .. } => Code::Internal,
@@ -230,10 +227,6 @@ impl ApiError {
             Self::EngineUnavailable { .. } | Self::Unavailable { .. } => {
                 "try again later; GET /readyz says what is not ready".to_owned()
             }
-            Self::LokiUnavailable { .. } => {
-                "try again later; what runs now is told from the engine without `since` and with a `tail` of 0"
-                    .to_owned()
-            }
             Self::IssuerUnavailable { .. } => {
                 "try again in a moment, or use a token of Skep's own".to_owned()
             }
@@ -260,7 +253,6 @@ impl ApiError {
         match self {
             Self::EngineUnavailable { cause }
             | Self::IssuerUnavailable { cause }
-            | Self::LokiUnavailable { cause }
             | Self::Unavailable { cause }
             | Self::SecretsClosed { cause }
             | Self::Internal { cause } => Some(cause),
@@ -310,7 +302,6 @@ impl IntoResponse for ApiError {
             | Self::TooManyFollowers
             | Self::TimedOut
             | Self::EngineUnavailable { .. }
-            | Self::LokiUnavailable { .. }
             | Self::IssuerUnavailable { .. }
             | Self::Unavailable { .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -117,13 +117,6 @@ pub enum PortError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What keeps the output of former times does not answer.
-    #[error("Loki does not answer")]
-    LokiUnavailable {
-        /// What it said instead; logged, not sent.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// As many readers of output are connected to the engine as may be.
     #[error("as many services are followed as the server allows")]
     TooManyReaders,

@@ -11,8 +11,9 @@ use skep_schemas::ResourceKey;
 use skep_store::Store;
 use skep_swarm::{Gathered, SwarmApi};
 
-use crate::control_plane::Control;
+use crate::control_plane::{Control, Sight};
 use crate::lead::Held;
+use crate::logs::{Logs, Loki};
 use crate::lookup::Lookups;
 use crate::metrics::{Measured, Metrics};
 use crate::observe::Observer;
@@ -35,6 +36,8 @@ pub(crate) struct Ground {
     pub(crate) outbound: Outbound,
     /// What signatures of identities are verified with.
     pub(crate) trusted_root: Option<Arc<TrustedRoot>>,
+    /// What keeps output for longer than the engine.
+    pub(crate) loki: Option<Arc<Loki>>,
     /// What is decided about safety.
     pub(crate) safety: SafetySettings,
     /// Time and randomness.
@@ -95,7 +98,10 @@ impl Assembly {
         let tasks = Arc::new(TaskDriver::new(environs.clone(), ground.shutdown.clone()));
         let control = Arc::new(Control::new(
             store.clone(),
-            Arc::clone(&observer),
+            Sight {
+                observer: Arc::clone(&observer),
+                logs: Logs::new(Arc::clone(&swarm), settings.instance.clone(), ground.loki.clone()),
+            },
             Arc::clone(&settings),
             Arc::clone(&safety.guard),
             Arc::clone(&held),

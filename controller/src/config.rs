@@ -15,6 +15,7 @@ use skep_schemas::{Bytes, Cpu};
 use skep_store::MasterKeys;
 use skep_swarm::{CertificateFiles, EngineAddress, PlainTcp, SwarmError};
 
+use crate::logs::LokiUrl;
 use crate::safety::SafetySettings;
 use crate::signature::TrustedRoot;
 
@@ -55,6 +56,8 @@ pub struct ServeConfig {
     pub reach: Reach,
     /// What signatures of identities are verified with; without it none is.
     pub trusted_root: Option<Arc<TrustedRoot>>,
+    /// What keeps output for longer than the engine.
+    pub loki: Option<LokiUrl>,
 }
 
 /// A configuration that cannot work.

@@ -15,7 +15,7 @@ use skep_store::{Actor, ScopedStore, Store};
 use crate::bound::{self, BoundError};
 use crate::error::chain;
 use crate::lead::Held;
-use crate::logs::Logs;
+use crate::logs::{Environment, Logs};
 use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::tasks::Works;
@@ -35,6 +35,14 @@ pub(crate) struct Control {
     works: Works,
 }
 
+/// What looks at the Swarm.
+pub(crate) struct Sight {
+    /// At what there is.
+    pub(crate) observer: Arc<Observer>,
+    /// At what it prints.
+    pub(crate) logs: Logs,
+}
+
 /// What is known about the engine without asking it now.
 enum EngineHealth {
     /// Not asked yet.
@@ -49,7 +57,7 @@ impl Control {
     /// A control plane over these.
     pub(crate) fn new(
         store: Store,
-        observer: Arc<Observer>,
+        sight: Sight,
         settings: Arc<Settings>,
         guard: Arc<Guard>,
         held: Arc<Held>,
@@ -57,7 +65,7 @@ impl Control {
         works: Works,
     ) -> Self {
         let engine = Mutex::new(EngineHealth::NotAsked);
-        let logs = Logs::new(Arc::clone(observer.swarm()), settings.instance.clone());
+        let Sight { observer, logs } = sight;
         Self { store, observer, settings, logs, guard, engine, held, queue, works }
     }
 
@@ -105,7 +113,10 @@ impl ControlPlane for Control {
     ) -> Result<LogItems, PortError> {
         let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
         let resource = found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
-        self.logs.read(resource.meta.uid, request).await
+        let meta = &resource.meta;
+        let org = meta.key.org().ok_or_else(|| PortError::NotFound { key: environment.clone() })?.clone();
+        let name = meta.key.name().clone();
+        self.logs.read(Environment { uid: meta.uid, org, name, made: meta.created_at }, request).await
     }
 
     fn readiness(&self) -> Vec<ComponentHealth> {

@@ -45,5 +45,6 @@ mod unchanged;
 mod wake;
 
 pub use config::{ConfigError, ServeConfig, settings};
+pub use logs::{LokiUrl, LokiUrlError};
 pub use safety::SafetySettings;
 pub use signature::{TrustedRoot, TrustedRootError};

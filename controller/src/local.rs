@@ -106,6 +106,7 @@ impl Local {
             outbound,
             // No campaign has a registry.
             trusted_root: None,
+            loki: None,
             safety,
             environs,
             shutdown: shutdown.clone(),

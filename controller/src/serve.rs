@@ -18,6 +18,7 @@ use crate::assembly::{Assembly, Ground};
 use crate::config::{ConfigError, ServeConfig};
 use crate::housekeeping;
 use crate::lead::Lead;
+use crate::logs::Loki;
 use crate::wake;
 
 /// How long everything may take to end.
@@ -108,6 +109,7 @@ async fn serve(
     let instance = store.instance_id().await.map_err(during("reading the instance's id"))?;
     let settings = config.settings(instance)?;
     let outbound = Outbound::new(settings.reach.clone()).map_err(ServeError::Outbound)?;
+    let loki = config.loki.map(Loki::new).transpose().map_err(ServeError::Outbound)?.map(Arc::new);
     let environs = Environs { clock: Arc::new(SystemClock), entropy: Entropy::from_os() };
     let options = ControllerOptions::default();
     let work = wake::work(QueueOptions::for_workers(options.workers), &environs);
@@ -121,6 +123,7 @@ async fn serve(
         settings,
         outbound,
         trusted_root: config.trusted_root,
+        loki,
         safety: config.safety,
         environs,
         shutdown: shutdown.clone(),

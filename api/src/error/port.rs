@@ -7,7 +7,6 @@ impl From<PortError> for ApiError {
     fn from(error: PortError) -> Self {
         match error {
             PortError::EngineUnavailable { source } => Self::EngineUnavailable { cause: source },
-            PortError::LokiUnavailable { source } => Self::LokiUnavailable { cause: source },
             PortError::TooManyReaders => Self::TooManyStreams,
             PortError::NotFound { key } => Self::NotFound { key },
             PortError::Invalid { diagnostics } => Self::Manifests { diagnostics },

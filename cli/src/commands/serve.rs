@@ -88,6 +88,10 @@ pub(crate) struct ServerArgs {
     /// signed by an identity.
     #[arg(long, env = "SKEP_SIGSTORE_TRUSTED_ROOT", value_name = "FILE")]
     sigstore_trusted_root: Option<PathBuf>,
+    /// Address of a Loki that keeps what containers print, to read former lines from: `http://loki:3100`, `https://user:password@loki.example.com`
+    /// (docs/guides/logs.md).
+    #[arg(long, env = "SKEP_LOKI_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
+    loki_url: Option<SecretString>,
     /// Range that the networks of organisations are taken from.
     #[arg(long, env = "SKEP_NETWORK_POOL", value_name = "CIDR", default_value = "10.128.0.0/9")]
     network_pool: Ipv4Net,
@@ -203,6 +207,7 @@ impl ServerArgs {
         }
         let issuers = self.identity_file.as_deref().map_or_else(|| Ok(Issuers::none()), issuers::read)?;
         let root = self.sigstore_trusted_root.as_deref().map(trusted_root::read).transpose()?;
+        let loki = self.loki_url.map(|url| url.expose_secret().parse());
         Ok(ServeConfig {
             issuers: Arc::new(issuers),
             database_url,
@@ -225,6 +230,7 @@ impl ServerArgs {
             resync: self.resync,
             reach: Reach::with(self.outbound_allow),
             trusted_root: root.map(Arc::new),
+            loki: loki.transpose().context("--loki-url")?,
             safety: SafetySettings {
                 limits: RemovalLimits {
                     floor: self.removals_floor,
@@ -312,6 +318,15 @@ mod tests {
         assert_eq!(complete.database_url.expose_secret(), "postgres://skep:canary@x/y");
         assert!(!format!("{complete:?}").contains("canary"));
         assert!(config(&line("postgres://skep:other@x/y"), Some(KEY)).unwrap_err().contains("already"));
+    }
+
+    #[test]
+    fn the_address_of_a_loki_is_checked_and_its_password_is_not_shown() {
+        let url = "skep serve --database-url postgres://x/y --loki-url";
+        let complete = config(&format!("{url} https://skep:canary@loki.example.com"), Some(KEY)).unwrap();
+        assert!(complete.loki.is_some() && !format!("{complete:?}").contains("canary"));
+        let wrong = config(&format!("{url} ftp://skep:canary@loki"), Some(KEY)).unwrap_err();
+        assert!(wrong.contains("--loki-url") && !wrong.contains("canary"), "{wrong}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! One who listens to an environment: what was printed before, then what all its processes print, merged as it comes.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream, SelectAll, Stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use skep_api::wire::{LogEvent, LogGap, LogGapReason, LogPlace};
 use skep_api::{LogItem, LogRequest, PortError};
 use skep_planner::swarm::ServiceId;
@@ -17,8 +17,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::engine::{Engine, Service};
 use super::feed::{Batch, Feeds, Listener};
 use super::line::gap;
+use super::loki::{Loki, Printed};
+use super::older::{self, Asked};
 use super::past::{self, Wanted};
-use super::{beginning, unavailable};
+use super::{Environment, beginning, unavailable};
 
 /// How often it is looked whether the environment has other services.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -31,7 +33,7 @@ const PAST_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(super) struct Follow {
     engine: Arc<dyn Engine>,
     feeds: Arc<Feeds>,
-    environment: Uid,
+    environment: Environment,
     request: LogRequest,
     /// What was told before the live lines: they may bring it again.
     known: LogPlace,
@@ -44,17 +46,17 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    /// Joins the feeds, and then reads what was printed before: so nothing is lost between the two.
-    pub(super) async fn start(
+    /// Nothing is told yet.
+    pub(super) fn new(
         engine: Arc<dyn Engine>,
         feeds: Arc<Feeds>,
-        environment: Uid,
+        environment: Environment,
         request: LogRequest,
-    ) -> Result<Self, PortError> {
+    ) -> Self {
         let known = beginning(&request);
         let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut follow = Self {
+        Self {
             engine,
             feeds,
             environment,
@@ -65,18 +67,61 @@ impl Follow {
             live: SelectAll::new(),
             ready: VecDeque::new(),
             look,
-        };
-        let services =
-            find(&*follow.engine, environment, follow.request.process.as_ref()).await.map_err(unavailable)?;
-        follow.join(&services)?;
-        let newest = follow.request.after.is_none().then_some(follow.request.tail);
-        let events = follow.past(&services, newest).await.map_err(unavailable)?;
-        if follow.known.forgot() {
-            follow.put([forgot()].into_iter().chain(events).collect());
-        } else {
-            follow.put(events);
         }
-        Ok(follow)
+    }
+
+    /// Joins the feeds, and then reads what was printed before: so nothing is lost between the two.
+    pub(super) async fn begin(&mut self, loki: Option<&Loki>) -> Result<(), PortError> {
+        let found = find(&*self.engine, self.environment.uid, self.request.process.as_ref()).await;
+        let services = found.map_err(unavailable)?;
+        self.join(&services)?;
+        let newest = self.request.after.is_none().then_some(self.request.tail);
+        let before = self.known.clone();
+        let forgets = before.forgot().then(forgot);
+        let mut events = self.past(&services, newest).await.map_err(unavailable)?;
+        if let Some(loki) = loki.filter(|_| newest != Some(0)) {
+            // A process without a service may have had one.
+            let asked = self.request.process.iter().cloned();
+            let processes: BTreeSet<ProcessName> =
+                services.into_iter().map(|service| service.process).chain(asked).collect();
+            for process in &processes {
+                self.older(loki, process, newest, &before, &mut events).await;
+            }
+            self.told = self.known.clone();
+            in_order(&mut events);
+        }
+        self.put(forgets.into_iter().chain(events).collect());
+        Ok(())
+    }
+
+    /// Adds what Loki keeps of a process.
+    async fn older(
+        &mut self,
+        loki: &Loki,
+        process: &ProcessName,
+        newest: Option<u32>,
+        before: &LogPlace,
+        events: &mut Vec<LogEvent>,
+    ) {
+        let Environment { org, name, made, .. } = &self.environment;
+        let asked = Asked {
+            printed: Printed { org, environment: name, process, made: *made },
+            instance: self.request.instance.as_ref(),
+            since: self.since(),
+            newest,
+            before: before.clone(),
+        };
+        let others =
+            events.extract_if(.., |event| matches!(event, LogEvent::Line(line) if line.process != *process));
+        let others: Vec<LogEvent> = others.collect();
+        older::add(loki, asked, events, &mut self.known).await;
+        events.extend(others);
+    }
+
+    /// From when on it is read: what whoever asks says, or some time before the newest line that he has.
+    fn since(&self) -> Option<Timestamp> {
+        let resumed = self.request.after.as_ref().and_then(LogPlace::newest);
+        resumed.map(|newest| newest.checked_sub(OVERLAP).unwrap_or(newest)).or(self.request.since)
     }
 
     /// What is told, until it is told; for ever if it is followed.
@@ -140,11 +185,7 @@ impl Follow {
                 Err(error) => return Err(error),
             }
         }
-        // What is no line stays before what it is about.
-        told.sort_by_key(|event| match event {
-            LogEvent::Line(line) => Some(line.at),
-            LogEvent::Gap(_) | LogEvent::Instance(_) => None,
-        });
+        in_order(&mut told);
         self.told = self.known.clone();
         Ok(told)
     }
@@ -196,7 +237,7 @@ impl Follow {
 
     /// Joins services that are new, from their first line.
     async fn look(&mut self) {
-        let found = match find(&*self.engine, self.environment, self.request.process.as_ref()).await {
+        let found = match find(&*self.engine, self.environment.uid, self.request.process.as_ref()).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%error, "it is not known which services an environment has");
@@ -226,6 +267,14 @@ impl Follow {
             }
         }
     }
+}
+
+/// Puts lines in the order of their times. What is no line stands before what it is about.
+pub(super) fn in_order(events: &mut [LogEvent]) {
+    events.sort_by_key(|event| match event {
+        LogEvent::Line(line) => Some(line.at),
+        LogEvent::Gap(_) | LogEvent::Instance(_) => None,
+    });
 }
 
 /// The services of the processes that are asked for.

@@ -15,7 +15,7 @@ use super::line::{gap, read as line, size};
 use super::reader::numbers;
 
 /// Lines of one instance that are read again after a place, as many as can be asked for at once.
-const AGAIN_MAX: u32 = 10_000;
+pub(super) const AGAIN_MAX: u32 = 10_000;
 
 /// Which of the lines.
 pub(super) struct Wanted<'a> {

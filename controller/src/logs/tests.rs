@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 use super::engine::{Engine, Instance, Service};
 use super::feed::{BYTES_MAX, EVENTS_MAX, Feed, Listener};
 use super::line::LINE_BYTES_MAX;
-use super::{Logs, line};
+use super::loki::Loki;
+use super::loki::tests::{loki, streams};
+use super::{Environment, Logs, line};
 
 type Told = Result<skep_swarm::LogLine, SwarmError>;
 
@@ -143,12 +145,17 @@ fn asked(follow: bool, tail: u32) -> LogRequest {
     LogRequest { process: None, instance: None, since: None, tail, follow, after: None }
 }
 
-fn uid() -> Uid {
-    "0198c0de-0000-7000-8000-000000000001".parse().unwrap()
+fn environment() -> Environment {
+    Environment {
+        uid: "0198c0de-0000-7000-8000-000000000001".parse().unwrap(),
+        org: "acme".parse().unwrap(),
+        name: "production".parse().unwrap(),
+        made: Timestamp::UNIX_EPOCH,
+    }
 }
 
 async fn read(logs: &Logs, request: LogRequest) -> LogItems {
-    logs.read(uid(), request).await.expect("the engine answers")
+    logs.read(environment(), request).await.expect("the engine answers")
 }
 
 async fn next(items: &mut LogItems) -> LogItem {
@@ -177,7 +184,7 @@ async fn the_newest_lines_of_each_process_come_in_the_order_of_time_whichever_in
         engine.write("web", if at % 2 == 0 { "webtask1" } else { "webtask2" }, second(at), &format!("w{at}"));
     }
     engine.write("worker", "workertask1", second(8), "job");
-    let logs = Logs::of(engine);
+    let logs = Logs::of(engine, None);
     let items: Vec<LogItem> = read(&logs, asked(false, 3)).await.map(Result::unwrap).collect().await;
     let told: Vec<&LogLine> = items
         .iter()
@@ -193,13 +200,44 @@ async fn the_newest_lines_of_each_process_come_in_the_order_of_time_whichever_in
     assert_eq!(texts(&mut items, 3).await, ["w6", "w8", "job"]);
 }
 
+#[tokio::test]
+async fn what_loki_keeps_is_put_together_with_what_the_engine_keeps_and_missed_aloud() {
+    let engine = Played::of(&["web"]);
+    let before = Timestamp::now().checked_sub(Duration::from_secs(60)).unwrap();
+    let at = |second: u64| before.checked_add(Duration::from_secs(second)).unwrap();
+    engine.write("web", "webtask1", at(2), "both");
+    engine.write("web", "webtask1", at(3), "too new for Loki");
+    let nanos = |second: u64| at(second).as_nanosecond().to_string();
+    let answer = streams(&serde_json::json!([
+        {"stream": {"container_name": "acme_production_web.1.webtask1"}, "values": [[nanos(2), "both"]]},
+        {"stream": {"container_name": "acme_production_web.2.webtaskgone"},
+         "values": [[nanos(0), "older"], [nanos(1), "of one that is gone"]]},
+    ]));
+    let (url, asked_of_it) = loki("200 OK", answer).await;
+    let logs = Logs::of(engine.clone(), Some(Arc::new(Loki::new(url).unwrap())));
+    let mut items = read(&logs, asked(true, 3)).await;
+    let told = texts(&mut items, 3).await;
+    assert_eq!(told, ["of one that is gone", "both", "too new for Loki"]);
+    engine.now("web", "live");
+    assert_eq!(texts(&mut items, 1).await, ["live"]);
+    drop(read(&logs, asked(true, 0)).await);
+    assert_eq!(asked_of_it.lock().unwrap().len(), 1, "who wants no former lines does not wait for Loki");
+
+    let (url, _) = loki("503 Service Unavailable", String::new()).await;
+    let logs = Logs::of(engine, Some(Arc::new(Loki::new(url).unwrap())));
+    let mut items = read(&logs, asked(false, 2)).await;
+    let LogEvent::Gap(gap) = next(&mut items).await.event else { panic!("a gap") };
+    assert!(gap.message.contains("Loki does not answer"), "{}", gap.message);
+    assert_eq!(texts(&mut items, 2).await, ["too new for Loki", "live"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_joins_is_told_each_line_once_though_what_was_and_what_comes_overlap() {
     let engine = Played::of(&["web"]);
     for number in 0..5 {
         engine.now("web", &format!("before {number}"));
     }
-    let logs = Logs::of(engine.clone());
+    let logs = Logs::of(engine.clone(), None);
     let mut first = read(&logs, asked(true, 2)).await;
     assert_eq!(texts(&mut first, 2).await, ["before 3", "before 4"]);
     engine.now("web", "after");
@@ -217,7 +255,7 @@ async fn whoever_joins_is_told_each_line_once_though_what_was_and_what_comes_ove
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_told_and_what_was_printed_meanwhile_comes_when_it_is_back() {
     let engine = Played::of(&["web"]);
-    let logs = Logs::of(engine.clone());
+    let logs = Logs::of(engine.clone(), None);
     let mut items = read(&logs, asked(true, 0)).await;
     engine.now("web", "one");
     assert_eq!(texts(&mut items, 1).await, ["one"]);
@@ -235,7 +273,7 @@ async fn a_lost_connection_is_told_and_what_was_printed_meanwhile_comes_when_it_
 #[tokio::test(start_paused = true)]
 async fn a_resumed_stream_goes_on_exactly_where_it_was_even_at_another_server() {
     let engine = Played::of(&["web", "worker"]);
-    let logs = Logs::of(engine.clone());
+    let logs = Logs::of(engine.clone(), None);
     let mut items = read(&logs, asked(true, 10)).await;
     let now = Timestamp::now();
     // Both of one instant: what tells them apart is what they say.
@@ -249,7 +287,7 @@ async fn a_resumed_stream_goes_on_exactly_where_it_was_even_at_another_server() 
     engine.write("web", "webtask1", now, "c");
     engine.write("worker", "workertask1", now.checked_sub(Duration::from_secs(3)).unwrap(), "late");
     let place: LogPlace = place.expect("an id").to_string().parse().unwrap();
-    let other = Logs::of(engine.clone());
+    let other = Logs::of(engine.clone(), None);
     let mut items = read(&other, LogRequest { after: Some(place), ..asked(true, 0) }).await;
     assert_eq!(texts(&mut items, 2).await, ["late", "c"]);
     engine.now("web", "d");
@@ -259,7 +297,7 @@ async fn a_resumed_stream_goes_on_exactly_where_it_was_even_at_another_server() 
 #[tokio::test(start_paused = true)]
 async fn instances_that_come_and_go_and_processes_that_are_new_are_told() {
     let engine = Played::of(&["web"]);
-    let logs = Logs::of(engine.clone());
+    let logs = Logs::of(engine.clone(), None);
     let mut items = read(&logs, asked(true, 0)).await;
     engine.now("web", "old");
     assert_eq!(texts(&mut items, 1).await, ["old"]);

@@ -80,6 +80,7 @@ fn config(database: String) -> Result<ServeConfig> {
         resync: Duration::from_secs(3600),
         reach: Reach::default(),
         trusted_root: None,
+        loki: None,
         safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: Duration::from_secs(86_400) },
     })
 }
