@@ -102,6 +102,13 @@ impl Address {
         variables: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ApiError> {
         let mut address = Self::default();
+        // Some routes of the only kind that has releases, output and variables write it out.
+        let mut segments = path.split('/').skip(1);
+        if (segments.next(), segments.next(), segments.nth(1))
+            == (Some("v1"), Some("orgs"), Some("environments"))
+        {
+            address.kind = Some(Kind::Environment);
+        }
         for (variable, text) in variables {
             match variable {
                 "org" => address.org = Some(text.parse().map_err(invalid_name)?),

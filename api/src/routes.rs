@@ -4,6 +4,7 @@
 
 mod audit;
 mod batch;
+pub(crate) mod config;
 mod doctor;
 mod drift;
 mod event;
@@ -331,6 +332,7 @@ pub(crate) fn table() -> Vec<Route> {
             server::readyz,
         ),
     ];
+    routes.extend(config::table());
     routes.extend(release::table());
     routes.extend(rollback::table());
     routes.extend(secret::table());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 
 mod audit;
+mod config;
 mod debug;
 mod doctor;
 mod drift;
@@ -31,6 +32,7 @@ pub use audit::{
     AuditChainQuery, AuditChainView, AuditKeyView, AuditList, AuditOutcome, AuditSealView, AuditSearch,
     AuditView,
 };
+pub use config::{ConfigChange, ConfigItem, ConfigSecret, ConfigSince, ConfigView};
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
 pub use doctor::{CheckOutcome, CheckView, DoctorQuery, DoctorReport};
 pub(crate) use drift::ending as drift_ending;

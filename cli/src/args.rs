@@ -144,7 +144,7 @@ pub(crate) enum Command {
     Completion(completion::CompletionArgs),
     /// Show the versions of this program and of the server.
     Version(version::VersionArgs),
-    /// Show the configuration file, or choose its context.
+    /// See and change the variables of an environment; show this program's configuration file, or choose its context.
     Config(config::ConfigArgs),
     /// Run API and controller in this process.
     Serve(Box<serve::ServeArgs>),

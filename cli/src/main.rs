@@ -19,6 +19,7 @@ mod config;
 mod context;
 mod database;
 mod dev;
+mod dotenv;
 #[cfg(test)]
 mod fixture;
 mod issuers;

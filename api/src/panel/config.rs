@@ -2,19 +2,15 @@
 //! one place, and applied like any other over the revision that was read: the reader, policies and whoever maintains it have their say.
 
 use serde_json::{Map, Value};
+use skep_schemas::Kind;
 use skep_schemas::kind::EnvironmentSpec;
-use skep_schemas::{AnySpec, Kind, Resource};
-use skep_store::Precondition;
 
 use super::found::found;
 use crate::answer::{Document, Found};
 use crate::call::{Call, Json, JsonBody};
 use crate::error::ApiError;
-use crate::manifests::OneManifest;
-use crate::routes::resource;
-use crate::wire::{
-    PanelConfig, PanelConfigChange, PanelDeploy, PanelEnvironmentPatch, PanelQuery, ResourceView,
-};
+use crate::routes::config::{changed, json, spec, write};
+use crate::wire::{PanelConfig, PanelConfigChange, PanelDeploy, PanelEnvironmentPatch, PanelQuery};
 
 pub(super) async fn get(call: Call<PanelQuery>) -> Result<Document<PanelConfig>, ApiError> {
     let environment = found(&call, Kind::Environment).await?;
@@ -25,17 +21,7 @@ pub(super) async fn patch(
     call: Call<PanelQuery, Json<PanelConfigChange>>,
 ) -> Result<Document<PanelConfig>, ApiError> {
     let environment = found(&call, Kind::Environment).await?;
-    let mut spec = spec(&environment)?.clone();
-    for (name, value) in call.body.0.env.clone() {
-        match value {
-            Some(value) => {
-                spec.env.insert(name, value);
-            }
-            None => {
-                spec.env.remove(&name);
-            }
-        }
-    }
+    let spec = changed(spec(&environment)?, &call.body.0.env);
     write(&call, &environment, json(&spec)?).await?;
     Ok(Document(PanelConfig { env: spec.env }))
 }
@@ -58,10 +44,6 @@ pub(super) async fn merge_patch(
     write(&call, &environment, merged).await.map(Found)
 }
 
-fn json(spec: &EnvironmentSpec) -> Result<Value, ApiError> {
-    serde_json::to_value(spec).map_err(ApiError::internal)
-}
-
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
@@ -79,27 +61,6 @@ fn merge(target: &mut Value, patch: &Value) {
         }
     }
     *target = Value::Object(fields);
-}
-
-fn spec(environment: &Resource) -> Result<&EnvironmentSpec, ApiError> {
-    match &environment.spec {
-        AnySpec::Environment(spec) => Ok(spec),
-        _ => Err(ApiError::internal("an environment has another kind of spec")),
-    }
-}
-
-/// Applies the manifest of the environment with another spec.
-async fn write<B>(
-    call: &Call<PanelQuery, B>,
-    environment: &Resource,
-    spec: Value,
-) -> Result<ResourceView, ApiError> {
-    let stored = ResourceView::of(environment).map_err(ApiError::internal)?;
-    let document = serde_json::to_value(ResourceView { spec, status: None, ..stored });
-    let document = document.map_err(ApiError::internal)?;
-    let sourced = OneManifest::of_json(&document).of(environment.meta.key.clone()).await?;
-    let precondition = Precondition::Revision(environment.meta.revision);
-    Ok(resource::write(call, sourced, precondition, false).await?.resource)
 }
 
 impl JsonBody for PanelConfigChange {

@@ -131,14 +131,14 @@ pub(super) fn shown(applied: &Applied) -> Result<ApplyResult, ApiError> {
 
 /// What a request demands of the stored resource.
 #[derive(Debug, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     None,
     MustExist,
     MustNotExist,
     Revision(Revision),
 }
 
-fn condition(headers: &HeaderMap, key: &ResourceKey) -> Result<Condition, ApiError> {
+pub(super) fn condition(headers: &HeaderMap, key: &ResourceKey) -> Result<Condition, ApiError> {
     let matches = single(headers, &IF_MATCH)?;
     let none_match = single(headers, &IF_NONE_MATCH)?;
     match (matches, none_match) {

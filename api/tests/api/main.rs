@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod batch;
 mod browser;
+mod config;
 mod doctor;
 mod drift;
 mod intervention;

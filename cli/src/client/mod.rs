@@ -113,6 +113,19 @@ impl Client {
         self.write(Method::PUT, path, Bytes::from(body)).await
     }
 
+    /// Sends a body that changes a part of something, and reads the answer. Done once, as [`Client::post`].
+    pub(crate) async fn patch<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Request(error.into()))?;
+        if body.len() > REQUEST_MAX {
+            return Err(ClientError::TooMuch { size: body.len(), limit: REQUEST_MAX });
+        }
+        self.write(Method::PATCH, path, Bytes::from(body)).await
+    }
+
     /// Sends a form, as OAuth has it, and reads the answer. Never sent twice.
     pub(crate) async fn post_form<A: DeserializeOwned>(
         &self,

@@ -43,6 +43,7 @@ mod secret_rollout;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod token;
+mod variables;
 pub(crate) mod version;
 pub(crate) mod wait;
 
@@ -153,7 +154,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Version(args) => version::run(global, &args).await,
         Command::Explain(args) => explain::run(&args),
         Command::Completion(args) => completion::run(&args),
-        Command::Config(args) => config::run(args),
+        Command::Config(args) => config::run(global, args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Dev(args) => dev::run(*args).await,
         Command::Migrate(args) => migrate::run(*args).await,
