@@ -21,10 +21,12 @@
 //! the number of the signal that ended it. What it cannot do it
 //! says on standard error, without any value, and ends with 125, or with 126 and 127 as shells do when the program cannot be run or found.
 //!
+//! As the health check of processes that have none it says whether their container can be reached at a port: `/.skep/entry --listens=8080`.
+//!
 //! Images of tenants hold nothing that can be relied on, not even a shell. So the program needs nothing but the kernel, and is small
 //! enough to come with the service as a Swarm config (both engines show those as executable files, unlike secrets).
 //! It is built by `build.rs` from [`src/program`](https://github.com/skep-dev/skep/tree/main/controller/entry/src/program): `main.rs` does
-//! what only unsafe code can, and `launch.rs` and `drain.rs` decide. These are modules here as well, to be tested like any other code.
+//! what only unsafe code can, and `launch.rs`, `drain.rs` and `listens.rs` decide. These are modules here as well, to be tested like any other code.
 //!
 //! A variable holds no more than the kernel takes in one string (131,071 bytes with its name), no NUL, and not the line break that
 //! editors leave at the end of a file.
@@ -36,6 +38,9 @@ mod drain;
 #[path = "program/launch.rs"]
 #[expect(dead_code, reason = "the program uses all of it; here it is only tested")]
 mod launch;
+#[cfg(test)]
+#[path = "program/listens.rs"]
+mod listens;
 
 /// The program, for the architecture that this was built for.
 pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/entry"));

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -260,4 +261,20 @@ fn a_program_that_drains_has_its_variables_its_arguments_and_its_status() {
     assert_eq!(killed.status.code(), Some(137));
     assert_eq!(stage.run(&["--drain=15:1", "--", "no-such-program"]).status.code(), Some(127));
     assert_eq!(stage.run(&["--drain=15", "--", "true"]).status.code(), Some(125), "that is no drain");
+}
+
+#[test]
+fn it_says_whether_a_port_can_be_reached() {
+    let stage = Stage::new();
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    let outside = TcpListener::bind("0.0.0.0:0").unwrap();
+    let ports = [&inside, &outside].map(|listener| listener.local_addr().unwrap().port());
+    let asked = |port: u16| complaint(&stage.run(&[format!("--listens={port}")]));
+    assert_eq!(asked(ports[1]), (Some(0), String::new()));
+    let alone =
+        format!("port {} is listened on for the container itself alone: listen on 0.0.0.0\n", ports[0]);
+    assert_eq!(asked(ports[0]), (Some(1), alone));
+    drop(inside);
+    assert_eq!(asked(ports[0]), (Some(1), format!("port {} is not listened on\n", ports[0])));
+    assert_eq!(asked(0).0, Some(125));
 }

@@ -181,6 +181,9 @@ pub fn ended_by_itself(task: &Task) -> bool {
     !task.status.err.is_empty() || task.status.state == Some(TaskState::Complete)
 }
 
+/// How a process ends that was told to, or made to.
+const SIGNALLED: [i64; 2] = [137, 143];
+
 /// The engine's error in words that say what to do about it. What is not recognised is passed on as it is.
 fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expectations<'_>) -> String {
     let error = task.status.err.as_str();
@@ -191,11 +194,16 @@ fn in_words(task: &Task, container: Option<&ContainerVerdict>, expected: Expecta
     if let Some(image) = after(error, "No such image: ") {
         return format!("image not found on any node: {image}");
     }
-    if error.contains("unhealthy container") || container.is_some_and(|verdict| verdict.unhealthy) {
-        let output = container
-            .and_then(|verdict| verdict.health_output.as_deref())
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
+    let output = container
+        .and_then(|verdict| verdict.health_output.as_deref())
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    // Engines call every container with a health check unhealthy once it has ended, whatever ended it.
+    let ended_itself =
+        error.starts_with("task: non-zero exit") && (output.is_none() || !SIGNALLED.contains(&exit));
+    if error.contains("unhealthy container")
+        || (!ended_itself && container.is_some_and(|verdict| verdict.unhealthy))
+    {
         return output.map_or_else(
             || "the health check failed".to_owned(),
             |text| format!("the health check failed: {text}"),
@@ -225,7 +233,10 @@ fn unschedulable(why: &str, expected: Expectations<'_>) -> String {
     match (why, closed(expected.nodes, expected.constraints)) {
         (why, Some(closed)) if why.contains("scheduling constraints") => closed,
         (why, _) if why.contains("insufficient resources") => {
-            format!("no node has enough free resources ({why})")
+            format!(
+                "no node has enough free memory or CPU for another instance, whose limit is {} of memory ({why})",
+                expected.memory
+            )
         }
         (why, _) => format!("no suitable node ({why})"),
     }
@@ -275,6 +286,23 @@ mod tests {
         let seen = |unhealthy| BTreeMap::from([(ContainerId::new("c1"), verdict(unhealthy))]);
         assert_eq!(told(&starting, &seen(false)), None, "it may still become healthy");
         assert_eq!(told(&starting, &seen(true)).as_deref(), Some("the health check failed: no database"));
+    }
+
+    #[test]
+    fn a_process_that_ended_by_itself_did_not_fail_its_health_check() {
+        let mut crashed = task(TaskState::Failed, 1);
+        crashed.status.err = "task: non-zero exit (3)".to_owned();
+        crashed.status.container_status.as_mut().unwrap().exit_code = 3;
+        let said = |output: Option<&str>, crashed: &Task| {
+            let health_output = output.map(str::to_owned);
+            let verdict = ContainerVerdict { unhealthy: true, health_output, ..ContainerVerdict::default() };
+            told(std::slice::from_ref(crashed), &BTreeMap::from([(ContainerId::new("c1"), verdict)])).unwrap()
+        };
+        assert_eq!(said(None, &crashed), "the process ended with exit code 3");
+        assert_eq!(said(Some("not yet"), &crashed), "the process ended with exit code 3");
+        crashed.status.err = "task: non-zero exit (143)".to_owned();
+        crashed.status.container_status.as_mut().unwrap().exit_code = 143;
+        assert_eq!(said(Some("no database"), &crashed), "the health check failed: no database");
     }
 
     #[test]

@@ -7,17 +7,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use skep_e2e::rollout::{self, Operation, Outcome, PER_SECOND, REFRESH};
+use skep_e2e::rollout::{self, Operation, Outcome, PER_SECOND};
 
 use crate::report::{Findings, median, time};
 
+/// Seconds between two looks of the edge.
+const REFRESH: u32 = 1;
 /// How often each is done.
 const ROUNDS: usize = 5;
 
 /// Measures all of it.
 pub(crate) fn measure() -> Result<Findings> {
-    let drained = rounds(REFRESH, ROUNDS)?;
-    let cut_off = rounds("0", 1)?;
+    let drained = rounds(true, ROUNDS)?;
+    let cut_off = rounds(false, 1)?;
     let row = |operation: &Operation| {
         let (all, bare) = (of(&drained, *operation), of(&cut_off, *operation));
         let sent = |outcomes: &[&Outcome]| outcomes.iter().map(|outcome| outcome.sent).sum::<u64>();
@@ -40,8 +42,8 @@ pub(crate) fn measure() -> Result<Findings> {
     )))
 }
 
-fn rounds(refresh: &str, rounds: usize) -> Result<Vec<BTreeMap<Operation, Outcome>>> {
-    let (at, mut web) = rollout::installed(refresh)?;
+fn rounds(is_drained: bool, rounds: usize) -> Result<Vec<BTreeMap<Operation, Outcome>>> {
+    let (at, mut web) = rollout::installed(REFRESH, is_drained)?;
     (1..=rounds).map(|round| rollout::round(&at, &mut web, round)).collect()
 }
 

@@ -47,6 +47,8 @@ pub struct Options {
     pub engine_arguments: Vec<String>,
     /// Further variables of the server.
     pub env: Vec<(String, String)>,
+    /// Seconds between two looks of the edge at the Swarm.
+    pub edge_refresh: u32,
 }
 
 impl Options {
@@ -63,7 +65,15 @@ impl Options {
             locked_registry: false,
             engine_arguments: Vec::new(),
             env: Vec::new(),
+            edge_refresh: 1,
         }
+    }
+
+    /// Processes with ports are drained for an edge that looks so often; otherwise nothing is, which spares tests the wait.
+    #[must_use]
+    pub fn drained(mut self) -> Self {
+        self.env.push(("SKEP_EDGE_REFRESH_SECONDS".to_owned(), self.edge_refresh.to_string()));
+        self
     }
 }
 
@@ -106,7 +116,7 @@ impl Installation {
         let (engine, others) = Engine::among(cluster)?;
         engine.publish(&Recipe::busybox()?, "anchor:1")?;
         engine.publish(&Recipe::web("v1")?, "hello:v1")?;
-        edge::deploy(&engine, &binary::workspace().join("manifests/traefik.yaml"))?;
+        edge::deploy(&engine, &binary::workspace().join("manifests/traefik.yaml"), options.edge_refresh)?;
         let postgres = if options.own_postgres { Postgres::start()? } else { Postgres::shared()? };
         let database = postgres.create_database("e2e")?;
         let home = tempfile::tempdir()?;

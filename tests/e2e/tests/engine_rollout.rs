@@ -1,11 +1,11 @@
 //! No request is lost while instances are replaced, added and taken away, although the application ends the moment it is asked to.
 
 use anyhow::{Context, Result};
-use skep_e2e::rollout::{self, REFRESH};
+use skep_e2e::rollout;
 
 #[test]
 fn no_request_is_lost_while_an_application_is_changed_scaled_and_returned() -> Result<()> {
-    let (at, mut web) = rollout::installed(REFRESH)?;
+    let (at, mut web) = rollout::installed(1, true)?;
     for (operation, outcome) in rollout::round(&at, &mut web, 1)? {
         assert_eq!(outcome.failed, 0, "{}: {outcome:#?}\n{}", operation.words(), at.report());
     }

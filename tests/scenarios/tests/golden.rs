@@ -54,6 +54,7 @@ cases! {
     a_preview_of_a_new_organisation_shows_all_that_a_run_does,
     a_process_that_a_failed_release_dropped_comes_back_as_it_was,
     a_process_that_is_not_in_the_manifest_any_more_is_removed,
+    a_process_that_does_not_listen_in_time_has_failed,
     a_process_with_ports_is_drained_before_it_is_stopped,
     a_region_during_a_roll_out_waits_for_its_end,
     a_region_whose_node_is_lost_is_not_called_one_without_nodes,

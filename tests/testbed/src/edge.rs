@@ -16,8 +16,9 @@ pub const HTTP_PORT: u16 = 80;
 /// How long the edge may take to listen.
 const START: Duration = Duration::from_secs(60);
 
-/// Deploys `manifest` (the repository's `manifests/traefik.yaml`) and waits until the edge answers requests.
-pub fn deploy(node: &Node, manifest: &Path) -> Result<()> {
+/// Deploys `manifest` (the repository's `manifests/traefik.yaml`) and waits until the edge answers requests. It looks at the Swarm every
+/// `refresh` seconds, which are five in the manifest, to spare a large cluster.
+pub fn deploy(node: &Node, manifest: &Path, refresh: u32) -> Result<()> {
     let image = format!("{}/traefik:local", registry::HOST);
     node.import(&Recipe::traefik(&install::traefik()?)?, &image)?;
     let mut deploy = node.client();
@@ -26,8 +27,7 @@ pub fn deploy(node: &Node, manifest: &Path) -> Result<()> {
         .arg(manifest)
         .arg("skep-edge")
         .env("SKEP_TRAEFIK_IMAGE", image)
-        // Instead of the manifest's five, which spare a large cluster.
-        .env("SKEP_EDGE_REFRESH_SECONDS", "1")
+        .env("SKEP_EDGE_REFRESH_SECONDS", refresh.to_string())
         .env("SKEP_DOCKER_SOCKET", node.socket());
     command::stdout(deploy)?;
     wait_until("the edge to listen", START, || {

@@ -43,7 +43,7 @@ pub(crate) fn run(program: &Path) -> Result<()> {
     engine.publish(&Recipe::busybox()?, server::ANCHOR)?;
     engine.publish(&Recipe::web(PAGE)?, "hello:v1")?;
     step("edge: Traefik from manifests/traefik.yaml");
-    edge::deploy(&engine, &workspace::root()?.join("manifests/traefik.yaml"))?;
+    edge::deploy(&engine, &workspace::root()?.join("manifests/traefik.yaml"), 1)?;
     let front = forward::listen(EDGE_PORT)?;
     let edge_port = front.local_addr().context("a bound socket has an address")?.port();
     forward::start(front, server::edge(&engine));

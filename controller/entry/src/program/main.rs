@@ -1,5 +1,6 @@
 //! `/.skep/entry [--drain=SIGNAL:MILLISECONDS] NAME=FILE … -- PROGRAM ARGUMENT…`: sets each variable to the content of its file and becomes
 //! the program; or, with `--drain`, starts it and stays, to pass signals on ([`drain`]).
+//! `/.skep/entry --listens=PORT` says by its status whether the container can be reached there ([`listens`]).
 //!
 //! Inputs: its arguments, its environment, the files. It writes nothing but complaints, which name variables and files and never a
 //! value. It has no heap: values are read to where the new environment needs them, in memory that it has from its start. That is
@@ -13,12 +14,14 @@
 mod drain;
 mod kernel;
 mod launch;
+mod listens;
 mod stay;
 
 use core::ffi::CStr;
 
 use drain::Drain;
 use kernel::{E2BIG, EACCES, ENOENT, ENOEXEC, ENOTDIR, Errno};
+use listens::Listening;
 
 /// It could not do its own part: as `docker run`.
 const STATUS_OWN: i32 = 125;
@@ -45,6 +48,10 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     let (arguments, inherited) = unsafe { (stack.add(1).cast(), stack.add(2 + *stack).cast()) };
     // SAFETY: nobody else has them, because this is called once and there is one thread.
     let (strings, environment) = unsafe { (&mut *(&raw mut STRINGS), &mut *(&raw mut ENVIRONMENT)) };
+    // SAFETY: the list ends with a null pointer, and a program has its own name at least.
+    if let Some(port) = unsafe { string(arguments, 1) }.and_then(|first| listens::port(first.to_bytes())) {
+        kernel::exit(listen(port, strings));
+    }
     // SAFETY: both lists end with a null pointer.
     let launch = unsafe { Launch::read(arguments, inherited, strings, environment) };
     let status = match launch {
@@ -187,6 +194,24 @@ impl<'a> Launch<'a> {
         // SAFETY: the arguments are the kernel's own list, and `read` has closed the environment with a null pointer.
         unsafe { kernel::become_program(file, self.arguments, self.environment.as_ptr()) }
     }
+}
+
+/// Does anything listen on that port? The status to end with.
+fn listen(port: &[u8], room: &mut [u8]) -> i32 {
+    let Some(number) = listens::number(port) else { return usage() };
+    let by = |file: &CStr, room: &mut [u8]| {
+        // Where there is no IPv6 there is no such table.
+        let read = kernel::read(file, room).unwrap_or_default();
+        listens::by(room.get(..read).unwrap_or_default(), number)
+    };
+    let found = by(c"/proc/net/tcp", room).max(by(c"/proc/net/tcp6", room));
+    let why: &[u8] = match found {
+        Listening::Outside => return 0,
+        Listening::Inside => b" is listened on for the container itself alone: listen on 0.0.0.0\n",
+        Listening::Nowhere => b" is not listened on\n",
+    };
+    kernel::complain(&[b"port ", port, why]);
+    1
 }
 
 /// `NAME=FILE` becomes `NAME=` and the file's content, at the beginning of `strings`, and what is left of them.

@@ -25,13 +25,32 @@ pub fn schedulable(
         let why = closed(nodes, constraints).unwrap_or_else(|| missing(nodes, constraints));
         return Err(format!("{why}{}", how_to_label(nodes, constraints)));
     }
-    if in_place.iter().all(|node| node.description.resources.memory_bytes < memory) {
-        return Err("no node has as much memory as one instance may use".to_owned());
+    let most_memory =
+        in_place.iter().map(|node| node.description.resources.memory_bytes).max().unwrap_or_default();
+    if most_memory < memory {
+        return Err(format!(
+            "no node has as much memory as one instance may use: {}, and the largest has {}",
+            mebibytes(memory),
+            mebibytes(most_memory)
+        ));
     }
-    if in_place.iter().all(|node| node.description.resources.nano_cpus < cpu_nanos) {
-        return Err("no node has as many CPUs as one instance may use".to_owned());
+    let most_cpu = in_place.iter().map(|node| node.description.resources.nano_cpus).max().unwrap_or_default();
+    if most_cpu < cpu_nanos {
+        return Err(format!(
+            "no node has as many CPUs as one instance may use: {}, and the largest has {}",
+            thousandths(cpu_nanos),
+            thousandths(most_cpu)
+        ));
     }
     Ok(())
+}
+
+fn mebibytes(bytes: i64) -> String {
+    format!("{}Mi", bytes >> 20)
+}
+
+fn thousandths(nanos: i64) -> String {
+    format!("{}m", nanos / 1_000_000)
 }
 
 /// Is the node up and not drained?

@@ -6,19 +6,28 @@
 //!
 //! A process with ports is *drained*: the edge hears of a task that is to stop only when it looks the next time (traefik#7886), and
 //! sends it requests until then. So the entry program stays as the task's first process, and keeps what asks it to stop to itself for that long.
+//! And where neither the manifest nor the image says how to tell that it is up, it is up when it listens on its first port ([`listens_on`]).
 
-use skep_schemas::Duration;
 use skep_schemas::kind::SECRETS_DIRECTORY;
+use skep_schemas::{Duration, Port};
 
+use super::service::EngineFeatures;
 use crate::naming::{self, InstanceId, LABEL_INSTANCE, LABEL_ROLE, ROLE_ENTRY};
 use crate::release::{ReleaseContent, ReleaseProcess};
 use crate::settings::{Architecture, EdgeSettings};
-use crate::swarm::{Config, ConfigId, ConfigReference, ConfigSpec, FileTarget};
+use crate::swarm::{Config, ConfigId, ConfigReference, ConfigSpec, FileTarget, Healthcheck, Nanos};
 
 /// Where containers have it.
 const PATH: &str = "/.skep/entry";
 /// Ends its variables; what follows is the program that it starts.
 const END: &str = "--";
+
+/// Between two looks whether a process listens: each is a process of its own on the node.
+const LOOKS: Duration = Duration::from_secs(10);
+/// The same before the first time that it does, on engines that can tell these apart.
+const LOOKS_FIRST: Duration = Duration::from_secs(1);
+/// A process that has not listened for so long is started anew. Of a release that is judged long before; this is for one that ran already.
+const STARTS: Duration = Duration::from_secs(300);
 
 /// The config. `program` is the entry program in base64.
 pub fn entry_spec(instance: &InstanceId, architecture: Architecture, program: String) -> ConfigSpec {
@@ -40,6 +49,35 @@ pub fn is_entry_of(instance: &InstanceId, config: &Config) -> bool {
 /// Does any process of a release start by the entry program?
 pub fn has_entry(edge: &EdgeSettings, content: &ReleaseContent) -> bool {
     content.processes.values().any(|process| Start::of(edge, content, process).is_by_entry())
+}
+
+/// The port on which a process has to listen to be up; `None` where something else tells, or nothing can be asked.
+pub(crate) fn listens_on(
+    edge: &EdgeSettings,
+    content: &ReleaseContent,
+    process: &ReleaseProcess,
+) -> Option<Port> {
+    let is_told = process.health_check.is_some()
+        || content.image.start.as_ref().is_some_and(|start| start.has_health_check);
+    let port = process.ports.first().filter(|_| !is_told)?.port;
+    Start::of(edge, content, process).drain.map(|_| port)
+}
+
+/// Asks the entry program whether the container listens on a port. Nothing is connected to, so no log shows it.
+pub(super) fn listening(port: Port, engine: EngineFeatures) -> Healthcheck {
+    Healthcheck {
+        test: vec!["CMD".to_owned(), PATH.to_owned(), format!("--listens={port}")],
+        interval: Nanos(LOOKS.nanos()),
+        timeout: Nanos(LOOKS.nanos()),
+        start_period: Nanos(STARTS.nanos()),
+        start_interval: if engine.has_start_interval() {
+            Nanos(LOOKS_FIRST.nanos())
+        } else {
+            Nanos::default()
+        },
+        retries: 3,
+        ..Healthcheck::default()
+    }
 }
 
 /// How a process starts.

@@ -12,6 +12,7 @@ mod secret;
 mod service;
 
 pub use anchor::anchor_spec;
+pub(crate) use entry::listens_on;
 pub use entry::{entry_spec, has_entry, is_entry_of};
 pub use forward::{FORWARD_PROGRAM, ForwardInput, forward_spec};
 pub use network::{ENCRYPTED, network_spec};

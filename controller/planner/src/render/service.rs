@@ -46,6 +46,11 @@ impl EngineFeatures {
         Self { privileges: major > 1 || (major == 1 && minor >= 44) }
     }
 
+    /// Whether it looks more often at a container that has not come up yet: API 1.44 as well.
+    pub(super) const fn has_start_interval(self) -> bool {
+        self.privileges
+    }
+
     /// What of the restricted profile is not enforced, in words.
     pub fn not_enforced(self) -> Vec<String> {
         if self.privileges {
@@ -176,6 +181,8 @@ fn task_template(input: &ServiceInput<'_>) -> TaskSpec {
 fn container_spec(input: &ServiceInput<'_>) -> ContainerSpec {
     let process = input.process;
     let security = &input.content.security;
+    let port = entry::listens_on(&input.settings.edge, input.content, process);
+    let listening = port.map(|port| entry::listening(port, input.engine));
     let start = start(input);
     let stops_within =
         start.drain.map_or(process.stop_grace_period, |drain| process.stop_grace_period.plus(drain));
@@ -193,7 +200,7 @@ fn container_spec(input: &ServiceInput<'_>) -> ContainerSpec {
         read_only: !security.writable_root,
         mounts: mounts(input),
         stop_grace_period: Some(Nanos(stops_within.nanos())),
-        healthcheck: process.health_check.as_ref().map(healthcheck),
+        healthcheck: process.health_check.as_ref().map(healthcheck).or(listening),
         secrets: secrets(input),
         configs,
         capability_add: security.capabilities.iter().map(|capability| format!("CAP_{capability}")).collect(),

@@ -10,19 +10,23 @@ use skep_schemas::{Duration, ProcessName};
 
 use super::target::last_good;
 use super::{EnvironmentInput, ReleaseProcess};
-use crate::health::{Rollout, ServiceHealth, update_started_at};
+use crate::health::{Rollout, ServiceHealth, is_alive, update_started_at};
 use crate::inventory::ObjectKind;
 use crate::naming;
 use crate::observed::Observed;
 use crate::release::{Release, Verdict};
-use crate::render::monitor;
-use crate::swarm::Service;
+use crate::render::{listens_on, monitor};
+use crate::swarm::{Service, Task, TaskState};
 
 /// How far the engine's clock and the database's may be apart. Only used to tell a roll-back of this release from one of an
 /// earlier release that is still shown on the service. It is small, because the two mistakes differ: to believe of a release what
 /// was said of an earlier one fails it without a trial, while not to believe it sends it once more, at most until the difference
 /// of the clocks has passed since the release was made.
 const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+
+/// How long a process may take from its start until it listens on its port, where that is how to tell that it is up. Those with a health check
+/// say it themselves.
+const BOOT: Duration = Duration::from_secs(60);
 
 /// The verdict on a pending release as of now; `Pending` while nothing is certain.
 pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdict {
@@ -53,6 +57,9 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         }
         if !is_done(input, release, name, process, service, &health) {
             all_done = false;
+            if let Some(why) = not_up(input, release, process, service) {
+                return failed(format!("process {name}: {why}"));
+            }
             let is_up = runs(release, service)
                 && health.updated >= super::services::wanted_instances(input, &release.content, name);
             // What is up in time is not late because Swarm goes on watching it.
@@ -72,6 +79,32 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         Some(why) => failed(why),
         None => Verdict::Pending,
     }
+}
+
+/// Why an instance of this release is not up although it had the time to be: it does not listen on its port.
+fn not_up(
+    input: &EnvironmentInput<'_>,
+    release: &Release,
+    process: &ReleaseProcess,
+    service: &Service,
+) -> Option<String> {
+    let port = listens_on(&input.settings.edge, &release.content, process)?;
+    let begun = begun_at(release, service)?;
+    let starts = |task: &&Task| {
+        let at = |text: &str| text.parse::<Timestamp>().ok();
+        let is_late = |since: Timestamp| input.now.duration_since(since) > signed(BOOT);
+        is_alive(task)
+            && task.status.state == Some(TaskState::Starting)
+            && at(&task.created_at).is_none_or(|made| made >= begun)
+            && at(&task.status.timestamp).is_some_and(is_late)
+    };
+    let late = super::services::tasks(input, service).iter().find(starts)?;
+    let container = late.status.container_status.as_ref();
+    let said = container
+        .and_then(|status| input.observed.containers.get(&status.container_id)?.health_output.clone());
+    let why = said.map(|said| said.trim().to_owned()).filter(|said| !said.is_empty());
+    let why = why.unwrap_or_else(|| format!("port {port} is not listened on"));
+    Some(format!("not up {BOOT} after its start: {why}"))
 }
 
 /// Could everything be read that the verdict depends on?
