@@ -119,7 +119,7 @@ async fn look(
                 (network.id.to_string(), fits)
             })
         }
-        ObjectKind::Secret | ObjectKind::EdgeAttachment => {
+        ObjectKind::Secret | ObjectKind::Run | ObjectKind::EdgeAttachment => {
             Some((String::new(), Err(SECRET_UNFIT.to_owned())))
         }
     };

@@ -72,10 +72,8 @@ impl Found {
 
 async fn look(swarm: &dyn SwarmApi, kind: ObjectKind, name: &str) -> Result<Option<Found>, SwarmError> {
     Ok(match kind {
-        ObjectKind::Service => swarm.inspect_service(By::Name(name)).await?.map(|found| Found {
-            id: found.id.to_string(),
-            version: Some(found.version.index),
-            labels: found.spec.labels,
+        ObjectKind::Service | ObjectKind::Run => swarm.inspect_service(By::Name(name)).await?.map(|found| {
+            Found { id: found.id.to_string(), version: Some(found.version.index), labels: found.spec.labels }
         }),
         ObjectKind::Network => swarm.inspect_network(By::Name(name)).await?.map(|found| Found {
             id: found.id.to_string(),

@@ -244,6 +244,7 @@ async fn environment_desired(
         stance,
         domains: domains(snapshot, &key).await?,
         releases: snapshot.releases(environment.meta.uid, RELEASES_SEEN).await?,
+        runs: snapshot.open_runs(environment.meta.uid).await?,
         inventory: snapshot.inventory(environment.meta.uid).await?,
         environment,
         org,

@@ -1,8 +1,8 @@
 //! What is worth telling about a resource: releases, verdicts, changes made, and changes of its conditions.
 
-use skep_planner::Plan;
 use skep_planner::reconcile::conditions::ReadConditions;
 use skep_planner::release::Verdict;
+use skep_planner::{Plan, RunChange, RunNews};
 use skep_schemas::kind::AnyStatus;
 use skep_schemas::{ConditionKind, ConditionStatus};
 use skep_store::{Corrected, NewEvent, Severity};
@@ -35,6 +35,7 @@ pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
             },
         });
     }
+    events.extend(plan.runs.iter().filter_map(of_run));
     if plan.ends_rollback {
         let why = "the manifests ask for something else than when it was made; the rollback is over";
         events.push(normal("RollbackEnded", why.to_owned()));
@@ -51,6 +52,20 @@ pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
         events.push(normal("Changed", message));
     }
     events
+}
+
+/// That a run began, or how it ended. What it waits for its row says.
+fn of_run(change: &RunChange) -> Option<NewEvent> {
+    let run = change.number;
+    let (severity, reason, message) = match &change.news {
+        RunNews::Waits { .. } => return None,
+        RunNews::Started { .. } => (Severity::Normal, "RunStarted", format!("run {run} began")),
+        RunNews::Ended { end, .. } => match end.reason() {
+            None => (Severity::Normal, "RunSucceeded", format!("run {run} succeeded")),
+            Some(why) => (Severity::Warning, "RunFailed", format!("run {run}: {why}")),
+        },
+    };
+    Some(NewEvent { severity, reason: reason.to_owned(), message })
 }
 
 /// What drift that was put right is worth telling.

@@ -6,6 +6,7 @@
 
 mod images;
 mod links;
+mod outputs;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -108,40 +109,50 @@ impl Observer {
         desired: &EnvironmentDesired,
     ) -> EnvironmentObservation {
         let names = environment::services_to_observe(settings, desired);
+        let run_names = environment::runs_to_observe(desired);
         let network = naming::network(&desired.org);
-        let (engine, network, secrets, entry, services, nodes, image) = futures::join!(
+        let (engine, network, secrets, entry, services, runs, nodes, image) = futures::join!(
             self.engine(),
             self.swarm.inspect_network(By::Name(&network)),
             self.secrets(desired),
             self.entry(environment::entry_to_observe(settings, desired)),
             self.services(&names),
+            self.services(&run_names),
             self.swarm.list_nodes(),
             self.image(desired, environment::image_to_resolve(settings, desired)),
         );
         let ids: Vec<ServiceId> = services
             .values()
+            .chain(runs.values())
             .filter_map(|service| service.present().map(|service| service.id.clone()))
             .collect();
-        let (services, tasks) = match self.tasks(ids).await {
-            Ok(tasks) => (services, tasks),
+        let (services, runs, tasks) = match self.tasks(ids).await {
+            Ok(tasks) => (services, runs, tasks),
             // Without its tasks a service cannot be judged.
             Err(error) => {
-                (services.into_keys().map(|name| (name, unknown(&error))).collect(), BTreeMap::new())
+                let unseen = |services: BTreeMap<String, Observed<Service>>| {
+                    services.into_keys().map(|name| (name, unknown(&error))).collect()
+                };
+                (unseen(services), unseen(runs), BTreeMap::new())
             }
         };
         let containers = self.telling_containers(&tasks).await;
-        EnvironmentObservation {
+        let mut observed = EnvironmentObservation {
             engine,
             network: observed(network),
             secrets,
             entry,
             services,
+            runs,
+            outputs: BTreeMap::new(),
             tasks,
             containers,
             nodes: seen(nodes),
             image_start: image.as_ref().and_then(|image| image.as_ref().ok()?.start.clone()),
             image: image.map(|image| image.map(|found| found.resolved)),
-        }
+        };
+        observed.outputs = self.outputs(settings, desired, &observed).await;
+        observed
     }
 
     /// Everything that planning an organisation needs to see.

@@ -22,6 +22,8 @@ pub enum ObjectKind {
     Secret,
     /// A Swarm service.
     Service,
+    /// A Swarm service that runs one task once: see [`crate::run`].
+    Run,
     /// The connection of an edge task's container to a network.
     EdgeAttachment,
 }
@@ -33,13 +35,14 @@ impl ObjectKind {
             Self::Network => "network",
             Self::Secret => "secret",
             Self::Service => "service",
+            Self::Run => "run",
             Self::EdgeAttachment => "edge-attachment",
         }
     }
 
     /// The kind of that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Network, Self::Secret, Self::Service, Self::EdgeAttachment]
+        [Self::Network, Self::Secret, Self::Service, Self::Run, Self::EdgeAttachment]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }

@@ -29,6 +29,7 @@ pub mod quota;
 pub mod reconcile;
 pub mod release;
 pub mod render;
+pub mod run;
 pub mod safety;
 pub mod settings;
 pub mod step;
@@ -48,6 +49,7 @@ pub use release::{
     Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion, ResolvedImage,
     Verdict,
 };
+pub use run::{Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
 pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
 pub use unkept::Unkept;

@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use skep_schemas::{Kind, OrgName, ProcessName, ResourceKey, ResourceName, Uid};
 
+use crate::run::RunNumber;
 use crate::settings::Architecture;
 use crate::swarm::Labels;
 
@@ -28,6 +29,8 @@ pub const LABEL_KIND: &str = "skep.dev/kind";
 pub const LABEL_NAME: &str = "skep.dev/name";
 /// The process that a service runs.
 pub const LABEL_PROCESS: &str = "skep.dev/process";
+/// The run that a service is for.
+pub const LABEL_RUN: &str = "skep.dev/run";
 /// The release that a service's task template was rendered from.
 pub const LABEL_RELEASE: &str = "skep.dev/release";
 /// How many instances a service had that was stopped: where no manifest says the number, it is known nowhere else.
@@ -113,6 +116,11 @@ pub fn entry(architecture: Architecture) -> String {
 /// The service of a process.
 pub fn service(org: &OrgName, environment: &ResourceName, process: &ProcessName) -> String {
     format!("{org}_{environment}_{process}")
+}
+
+/// The service of a run. It has one underscore more than that of a process.
+pub fn run(org: &OrgName, environment: &ResourceName, number: RunNumber) -> String {
+    format!("{org}_{environment}_run_{number}")
 }
 
 /// The object of one value of a secret. `digest` is the keyed digest of the value, in hexadecimal; twelve digits of it make a

@@ -10,6 +10,7 @@ use crate::blocked::Blocked;
 use crate::drift::Drift;
 use crate::inventory::ObjectRef;
 use crate::release::{ReleaseContent, ReleaseVersion, Verdict};
+use crate::run::RunChange;
 use crate::step::Step;
 use crate::swarm::ServiceSpec;
 
@@ -68,6 +69,8 @@ pub struct Plan {
     pub ends_rollback: bool,
     /// Verdicts that became known.
     pub verdicts: Vec<VerdictChange>,
+    /// What became known about runs.
+    pub runs: Vec<RunChange>,
     /// What to do, in order. A later step may rely on an earlier one.
     pub steps: Vec<Step>,
     /// What should be done and is not, and why.
@@ -93,6 +96,7 @@ impl Plan {
             rollback: None,
             ends_rollback: false,
             verdicts: Vec::new(),
+            runs: Vec::new(),
             steps: Vec::new(),
             blocked: Vec::new(),
             drift: Vec::new(),
@@ -104,7 +108,11 @@ impl Plan {
 
     /// Does it decide something that is written down before anything is done?
     pub const fn is_recorded(&self) -> bool {
-        self.release.is_some() || self.ends_rollback || !self.verdicts.is_empty() || !self.steps.is_empty()
+        self.release.is_some()
+            || self.ends_rollback
+            || !self.verdicts.is_empty()
+            || !self.runs.is_empty()
+            || !self.steps.is_empty()
     }
 
     /// Does it change nothing, neither in the Swarm nor in the store? Drift that is left alone changes nothing; that it is reported

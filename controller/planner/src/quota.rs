@@ -6,12 +6,14 @@
 //! has too much, because its plan became smaller, may still have less.
 //!
 //! An environment that was returned to a former release may run more than its manifests ask for, and goes back to these when the return is over. It
-//! counts with the more of both.
+//! counts with the more of both. A run counts as an instance until it is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use skep_schemas::kind::{AppSpec, EnvironmentSpec, NetworkPolicySpec, OrganizationSpec, PlanSpec, Quota};
+use skep_schemas::kind::{
+    AppSpec, EnvironmentSpec, NetworkPolicySpec, OrganizationSpec, PlanSpec, Quota, Resources,
+};
 use skep_schemas::{AnySpec, Bytes, Cpu, Kind, OrgName, ResourceKey, ResourceName, Scope};
 
 use crate::formation;
@@ -127,9 +129,10 @@ impl fmt::Display for Counted {
 pub struct Usage(BTreeMap<Counted, u64>);
 
 impl Usage {
-    /// Counts. Of the specs those of the organisation and the platform's plans are looked at.
-    pub fn of(org: &OrgName, specs: &Specs, returned: &Returned) -> Self {
+    /// Counts. Of the specs those of the organisation and the platform's plans are looked at. `runs` is what its runs have that are not over.
+    pub fn of(org: &OrgName, specs: &Specs, returned: &Returned, runs: &[Resources]) -> Self {
         let mut usage = Self::default();
+        runs.iter().for_each(|run| usage.add_instances(1, *run));
         for (key, spec) in specs.iter().filter(|(key, _)| key.org() == Some(org)) {
             match spec {
                 AnySpec::App(_) => usage.add(Counted::Apps, 1),
@@ -159,6 +162,13 @@ impl Usage {
     fn add(&mut self, counted: Counted, amount: u64) {
         let sum = self.0.entry(counted).or_default();
         *sum = sum.saturating_add(amount);
+    }
+
+    fn add_instances(&mut self, instances: u64, each: Resources) {
+        self.add(Counted::Instances, instances);
+        self.add(Counted::Cpu, instances.saturating_mul(u64::from(each.cpu.millis())));
+        self.add(Counted::Memory, instances.saturating_mul(each.memory.get()));
+        self.add(Counted::Pids, instances.saturating_mul(u64::from(each.pids)));
     }
 
     fn add_all(&mut self, other: &Self) {
@@ -202,11 +212,7 @@ fn processes_usage<'a>(processes: impl Iterator<Item = (&'a ReleaseProcess, u32)
     let mut usage = Usage::default();
     let mut volumes: BTreeSet<&ResourceName> = BTreeSet::new();
     for (process, instances) in processes {
-        let (instances, each) = (u64::from(instances), process.resources);
-        usage.add(Counted::Instances, instances);
-        usage.add(Counted::Cpu, instances.saturating_mul(u64::from(each.cpu.millis())));
-        usage.add(Counted::Memory, instances.saturating_mul(each.memory.get()));
-        usage.add(Counted::Pids, instances.saturating_mul(u64::from(each.pids)));
+        usage.add_instances(u64::from(instances), process.resources);
         volumes.extend(process.volumes.iter().map(|volume| &volume.name));
     }
     usage.add(Counted::Volumes, u64::try_from(volumes.len()).unwrap_or(u64::MAX));

@@ -60,7 +60,7 @@ impl Collector<'_> {
     async fn remove(&self, orphan: &Orphan) -> Result<Removed, SwarmError> {
         let id = orphan.found.id.as_str();
         let removed = match orphan.found.object.kind {
-            ObjectKind::Service => {
+            ObjectKind::Service | ObjectKind::Run => {
                 let id = ServiceId::from(id);
                 match self.swarm.inspect_service(By::Id(&id)).await? {
                     None => return Ok(Removed::Gone),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skep_planner::naming::{CLAIM, LABEL_INSTANCE};
+use skep_planner::naming::{CLAIM, LABEL_INSTANCE, LABEL_RUN};
 use skep_planner::safety::FoundObject;
 use skep_planner::swarm::{Config, Labels, Network, Secret, Service};
 use skep_planner::{ObjectKind, ObjectRef};
@@ -32,7 +32,7 @@ pub(crate) fn found_in(
 ) -> Vec<FoundObject> {
     let services = services
         .into_iter()
-        .map(|one| found(ObjectKind::Service, one.spec.name, one.id.as_str(), one.spec.labels));
+        .map(|one| found(kind_of(&one.spec.labels), one.spec.name, one.id.as_str(), one.spec.labels));
     let secrets = secrets
         .into_iter()
         .map(|one| found(ObjectKind::Secret, one.spec.name, one.id.as_str(), one.spec.labels));
@@ -41,6 +41,11 @@ pub(crate) fn found_in(
     let mut objects: Vec<FoundObject> = services.chain(secrets).chain(networks).collect();
     objects.sort_by(|a, b| (&a.object, &a.id).cmp(&(&b.object, &b.id)));
     objects
+}
+
+/// What a service is for.
+fn kind_of(labels: &Labels) -> ObjectKind {
+    if labels.contains_key(LABEL_RUN) { ObjectKind::Run } else { ObjectKind::Service }
 }
 
 fn found(kind: ObjectKind, name: String, id: &str, labels: Labels) -> FoundObject {

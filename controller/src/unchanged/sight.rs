@@ -44,6 +44,9 @@ impl Sight {
             secrets,
             entry: _,
             services,
+            // While there is one, it is looked at all the time.
+            runs,
+            outputs: _,
             tasks,
             containers: _,
             nodes,
@@ -51,7 +54,7 @@ impl Sight {
             // Of that image.
             image_start: _,
         } = observed;
-        if image.is_some() || tasks.values().flatten().any(is_telling) {
+        if image.is_some() || !runs.is_empty() || tasks.values().flatten().any(is_telling) {
             return None;
         }
         let network = network.present()?;
@@ -180,6 +183,8 @@ pub(super) mod tests {
             entry: Observed::Absent,
             tasks: BTreeMap::from([(web.id.clone(), tasks)]),
             services: BTreeMap::from([("acme_prod_web".to_owned(), Observed::Present(web))]),
+            runs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
             containers: BTreeMap::new(),
             nodes: Observed::Present(nodes),
             image: None,

@@ -13,7 +13,7 @@ use skep_planner::policy::Violation;
 use skep_planner::quota::Excess;
 use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
-use skep_schemas::{Generation, Host, OrgName, Registry, ResourceKey, Revision, Uid};
+use skep_schemas::{Generation, Host, OrgName, ProcessName, Registry, ResourceKey, Revision, Uid};
 
 pub(crate) use self::fault::{Fault, must_run_again, violated};
 pub use self::operation::Operation;
@@ -88,6 +88,32 @@ pub enum StoreError {
         key: ResourceKey,
         /// The number.
         version: ReleaseVersion,
+    },
+    /// An environment has no release yet in which anything could run.
+    #[error("{key} has no release yet")]
+    NothingRuns {
+        /// The environment.
+        key: ResourceKey,
+    },
+    /// A release has no such process, or several of which none was named.
+    #[error("release {release} of {key} has {}", no_process(.asked.as_ref(), .has))]
+    ProcessMissing {
+        /// The environment.
+        key: ResourceKey,
+        /// The release.
+        release: ReleaseVersion,
+        /// What was asked for.
+        asked: Option<ProcessName>,
+        /// The processes that it has.
+        has: Vec<ProcessName>,
+    },
+    /// An environment has as many runs that are not over as it may.
+    #[error("{key} has {limit} runs that are not over")]
+    TooManyRuns {
+        /// The environment.
+        key: ResourceKey,
+        /// How many it may have.
+        limit: usize,
     },
     /// A former value of a Secret is not kept any more, or never was.
     #[error("version {version} of {key} is not kept")]
@@ -377,4 +403,12 @@ pub enum StoreError {
 
 fn listed(all: &[impl std::fmt::Display]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn no_process(asked: Option<&ProcessName>, has: &[ProcessName]) -> String {
+    let has: Vec<&str> = has.iter().map(ProcessName::as_str).collect();
+    match asked {
+        Some(asked) => format!("no process {asked}; it has {}", has.join(", ")),
+        None => format!("several processes: {}", has.join(", ")),
+    }
 }

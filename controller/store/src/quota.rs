@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use skep_planner::ReleaseContent;
 use skep_planner::quota::{self, Returned, Specs, Usage};
-use skep_schemas::kind::Quota;
+use skep_schemas::kind::{Quota, Resources};
 use skep_schemas::{AnySpec, Kind, OrgName, ResourceKey, ResourceName};
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -34,16 +34,17 @@ impl ScopedStore {
     pub async fn standing(&self, org: &OrgName) -> Result<Standing, StoreError> {
         let read = async {
             let mut reader = self.reader().await?;
-            Ok((specs(&mut reader, org).await?, returned(&mut reader, org).await?))
+            let specs = specs(&mut reader, org).await?;
+            Ok((specs, returned(&mut reader, org).await?, runs(&mut reader, org).await?))
         };
-        let (specs, returned) = read.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
+        let (specs, returned, runs) = read.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
         let key = ResourceKey::organization(org);
         let Some(AnySpec::Organization(organization)) = specs.get(&key) else {
             return Err(StoreError::NotFound { key });
         };
         let quota = quota::plan_of(org, &specs).and_then(|(_, plan)| plan.quota.clone());
         let (plan, quota) = (organization.plan.clone(), quota.unwrap_or_default());
-        Ok(Standing { plan, quota, usage: Usage::of(org, &specs, &returned) })
+        Ok(Standing { plan, quota, usage: Usage::of(org, &specs, &returned, &runs) })
     }
 }
 
@@ -82,11 +83,17 @@ pub(crate) async fn is_limited(tx: &mut PgConnection, org: &OrgName) -> Result<b
 /// Refuses the batch if it would take the organisation, which is locked, beyond its quota.
 pub(crate) async fn check(tx: &mut PgConnection, org: &OrgName, items: &[ApplyItem]) -> Result<(), Fault> {
     let (before, returned) = (specs(tx, org).await?, returned(tx, org).await?);
+    let runs = runs(tx, org).await?;
     let mut after = before.clone();
     for item in items {
         after.insert(item.manifest.key.clone(), item.manifest.spec.clone());
     }
-    compare(org, (&before, &returned), (&after, &returned))
+    compare(
+        org,
+        &after,
+        &Usage::of(org, &before, &returned, &runs),
+        &Usage::of(org, &after, &returned, &runs),
+    )
 }
 
 /// Refuses a rollback if it would take the organisation, which is locked, beyond its quota.
@@ -97,24 +104,39 @@ pub(crate) async fn check_return(
     content: ReleaseContent,
 ) -> Result<(), Fault> {
     let (specs, before) = (specs(tx, org).await?, returned(tx, org).await?);
+    let runs = runs(tx, org).await?;
     let mut after = before.clone();
     after.insert(key.clone(), content);
-    compare(org, (&specs, &before), (&specs, &after))
+    compare(org, &specs, &Usage::of(org, &specs, &before, &runs), &Usage::of(org, &specs, &after, &runs))
 }
 
-fn compare(
-    org: &OrgName,
-    (before, returned_before): (&Specs, &Returned),
-    (after, returned): (&Specs, &Returned),
-) -> Result<(), Fault> {
-    let quota = quota::plan_of(org, after).and_then(|(_, plan)| plan.quota.as_ref());
+/// Refuses a run if it would take the organisation, which is locked, beyond its quota.
+pub(crate) async fn check_run(tx: &mut PgConnection, org: &OrgName, run: Resources) -> Result<(), Fault> {
+    let (specs, returned) = (specs(tx, org).await?, returned(tx, org).await?);
+    let mut runs = runs(tx, org).await?;
+    let before = Usage::of(org, &specs, &returned, &runs);
+    runs.push(run);
+    compare(org, &specs, &before, &Usage::of(org, &specs, &returned, &runs))
+}
+
+fn compare(org: &OrgName, specs: &Specs, before: &Usage, after: &Usage) -> Result<(), Fault> {
+    let quota = quota::plan_of(org, specs).and_then(|(_, plan)| plan.quota.as_ref());
     let Some(quota) = quota else { return Ok(()) };
-    let before = Usage::of(org, before, returned_before);
-    let excess = quota::refused(quota, &before, &Usage::of(org, after, returned));
+    let excess = quota::refused(quota, before, after);
     if excess.is_empty() {
         return Ok(());
     }
     Err(StoreError::QuotaExceeded { org: org.clone(), excess }.into())
+}
+
+/// What the organisation's runs have that are not over.
+async fn runs(tx: &mut PgConnection, org: &OrgName) -> Result<Vec<Resources>, Fault> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT u.resources AS "resources: Json<Resources>" FROM run u JOIN resource r ON r.uid = u.env_uid
+           WHERE r.org = $1 AND u.outcome IS NULL"#,
+        org.as_str()
+    );
+    Ok(rows.fetch_all(tx).await?.into_iter().map(|resources| resources.0).collect())
 }
 
 /// What the organisation's environments run that were returned to a former release.

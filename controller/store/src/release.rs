@@ -123,7 +123,7 @@ pub(crate) async fn judge_all(tx: &mut PgConnection, verdicts: &[&VerdictRow]) -
 }
 
 /// The releases that planning needs of each environment, newest first: the newest `keep`, the newest that succeeded, the pending
-/// one, and those that a rollback names.
+/// one, and those that a run or a rollback names.
 pub(crate) async fn of_environments(
     tx: &mut PgConnection,
     envs: &[Uuid],
@@ -137,6 +137,7 @@ pub(crate) async fn of_environments(
                (SELECT version FROM release WHERE env_uid = env.uid ORDER BY version DESC LIMIT $2)
                UNION (SELECT max(version) FROM release WHERE env_uid = env.uid AND verdict = 'succeeded')
                UNION (SELECT version FROM release WHERE env_uid = env.uid AND verdict = 'pending')
+               UNION (SELECT release FROM run WHERE env_uid = env.uid AND outcome IS NULL)
                UNION (SELECT named.version FROM resource r,
                              LATERAL (VALUES ((r.rollback->>'to')::integer), ((r.rollback->>'insteadOf')::integer)) AS named (version)
                       WHERE r.uid = env.uid AND r.rollback IS NOT NULL)

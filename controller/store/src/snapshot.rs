@@ -277,6 +277,7 @@ impl Snapshot {
                WHERE r.org = $1 AND r.kind = 'Environment' AND (
                    l.verdict = 'pending'
                    OR l.version = (r.rollback->>'to')::integer
+                   OR l.version IN (SELECT release FROM run WHERE env_uid = r.uid AND outcome IS NULL)
                    OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid)
                    OR l.version = (SELECT max(version) FROM release WHERE env_uid = r.uid AND verdict = 'succeeded'))"#,
             org.as_str()

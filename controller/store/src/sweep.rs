@@ -21,6 +21,11 @@ const SIGNATURES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long it is kept what scanners said: longer than any yes may count, which is 30 days.
 const SCANS_KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
 
+/// So many runs of each environment are kept, and those of a month up to so many.
+const RUNS_KEPT: i64 = 100;
+const RUNS_KEPT_MAX: i64 = 1000;
+const RUNS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -64,6 +69,8 @@ impl Retention {
 pub struct Swept {
     /// Releases.
     pub releases: u64,
+    /// Runs that are over.
+    pub runs: u64,
     /// Values of secrets that no release names any more.
     pub secret_versions: u64,
     /// Plans, with their steps.
@@ -92,6 +99,7 @@ impl Store {
         let fault = |fault: Fault| fault.during(Operation::Sweep);
         // Releases before values: a value goes with the last release that names it.
         let releases = self.sweep_releases(keep).await.map_err(fault)?;
+        let runs = self.sweep_runs().await.map_err(fault)?;
         let secret_versions = self.sweep_secret_versions().await.map_err(fault)?;
         let plans = self.sweep_plans(keep.plans).await.map_err(fault)?;
         let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
@@ -104,6 +112,7 @@ impl Store {
         let scans = self.sweep_scans().await.map_err(fault)?;
         Ok(Swept {
             releases,
+            runs,
             secret_versions,
             plans,
             audit,
@@ -115,6 +124,23 @@ impl Store {
             signatures,
             scans,
         })
+    }
+
+    /// The newest of each environment stays in any case: the next has the number after it.
+    async fn sweep_runs(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM run WHERE (env_uid, number) IN (
+                 SELECT env_uid, number FROM (
+                     SELECT env_uid, number, outcome, ended_at, row_number() OVER (PARTITION BY env_uid ORDER BY number DESC) AS age FROM run
+                 ) r
+                 WHERE r.outcome IS NOT NULL AND r.age > $1 AND (r.age > $2 OR r.ended_at < now() - make_interval(secs => $3))
+                 LIMIT $4)",
+            RUNS_KEPT,
+            RUNS_KEPT_MAX,
+            RUNS_KEPT_FOR.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
     }
 
     async fn sweep_signatures(&self) -> Result<u64, Fault> {
@@ -166,6 +192,7 @@ impl Store {
                  ) l
                  WHERE l.age > $1 AND (l.age > $2 OR l.created_at < now() - make_interval(secs => $3))
                    AND l.verdict <> 'pending' AND l.version IS DISTINCT FROM l.good
+                   AND NOT EXISTS (SELECT FROM run u WHERE u.env_uid = l.env_uid AND u.release = l.version AND u.outcome IS NULL)
                    AND NOT EXISTS (SELECT FROM inventory i WHERE i.owner = l.env_uid AND i.sent_release = l.version)
                    AND NOT EXISTS (SELECT FROM resource r WHERE r.uid = l.env_uid AND r.rollback IS NOT NULL
                                    AND l.version IN ((r.rollback->>'to')::integer, (r.rollback->>'insteadOf')::integer))

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use skep_planner::reconcile::environment::{
     EnvironmentDesired, EnvironmentObservation, ImageFailure, entry_to_observe, image_to_resolve,
-    secrets_to_observe, services_to_observe,
+    runs_to_observe, secrets_to_observe, services_to_observe,
 };
 use skep_planner::reconcile::network_policy::{NetworkPolicyDesired, NetworkPolicyObservation};
 use skep_planner::reconcile::organization::{Edge, EdgeTask, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_planner::swarm::{Config, Secret, Service, ServiceId, Task, TaskState};
-use skep_planner::{Observed, ResolvedImage, Settings, naming};
+use skep_planner::{Observed, ResolvedImage, RunOutput, Settings, naming};
 use skep_schemas::{ImageRef, Kind};
 use skep_swarm::{By, LabelFilter};
 
@@ -119,7 +119,11 @@ pub(crate) fn environment(
     desired: &EnvironmentDesired,
 ) -> EnvironmentObservation {
     let network = naming::network(&desired.org);
-    let (services, tasks) = services(engine, services_to_observe(settings, desired));
+    let (runs, of_runs) = services(engine, runs_to_observe(desired));
+    let (services, mut tasks) = services(engine, services_to_observe(settings, desired));
+    tasks.extend(of_runs);
+    // What it printed is whatever the case does not care about.
+    let outputs = desired.runs.iter().map(|run| (run.number, Ok(RunOutput::default())));
     let secrets = secrets_to_observe(desired).into_iter().map(|name| {
         let found = engine.swarm.inspect_secret(By::Name(&name)).map(|secret| secret.id);
         let observed = look(engine, "secrets", found.as_ref());
@@ -133,6 +137,8 @@ pub(crate) fn environment(
         secrets: secrets.collect(),
         entry: entry(engine, settings, desired),
         services,
+        runs,
+        outputs: outputs.collect(),
         tasks,
         containers: engine.containers.clone(),
         nodes: look(engine, "nodes", Some(&nodes)),

@@ -7,7 +7,7 @@ use skep_planner::normalize;
 use skep_planner::step::Cost;
 use skep_planner::swarm::{Service, Task, TaskState};
 use skep_planner::view::PlanView;
-use skep_planner::{Step, Verdict};
+use skep_planner::{RunNews, Step, Verdict};
 use skep_schemas::kind::{AnyStatus, EnvironmentDetail, Status};
 use skep_schemas::{Condition, ConditionStatus, Resource};
 
@@ -29,6 +29,17 @@ pub(crate) fn done(report: &PlanReport) -> String {
     }
     if let Some(release) = PlanView::of(plan).release {
         let _ = writeln!(text, "{}: * release {} ({})", plan.key, release.version, release.why);
+    }
+    for change in &plan.runs {
+        let news = match &change.news {
+            RunNews::Waits { why } => format!("waits: {why}"),
+            RunNews::Started { .. } => "began".to_owned(),
+            RunNews::Ended { end, .. } => match end.reason() {
+                Some(why) => format!("{}: {why}", end.as_str()),
+                None => end.as_str().to_owned(),
+            },
+        };
+        let _ = writeln!(text, "{}: = run {} {news}", plan.key, change.number);
     }
     for step in plan.steps.iter().take(*steps) {
         let _ = writeln!(text, "{}: {}", plan.key, step_line(step));

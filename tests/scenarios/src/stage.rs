@@ -90,6 +90,15 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.retry(&key).map(nothing)
             }
+            "ask-run" => self.ask_run(words).map(nothing),
+            "stop-run" => {
+                let key = self.key(words)?;
+                self.world.store.stop_run(&key, words.next("its number")?.parse()?).map(nothing)
+            }
+            "runs" => {
+                let key = self.key(words)?;
+                self.world.store.show_runs(&key)
+            }
             "as" => {
                 self.world.store.write_as(words.next("a name")?);
                 Ok(String::new())
@@ -294,6 +303,14 @@ impl Stage {
         let text = words.next("a time")?;
         let forward = text.strip_prefix('+').context("write `clock +10m`")?;
         self.world.advance(i64::try_from(seconds(forward)?)?)
+    }
+
+    fn ask_run(&mut self, words: &mut Words<'_>) -> Result<()> {
+        let key = self.key(words)?;
+        let process = words.next("a process")?.parse()?;
+        let time_limit = words.next("a time limit")?.parse()?;
+        let command = words.rest().split_whitespace().map(str::to_owned).collect();
+        self.world.store.ask_run(&key, process, command, time_limit)
     }
 
     fn pause(&mut self, words: &mut Words<'_>) -> Result<()> {

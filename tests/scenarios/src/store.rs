@@ -6,6 +6,7 @@
 mod authors;
 mod journal;
 mod rollback;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use skep_schemas::{
 use uuid::Uuid;
 
 use self::authors::Authors;
+use self::runs::Recorded;
 use crate::drift::History;
 
 /// Desired state and the controller's memory.
@@ -31,6 +33,7 @@ pub struct Store {
     pool: NetworkPool,
     resources: BTreeMap<ResourceKey, Resource>,
     releases: BTreeMap<Uid, Vec<Release>>,
+    runs: BTreeMap<Uid, Vec<Recorded>>,
     inventory: BTreeMap<(Uid, ObjectRef), InventoryEntry>,
     digests: BTreeMap<Uid, Vec<String>>,
     subnets: BTreeMap<Uid, OrgSubnet>,
@@ -48,6 +51,7 @@ impl Store {
             pool,
             resources: BTreeMap::new(),
             releases: BTreeMap::new(),
+            runs: BTreeMap::new(),
             inventory: BTreeMap::new(),
             digests: BTreeMap::new(),
             subnets: BTreeMap::new(),
@@ -251,16 +255,17 @@ impl Store {
         self.inventory.keys().map(|(_, object)| object).collect()
     }
 
-    /// The releases that planning looks at, newest first: the newest, the newest that succeeded, the pending one, and those that a rollback names.
+    /// The releases that planning looks at, newest first: the newest, the newest that succeeded, the pending one, and those that a rollback or a run names.
     pub fn releases(&self, environment: Uid) -> Vec<Release> {
         let all = self.releases.get(&environment).map_or(&[][..], Vec::as_slice);
         let newest = all.last().map(|release| release.version);
         let good =
             all.iter().rfind(|release| release.verdict == Verdict::Succeeded).map(|release| release.version);
         let named = self.named_by_rollback(environment);
+        let of_runs: BTreeSet<_> = self.open_runs(environment).into_iter().map(|run| run.release).collect();
         let matters = |release: &&Release| {
             let version = Some(release.version);
-            let is_named = named.contains(&release.version.get());
+            let is_named = named.contains(&release.version.get()) || of_runs.contains(&release.version);
             version == newest || version == good || is_named || release.verdict == Verdict::Pending
         };
         all.iter().rev().filter(matters).cloned().collect()

@@ -8,6 +8,7 @@ mod entry;
 mod forward;
 mod network;
 mod routing;
+mod run;
 mod secret;
 mod service;
 
@@ -17,6 +18,7 @@ pub use entry::{entry_spec, has_entry, is_entry_of};
 pub use forward::{FORWARD_PROGRAM, ForwardInput, forward_spec};
 pub use network::{ENCRYPTED, network_spec};
 pub use routing::{Route, RouteTls, route_labels};
+pub use run::run_spec;
 pub use secret::secret_spec;
 pub(crate) use service::monitor;
 pub use service::{EngineFeatures, ServiceInput, service_spec};

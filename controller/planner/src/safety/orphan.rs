@@ -63,7 +63,7 @@ fn of_org(key: &ResourceKey) -> Option<OrgName> {
 pub const fn removal_order(kind: ObjectKind) -> u8 {
     match kind {
         ObjectKind::EdgeAttachment => 0,
-        ObjectKind::Service => 1,
+        ObjectKind::Service | ObjectKind::Run => 1,
         ObjectKind::Secret => 2,
         ObjectKind::Network => 3,
     }

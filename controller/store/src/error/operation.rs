@@ -30,6 +30,7 @@ operations! {
     Drift => "note drift",
     Intervene => "pause, resume or retry a resource",
     RollBack => "return an environment to a release",
+    Run => "ask for a run",
     Learn => "note what was found of objects",
     Forget => "forget objects",
     Finalize => "finalise a resource",

@@ -16,6 +16,7 @@ use crate::inventory::{self, Intent};
 use crate::lease::Fence;
 use crate::release::{self, NewRow, VerdictRow};
 use crate::row::finalizer_word;
+use crate::run::{self, NewsRow};
 
 /// How the first step of a plan is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub(crate) struct Begin {
     rollback: Option<Timestamp>,
     ends_rollback: bool,
     verdicts: Vec<VerdictRow>,
+    runs: Vec<NewsRow>,
     creates: bool,
     intents: Vec<Intent>,
     steps: Vec<StepRow>,
@@ -73,6 +75,7 @@ impl Begin {
             rollback: plan.rollback,
             ends_rollback: plan.ends_rollback,
             verdicts: release::verdict_rows(plan.uid, &plan.verdicts)?,
+            runs: run::news_rows(plan.uid, &plan.runs),
             creates: plan.steps.iter().any(|step| step.op.creates()),
             intents: plan.steps.iter().filter_map(|step| Intent::of(plan.uid, step)).collect(),
             steps,
@@ -110,6 +113,8 @@ async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRe
     let releases: Vec<&NewRow> = going.iter().filter_map(|begin| begin.release.as_ref()).collect();
     release::record_all(tx, &releases).await?;
     end_rollbacks(tx, &going).await?;
+    let news: Vec<&NewsRow> = going.iter().flat_map(|begin| &begin.runs).collect();
+    run::note_all(tx, &news).await?;
     hold(tx, &going).await?;
     // Of one plan it is told which object somebody else has; of several each is recorded again by itself.
     let apart = begins.len() == 1;

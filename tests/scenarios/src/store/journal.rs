@@ -13,6 +13,7 @@ impl Store {
     /// Records what a plan decides: verdicts, the release and the intents.
     pub fn begin(&mut self, plan: &Plan, now: Timestamp) -> Result<()> {
         self.end_rollback(plan)?;
+        self.note_runs(plan);
         let releases = self.releases.entry(plan.uid).or_default();
         for change in &plan.verdicts {
             let pending = |found: &&mut Release| found.version == change.release && !found.verdict.is_final();

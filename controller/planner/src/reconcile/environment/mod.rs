@@ -12,6 +12,7 @@
 
 mod ground;
 mod rollback;
+mod runs;
 mod scans;
 mod services;
 mod signatures;
@@ -30,6 +31,7 @@ use skep_schemas::kind::{
 };
 use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
+pub use runs::{runs_to_hear, runs_to_observe};
 pub use scans::scans_to_ask;
 pub use signatures::{SignaturesToCheck, signatures_to_check};
 pub use status::status;
@@ -53,6 +55,7 @@ use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseVersion, ResolvedImage};
 use crate::render::{self, EngineFeatures, Route, RouteTls};
+use crate::run::{Run, RunNumber, RunOutput};
 use crate::settings::Settings;
 use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
 
@@ -85,6 +88,8 @@ pub struct EnvironmentDesired {
     pub domains: Vec<Resource<DomainSpec>>,
     /// Its releases that matter, newest first: the newest, the newest that succeeded, all that are pending, and those that a rollback names.
     pub releases: Vec<Release>,
+    /// Its runs that are not over. The releases that they have are among its releases.
+    pub runs: Vec<Run>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
     /// How Skep stands to drift of it.
@@ -217,7 +222,11 @@ pub struct EnvironmentObservation {
     pub entry: Observed<Config>,
     /// The services of [`services_to_observe`], by name.
     pub services: BTreeMap<String, Observed<Service>>,
-    /// Their tasks, history included.
+    /// The services of [`runs_to_observe`], by name.
+    pub runs: BTreeMap<String, Observed<Service>>,
+    /// What those runs printed that [`runs_to_hear`] names, or why it cannot be told.
+    pub outputs: BTreeMap<RunNumber, Result<RunOutput, String>>,
+    /// The tasks of all these services, history included.
     pub tasks: BTreeMap<ServiceId, Vec<Task>>,
     /// What is known about containers of failed tasks.
     pub containers: BTreeMap<ContainerId, ContainerVerdict>,
@@ -346,8 +355,11 @@ pub fn plan(input: &EnvironmentInput<'_>) -> Plan {
     let mut plan = Plan::empty(meta.key.clone(), meta.uid, meta.generation);
     if meta.is_deleting() {
         services::remove_all(input, &mut plan);
-    } else if let Some(target) = target::target(input, &mut plan) {
-        services::converge(input, &target, &mut plan);
+    } else {
+        if let Some(target) = target::target(input, &mut plan) {
+            services::converge(input, &target, &mut plan);
+        }
+        runs::converge(input, &mut plan);
     }
     input.desired.stance.hold(&mut plan);
     plan

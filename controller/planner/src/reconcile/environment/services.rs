@@ -6,7 +6,7 @@ use skep_schemas::ProcessName;
 
 use super::ground::{Ground, ground};
 use super::target::{self, Target, last_good};
-use super::{EnvironmentInput, PlanChoice, routes, trial, unroutable};
+use super::{EnvironmentInput, PlanChoice, routes, runs, trial, unroutable};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::formation::{self, Instances};
@@ -63,7 +63,8 @@ pub(super) fn remove_all(input: &EnvironmentInput<'_>, plan: &mut Plan) {
         Observed::Unknown { .. } => true,
         Observed::Present(service) => is_ours(input, service),
     });
-    plan.finalized = !left;
+    runs::remove(input, "the environment is being deleted", plan);
+    plan.finalized = !left && !runs::are_left(input);
 }
 
 /// Does it carry our labels, or is it the very object that was made? Labels can be taken off by hand; the id cannot.

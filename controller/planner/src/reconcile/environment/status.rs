@@ -13,7 +13,7 @@ use skep_schemas::{ProcessName, Reason};
 
 use super::services::wanted_instances;
 use super::target::last_good;
-use super::{EnvironmentInput, routes, scans, services};
+use super::{EnvironmentInput, routes, runs, scans, services};
 use crate::blocked::Blocked;
 use crate::health::Rollout;
 use crate::naming;
@@ -38,7 +38,8 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
         (processes, urls) = (last.processes, last.urls);
     }
     let recheck = conclude(input, plan, &processes, &mut conditions);
-    let recheck = recheck.into_iter().chain(scans::recheck(input.desired, input.now)).min();
+    let of_runs = runs::recheck(input.desired);
+    let recheck = recheck.into_iter().chain(scans::recheck(input.desired, input.now)).chain(of_runs).min();
     conditions.drifted(plan);
     if let Some(running) = running {
         conditions.violated(&input.desired.violations_of(&running.content));

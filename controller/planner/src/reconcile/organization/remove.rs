@@ -134,7 +134,7 @@ impl Pass<'_> {
                 let task = edge_tasks.iter().find(|task| task.container.as_str() == entry.object.name);
                 network_gone || task.is_none_or(|task| task.address.is_none())
             }
-            ObjectKind::Secret => false,
+            ObjectKind::Secret | ObjectKind::Run => false,
         };
         let forget = self.desired.inventory.iter().filter(gone).map(|entry| &entry.object);
         self.plan.forget = forget.filter(|object| !making.contains(object)).cloned().collect();
