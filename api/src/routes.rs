@@ -17,6 +17,7 @@ mod quota;
 pub(crate) mod release;
 pub(crate) mod resource;
 pub(crate) mod rollback;
+pub(crate) mod run;
 mod safety;
 mod secret;
 mod selection;
@@ -335,6 +336,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(config::table());
     routes.extend(release::table());
     routes.extend(rollback::table());
+    routes.extend(run::table());
     routes.extend(secret::table());
     routes.extend(token::table());
     routes.extend(identity::table());

@@ -24,6 +24,7 @@ mod panel;
 mod people;
 mod quota;
 mod release;
+mod run;
 mod safety;
 mod secret;
 mod token;
@@ -65,6 +66,7 @@ pub use release::{
     ReleaseList, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
     RollbackRequest, RollbackView,
 };
+pub use run::{RunAsked, RunList, RunOutputView, RunQuery, RunState, RunView};
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,

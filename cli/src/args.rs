@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
     explain, get, holds, intervention, login, logs, master_key, member, migrate, orphans, person, plan,
-    quota, release, secrets, serve, token, version, wait,
+    quota, release, run, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -108,6 +108,10 @@ pub(crate) enum Command {
     Releases(release::ReleasesArgs),
     /// Show one release with everything that it runs, or what is different from another.
     Release(release::ReleaseArgs),
+    /// Run a command once, in the image, config and secrets of the release that runs.
+    Run(run::RunArgs),
+    /// List the runs of an environment, or show or stop one.
+    Runs(run::RunsArgs),
     /// Give an environment the image that another one of its app runs.
     Promote(release::PromoteArgs),
     /// Return an environment to a former release.

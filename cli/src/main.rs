@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     match start(&command).and_then(|runtime| runtime.block_on(commands::run(global, command))) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Negative) => ExitCode::from(NEGATIVE),
+        Ok(Outcome::Passed(code)) => ExitCode::from(code),
         // Whoever reads the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -47,6 +47,16 @@ impl From<StoreError> for ApiError {
                 problem: error.to_string(),
                 help: "see those that it has with `skep releases`",
             },
+            StoreError::NothingRuns { .. } => {
+                Self::NoneSuch { problem: error.to_string(), help: "wait until it has one" }
+            }
+            StoreError::ProcessMissing { .. } => {
+                Self::invalid(error.to_string(), "name one of its processes")
+            }
+            StoreError::TooManyRuns { .. } => Self::invalid(
+                error.to_string(),
+                "wait until some are over, or stop some; `skep runs` lists them",
+            ),
             StoreError::HostTaken { ref host } => {
                 let about = About::Host(host.clone());
                 Self::refused(

@@ -135,6 +135,8 @@ impl Bed {
                    \"id\": \"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}},
                    \"processes\": {}, \"secrets\": [], \"restart\": {}, \"security\": {}}'
                  FROM resource WHERE org = 'globex' AND kind = 'Environment';
+             INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds, outcome, ended_at, output)
+                 SELECT env_uid, 1, 'one-off', 1, 'web', '{\"cpu\": \"1\", \"memory\": \"1Gi\"}', 1, 'succeeded', now(), 'globex' FROM release;
              INSERT INTO drift (owner, org, kind, name, object_kind, object_name, pointer, class, response, noticed)
                  SELECT uid, org, kind, name, 'service', 'globex', '', 'modified', 'give-up', 'event' FROM resource
                  WHERE org = 'globex'",

@@ -19,6 +19,7 @@ mod people;
 mod problem;
 mod rates;
 mod resource;
+mod run;
 mod safety;
 mod secret;
 mod served;

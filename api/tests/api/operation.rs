@@ -18,9 +18,9 @@ use skep_store::{Severity, StepOutcome};
 
 use crate::support::{Server, manifest};
 
-const LIVE: &str = "/v1/orgs/acme/environments/live";
+pub(crate) const LIVE: &str = "/v1/orgs/acme/environments/live";
 
-async fn with_environment() -> Result<Server> {
+pub(crate) async fn with_environment() -> Result<Server> {
     let server = Server::with_org("acme").await?;
     let text = manifest("Environment", "live", "{app: shop, image: example.com/shop}");
     assert_eq!(server.put(LIVE, &text).await?.status, 201);

@@ -39,6 +39,7 @@ pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod quota;
 pub(crate) mod release;
+pub(crate) mod run;
 mod secret_rollout;
 pub(crate) mod secrets;
 pub(crate) mod serve;
@@ -57,6 +58,8 @@ pub(crate) enum Outcome {
     Done,
     /// The answer is no: different, failed, not reached in time. Exit code 1.
     Negative,
+    /// What was run ended with this exit code.
+    Passed(u8),
 }
 
 /// The server that a client command talks to, and the organisation of what names none.
@@ -126,6 +129,8 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Holds(args) => holds::run(&Session::open(global)?, &args).await,
         Command::Adopt(args) => adopt::run(&Session::open(global)?, args).await,
         Command::Releases(args) => release::list(&Session::open(global)?, args).await,
+        Command::Run(args) => run::run(&Session::open(global)?, args).await,
+        Command::Runs(args) => run::list(&Session::open(global)?, args).await,
         Command::Release(args) => release::show(&Session::open(global)?, args).await,
         Command::Promote(args) => release::promote(&Session::open(global)?, args).await,
         Command::Rollback(args) => release::roll_back(&Session::open(global)?, args).await,

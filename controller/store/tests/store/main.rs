@@ -22,6 +22,7 @@ mod quota;
 mod records;
 mod registry;
 mod rollback;
+mod run;
 mod safety;
 mod scan;
 mod secret;

@@ -65,6 +65,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
                  WHERE org = '{name}' AND kind = 'Environment';
              INSERT INTO release (env_uid, version, content, why) SELECT uid, 1, '{{}}', '{name}' FROM resource
                  WHERE org = '{name}' AND kind = 'Environment';
+             INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds) SELECT uid, 1, 'one-off', 1, '{name}', '{{}}', 1
+                 FROM resource WHERE org = '{name}' AND kind = 'Environment';
              WITH made AS (
                  INSERT INTO plan (uid, key, generation, lease, epoch)
                  SELECT uid, '{name}', 1, 'l', 1 FROM resource WHERE org = '{name}' AND kind = 'Environment' RETURNING id)
@@ -204,6 +206,13 @@ async fn a_tenant_sees_its_own_rows_of_every_table_and_nothing_without_a_reach()
 fn attempts() -> Vec<(&'static str, &'static str, &'static str)> {
     vec![
         (
+            "run",
+            "INSERT",
+            "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds)
+                 SELECT '{Environment}', 2, 'one-off', 1, 'web', '{}', 1",
+        ),
+        ("run", "UPDATE", "UPDATE run SET stopped_by = 'evil' WHERE process = 'globex'"),
+        (
             "resource",
             "INSERT",
             "INSERT INTO resource (uid, org, kind, name, api_version, spec)
@@ -282,7 +291,8 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
             "SELECT uid FROM resource WHERE kind = '{kind}' AND (org = 'globex' OR org = '' AND name = 'globex')"
         ))
     };
-    let kinds = ["App", "Domain", "Secret", "Organization"].map(|kind| (format!("{{{kind}}}"), uid(kind)));
+    let kinds = ["App", "Domain", "Environment", "Secret", "Organization"]
+        .map(|kind| (format!("{{{kind}}}"), uid(kind)));
     let filled = |sql: &str| {
         let sql = sql.replace("{new}", "00000000-0000-7000-8000-000000000001");
         kinds.iter().fold(sql, |sql, (hole, uid)| sql.replace(hole, uid))
@@ -316,6 +326,7 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
         "UPDATE resource SET org = 'globex' WHERE kind = 'App'",
         "UPDATE resource SET finalizers = '{}' WHERE kind = 'Environment'",
         "UPDATE secret_version SET digest = ''",
+        "UPDATE run SET outcome = 'succeeded', output = ''",
         "DELETE FROM audit",
         "INSERT INTO membership (person, org_uid, role, given_by) SELECT person, org_uid, 'owner', '' FROM membership",
         "UPDATE person SET email = 'mine@evil.test'",
