@@ -34,6 +34,8 @@ pub struct PreviewRequest {
 pub struct LogRequest {
     /// Only of this process.
     pub process: Option<ProcessName>,
+    /// Of this run, instead of the processes.
+    pub run: Option<u32>,
     /// Only of these instances.
     pub instance: Option<LogInstance>,
     /// Only from this instant on.

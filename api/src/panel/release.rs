@@ -31,6 +31,6 @@ pub(super) async fn roll_back(call: Call<PanelQuery>) -> Result<Document<Rollbac
 pub(super) async fn logs(call: Call<PanelLogQuery>) -> Result<Logs, ApiError> {
     let key = found(&call, Kind::Environment).await?.meta.key;
     let PanelLogQuery { process, instance, since, tail, follow, after, .. } = call.query.clone();
-    let query = LogQuery { process, instance, since, tail, follow, after };
+    let query = LogQuery { process, run: None, instance, since, tail, follow, after };
     log::read(call.instead(Address::of(&key), query, NoBody)).await
 }

@@ -30,7 +30,7 @@ pub(crate) async fn read(call: Call<LogQuery>) -> Result<Logs, ApiError> {
 }
 
 fn request(call: &Call<LogQuery>) -> Result<LogRequest, ApiError> {
-    let LogQuery { process, instance, since, tail, follow, after } = call.query.clone();
+    let LogQuery { process, run, instance, since, tail, follow, after } = call.query.clone();
     let tail = tail.unwrap_or(TAIL_DEFAULT);
     if tail > TAIL_MAX {
         let problem = format!("{tail} lines are too many");
@@ -41,7 +41,7 @@ fn request(call: &Call<LogQuery>) -> Result<LogRequest, ApiError> {
         let problem = "`after` or Last-Event-ID is not a place in this stream";
         ApiError::invalid(problem, "use an id that was received, as it is, or `since`")
     })?;
-    Ok(LogRequest { process, instance, since, tail, follow, after })
+    Ok(LogRequest { process, run, instance, since, tail, follow, after })
 }
 
 /// Tells output in the form that the client takes: events with ids unless it asks for plain text. Lines are told no quicker than the

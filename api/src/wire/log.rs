@@ -18,6 +18,9 @@ pub struct LogQuery {
     /// Only of this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessName>,
+    /// Of this run while it is not over, instead of the processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u32>,
     /// Only of these instances: a number as in `web.2`, or the beginning of the id that a line carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<LogInstance>,

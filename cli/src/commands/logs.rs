@@ -39,6 +39,9 @@ pub(crate) struct LogsArgs {
     /// Only of this process.
     #[arg(long, value_name = "PROCESS")]
     process: Option<ProcessName>,
+    /// Of this run while it is not over; `skep runs` shows what one printed that is.
+    #[arg(long, value_name = "RUN", conflicts_with = "process")]
+    run: Option<u32>,
     /// Only of this instance: its number, as 2 in `web.2`, or the beginning of its id.
     #[arg(long, value_name = "INSTANCE")]
     instance: Option<LogInstance>,
@@ -60,8 +63,8 @@ pub(super) async fn run(session: &Session, args: LogsArgs) -> Result<Outcome> {
         Some(span) => Some(Timestamp::now().checked_sub(SignedDuration::try_from(span)?)?),
         None => None,
     };
-    let LogsArgs { follow, process, instance, tail, timestamps, .. } = args;
-    let mut query = LogQuery { process, instance, since, tail, follow, after: None };
+    let LogsArgs { follow, process, run, instance, tail, timestamps, .. } = args;
+    let mut query = LogQuery { process, run, instance, since, tail, follow, after: None };
     let mut shown = Shown::default();
     let mut source = session.client.stream(&with_query(&path, &query)?).await?;
     loop {

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use skep_api::wire::{RunAsked, RunList, RunOutputView, RunQuery, RunState, RunView};
+use skep_api::wire::{LogLine, LogQuery, RunAsked, RunList, RunOutputView, RunQuery, RunState, RunView};
 use skep_schemas::kind::Resources;
 use skep_schemas::{Bytes, Cpu, ProcessName};
 
 use super::{Outcome, Session};
 use crate::address::{Address, resource_path};
 use crate::args::environment;
-use crate::client::with_query;
+use crate::client::{EventSource, with_query};
 use crate::output::table::{Cell, render};
 use crate::output::text::{Tone, harmless};
 use crate::output::{PlanFormat, print, stdout_style, yaml};
+use crate::sse::Event;
 
 /// How often it is asked where a run stands.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
+/// How many of the lines before the stream was there.
+const TAIL: u32 = 10_000;
 /// The exit code for a run whose process had none that can be passed on; as of `timeout` and `docker`, it is not one that programs use.
 const NO_CODE: u8 = 125;
 /// What an instance of a run may have of processes and threads, when its other limits are named.
@@ -81,7 +84,7 @@ pub(crate) struct RunsArgs {
 
 /// Carries `skep run` out.
 pub(super) async fn run(session: &Session, args: RunArgs) -> Result<Outcome> {
-    let path = format!("{}/runs", resource_path(&args.environment.key(session.org.as_ref())?));
+    let environment = resource_path(&args.environment.key(session.org.as_ref())?);
     let resources = args.cpu.zip(args.memory).map(|(cpu, memory)| Resources { cpu, memory, pids: PIDS });
     let asked = RunAsked {
         process: args.process,
@@ -89,46 +92,111 @@ pub(super) async fn run(session: &Session, args: RunArgs) -> Result<Outcome> {
         resources,
         time_limit: args.time_limit,
     };
-    let run: RunView = session.client.post(&path, &asked).await?;
+    let run: RunView = session.client.post(&format!("{environment}/runs"), &asked).await?;
     if args.detach {
         print(&format!("run {} in release v{}\n", run.number, run.release))?;
         return Ok(Outcome::Done);
     }
     eprintln!("run {} in release v{}, process {}", run.number, run.release, run.process);
-    watch(session, &path, run).await
+    watch(session, &environment, run).await
 }
 
 /// Follows a run until it is over, and passes its exit code on.
-async fn watch(session: &Session, path: &str, mut run: RunView) -> Result<Outcome> {
-    let one = format!("{path}/{}", run.number);
+async fn watch(session: &Session, environment: &str, mut run: RunView) -> Result<Outcome> {
+    let one = format!("{environment}/runs/{}", run.number);
+    let query = LogQuery { run: Some(run.number), follow: true, tail: Some(TAIL), ..LogQuery::default() };
+    let mut printed = Printed::default();
+    let mut live = session.client.stream(&with_query(&format!("{environment}/logs"), &query)?).await.ok();
+    let mut asked = tokio::time::interval(ASKED_EVERY);
     let mut said = None;
     while !run.state.is_over() {
-        tokio::time::sleep(ASKED_EVERY).await;
-        run = session.client.get(&one).await?;
-        if !run.state.is_over() && run.reason.is_some() && run.reason != said {
-            said.clone_from(&run.reason);
-            eprintln!("waiting: {}", harmless(said.as_deref().unwrap_or_default()));
+        tokio::select! {
+            event = next(&mut live) => match event {
+                Some(event) => printed.show(&event)?,
+                // What it tells else is in the kept output.
+                None => live = None,
+            },
+            _ = asked.tick() => {
+                run = session.client.get(&one).await?;
+                if run.state == RunState::Starting && run.reason.is_some() && run.reason != said {
+                    said.clone_from(&run.reason);
+                    eprintln!("waiting: {}", harmless(said.as_deref().unwrap_or_default()));
+                }
+            }
         }
     }
-    show_output(session, &one).await?;
+    let output: RunOutputView = session.client.get(&format!("{one}/output")).await?;
+    printed.rest(&output)?;
     if run.state != RunState::Succeeded {
-        eprintln!(
-            "run {} {}: {}",
-            run.number,
-            word(run.state),
-            harmless(run.reason.as_deref().unwrap_or("no reason is known"))
-        );
+        let why = run.reason.as_deref().unwrap_or("no reason is known");
+        eprintln!("run {} {}: {}", run.number, word(run.state), harmless(why));
     }
-    Ok(Outcome::Passed(run.exit_code.map_or(NO_CODE, |code| u8::try_from(code).unwrap_or(NO_CODE))))
+    let code = run.exit_code.and_then(|code| u8::try_from(code).ok());
+    Ok(Outcome::Passed(code.unwrap_or(NO_CODE)))
+}
+
+/// The next event of a stream; `None` when it ended or broke.
+async fn next(live: &mut Option<EventSource>) -> Option<Event> {
+    match live {
+        Some(source) => source.next().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+/// What of a run's output was printed while it ran.
+#[derive(Default)]
+struct Printed {
+    lines: usize,
+    last: Option<String>,
+    gap: bool,
+}
+
+impl Printed {
+    fn show(&mut self, event: &Event) -> Result<()> {
+        match event.name.as_str() {
+            "log" => {
+                let line: LogLine = serde_json::from_str(&event.data)?;
+                self.lines += 1;
+                print(&format!("{}\n", harmless(&line.text)))?;
+                self.last = Some(line.text);
+            }
+            "gap" => self.gap = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Prints what is kept of the output and was not printed.
+    fn rest(&self, output: &RunOutputView) -> Result<()> {
+        let (text, note) = self.left(output);
+        if let Some(note) = note {
+            eprintln!("note: {}", harmless(&note));
+        }
+        text.iter().try_for_each(|line| print(&format!("{}\n", harmless(line))))?;
+        Ok(())
+    }
+
+    /// The lines that were not printed, and what is missing before them.
+    fn left<'o>(&self, output: &'o RunOutputView) -> (Vec<&'o str>, Option<String>) {
+        let kept: Vec<&str> = output.text.lines().collect();
+        if output.gap.is_none() && !self.gap {
+            return (kept.into_iter().skip(self.lines).collect(), None);
+        }
+        let last = self.last.as_deref().and_then(|last| kept.iter().rposition(|line| *line == last));
+        match last {
+            Some(last) => (kept.into_iter().skip(last + 1).collect(), None),
+            None if kept.is_empty() => (kept, output.gap.clone()),
+            None => {
+                let gap = output.gap.clone();
+                (kept, Some(gap.unwrap_or_else(|| "lines before these are missing".to_owned())))
+            }
+        }
+    }
 }
 
 async fn show_output(session: &Session, one: &str) -> Result<()> {
     let output: RunOutputView = session.client.get(&format!("{one}/output")).await?;
-    if let Some(gap) = &output.gap {
-        eprintln!("note: {}", harmless(gap));
-    }
-    output.text.lines().try_for_each(|line| print(&format!("{}\n", harmless(line))))?;
-    Ok(())
+    Printed::default().rest(&output)
 }
 
 /// Carries `skep runs` out.
@@ -212,4 +280,36 @@ const fn tone(state: RunState) -> Tone {
 fn took(run: &RunView) -> Option<String> {
     let seconds = run.ended_at?.duration_since(run.started_at?).as_secs_f64().max(0.0);
     Some(if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(text: &str, gap: Option<&str>) -> RunOutputView {
+        RunOutputView { text: text.to_owned(), gap: gap.map(str::to_owned) }
+    }
+
+    fn printed(lines: &[&str]) -> Printed {
+        let last = lines.last().map(|line| (*line).to_owned());
+        Printed { lines: lines.len(), last, gap: false }
+    }
+
+    #[test]
+    fn after_the_end_only_what_was_not_seen_is_shown() {
+        let all = kept("one\ntwo\ntwo\n", None);
+        assert_eq!(printed(&[]).left(&all), (vec!["one", "two", "two"], None));
+        assert_eq!(printed(&["one", "two"]).left(&all), (vec!["two"], None));
+        assert_eq!(printed(&["one", "two", "two"]).left(&all), (vec![], None));
+    }
+
+    #[test]
+    fn what_is_missing_is_said_unless_it_was_seen() {
+        let end = kept("eight\nnine\n", Some("only the last 2 lines are kept"));
+        assert_eq!(printed(&["seven", "eight"]).left(&end), (vec!["nine"], None));
+        let (lines, note) = printed(&["one"]).left(&end);
+        assert_eq!((lines, note.as_deref()), (vec!["eight", "nine"], Some("only the last 2 lines are kept")));
+        let broken = Printed { gap: true, ..printed(&["one"]) };
+        assert_eq!(broken.left(&kept("two\n", None)).1.as_deref(), Some("lines before these are missing"));
+    }
 }

@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use skep_planner::InstanceId;
-use skep_planner::naming::{self, LABEL_INSTANCE, LABEL_PROCESS, LABEL_UID};
+use skep_planner::naming::{self, LABEL_INSTANCE, LABEL_PROCESS, LABEL_RUN, LABEL_UID};
 use skep_planner::swarm::{ServiceId, TaskState};
+use skep_planner::{InstanceId, RunNumber};
 use skep_schemas::{ProcessName, Uid};
 use skep_swarm::{LabelFilter, LogLineStream, LogQuery, LogTarget, SwarmApi, SwarmError, TaskFilter};
 
 use super::line::short;
+
+/// What the lines of a run are told to be of.
+const RUN: &str = "run";
 
 /// A service that runs a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) id: ServiceId,
     pub(super) process: ProcessName,
+    /// The run that it is for: then it is no instance of a process.
+    pub(super) run: Option<RunNumber>,
 }
 
 /// An instance of a process, as far as its lines are concerned.
@@ -66,8 +71,9 @@ impl Engine for SwarmEngine {
             if !naming::is_owned_by(labels, &self.instance, environment) {
                 return None;
             }
-            let process = labels.get(LABEL_PROCESS)?.parse().ok()?;
-            Some(Service { id: service.id, process })
+            let run = labels.get(LABEL_RUN).and_then(|number| number.parse().ok()).map(RunNumber::new);
+            let process = if run.is_some() { RUN } else { labels.get(LABEL_PROCESS)? };
+            Some(Service { id: service.id, process: process.parse().ok()?, run })
         });
         Ok(services.collect())
     }

@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream, SelectAll, Stream};
 use jiff::{SignedDuration, Timestamp};
 use skep_api::wire::{LogEvent, LogGap, LogGapReason, LogPlace};
 use skep_api::{LogItem, LogRequest, PortError};
+use skep_planner::RunNumber;
 use skep_planner::swarm::ServiceId;
 use skep_schemas::{ProcessName, Uid};
 use skep_swarm::SwarmError;
@@ -72,14 +73,15 @@ impl Follow {
 
     /// Joins the feeds, and then reads what was printed before: so nothing is lost between the two.
     pub(super) async fn begin(&mut self, loki: Option<&Loki>) -> Result<(), PortError> {
-        let found = find(&*self.engine, self.environment.uid, self.request.process.as_ref()).await;
+        let found = find(&*self.engine, self.environment.uid, &self.request).await;
         let services = found.map_err(unavailable)?;
         self.join(&services)?;
         let newest = self.request.after.is_none().then_some(self.request.tail);
         let before = self.known.clone();
         let forgets = before.forgot().then(forgot);
         let mut events = self.past(&services, newest).await.map_err(unavailable)?;
-        if let Some(loki) = loki.filter(|_| newest != Some(0)) {
+        // What a run printed is kept with it.
+        if let Some(loki) = loki.filter(|_| newest != Some(0) && self.request.run.is_none()) {
             // A process without a service may have had one.
             let asked = self.request.process.iter().cloned();
             let processes: BTreeSet<ProcessName> =
@@ -237,7 +239,7 @@ impl Follow {
 
     /// Joins services that are new, from their first line.
     async fn look(&mut self) {
-        let found = match find(&*self.engine, self.environment.uid, self.request.process.as_ref()).await {
+        let found = match find(&*self.engine, self.environment.uid, &self.request).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%error, "it is not known which services an environment has");
@@ -277,14 +279,18 @@ pub(super) fn in_order(events: &mut [LogEvent]) {
     });
 }
 
-/// The services of the processes that are asked for.
+/// The services of the processes, or of the run, that are asked for.
 async fn find(
     engine: &dyn Engine,
     environment: Uid,
-    wanted: Option<&ProcessName>,
+    request: &LogRequest,
 ) -> Result<Vec<Service>, SwarmError> {
-    let found = engine.services(environment).await?.into_iter();
-    Ok(found.filter(|service| wanted.is_none_or(|wanted| *wanted == service.process)).collect())
+    let wanted = |service: &Service| {
+        let process = request.process.as_ref();
+        service.run == request.run.map(RunNumber::new)
+            && process.is_none_or(|process| *process == service.process)
+    };
+    Ok(engine.services(environment).await?.into_iter().filter(wanted).collect())
 }
 
 fn unread(services: &[Service]) -> LogEvent {

@@ -51,7 +51,7 @@ impl Played {
     fn add(&self, process: &str) {
         let mut state = self.0.lock().unwrap();
         let id = ServiceId::from(process);
-        state.services.push(Service { id: id.clone(), process: process.parse().unwrap() });
+        state.services.push(Service { id: id.clone(), process: process.parse().unwrap(), run: None });
         state.instances.insert(id, vec![instance(&format!("{process}task1"), 1, true)]);
     }
 
@@ -142,7 +142,7 @@ impl Engine for Played {
 }
 
 fn asked(follow: bool, tail: u32) -> LogRequest {
-    LogRequest { process: None, instance: None, since: None, tail, follow, after: None }
+    LogRequest { process: None, run: None, instance: None, since: None, tail, follow, after: None }
 }
 
 fn environment() -> Environment {

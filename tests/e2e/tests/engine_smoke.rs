@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::Value;
 use skep_e2e::Installation;
-use skep_testbed::{EngineVersion, Events};
+use skep_testbed::{EngineVersion, Events, wait, wait_until};
 
-fn the_example_is_served(version: EngineVersion) -> Result<()> {
+const ENVIRONMENT: &str = "hello/Environment/production";
+
+fn the_example_is_served(version: EngineVersion) -> Result<Installation> {
     let installation = Installation::start(version)?;
     let examples = installation.examples("hello");
 
@@ -21,15 +24,58 @@ fn the_example_is_served(version: EngineVersion) -> Result<()> {
     assert!(again.out.contains("unchanged"), "{}", again.out);
     let writes: Vec<_> = events.so_far()?.into_iter().filter(|event| event.is_write()).collect();
     assert!(writes.is_empty(), "{writes:?}");
-    Ok(())
+    a_command_is_run(&installation)?;
+    Ok(installation)
+}
+
+/// What it prints comes back, and so does its exit code; its service goes.
+fn a_command_is_run(at: &Installation) -> Result<()> {
+    let script = "echo $GREETING; sleep 1; echo two; exit 3";
+    let ended = at.cli.run(&["run", ENVIRONMENT, "--", "/bin/sh", "-c", script])?;
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (3, "Hello from Skep\ntwo\n"),
+        "{}\n{}",
+        ended.err,
+        at.report()
+    );
+    assert!(ended.err.contains("run 1 failed: the process ended with exit code 3"), "{}", ended.err);
+    wait_until("the end of its service", Duration::from_secs(20), || {
+        let left = at.services()?.into_iter().find(|name| name.contains("_run_"));
+        wait::ready(left.is_none(), &format!("{left:?}"))
+    })
+}
+
+fn runs(at: &Installation, number: u32) -> Result<Value> {
+    at.cli.run(&["runs", ENVIRONMENT, &number.to_string(), "-o", "json"])?.json()
 }
 
 #[test]
 fn the_example_is_served_on_20_10() -> Result<()> {
-    the_example_is_served(EngineVersion::V20_10)
+    the_example_is_served(EngineVersion::V20_10).map(drop)
 }
 
 #[test]
-fn the_example_is_served_on_26_1() -> Result<()> {
-    the_example_is_served(EngineVersion::V26_1)
+fn the_example_is_served_on_26_1_and_a_run_survives_a_restart_and_ends_at_its_limit() -> Result<()> {
+    let mut at = the_example_is_served(EngineVersion::V26_1)?;
+    let script = "echo before; sleep 8; echo after";
+    at.cli.run(&["run", ENVIRONMENT, "--detach", "--", "/bin/sh", "-c", script])?.ok()?;
+    wait_until("the run", Duration::from_secs(30), || {
+        let run = runs(&at, 2)?;
+        wait::ready(run["state"] == "running", &run.to_string())
+    })?;
+    at.kill()?;
+    at.restart()?;
+    wait_until("the end of the run", Duration::from_secs(60), || {
+        let run = runs(&at, 2)?;
+        wait::ready(run["state"] == "succeeded", &run.to_string())
+    })?;
+    let shown = at.cli.run(&["runs", ENVIRONMENT, "2"])?.ok()?.out;
+    assert!(shown.ends_with("\nbefore\nafter\n"), "{shown}");
+
+    let script = "echo begun; sleep 600";
+    let ended = at.cli.run(&["run", ENVIRONMENT, "--time-limit", "3s", "--", "/bin/sh", "-c", script])?;
+    assert_eq!((ended.code, ended.out.as_str()), (125, "begun\n"), "{}\n{}", ended.err, at.report());
+    assert!(ended.err.contains("run 3 timed out: it ran for longer than its limit of 3s"), "{}", ended.err);
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::service::{ServiceInput, service_spec};
 use crate::naming::{self, LABEL_PROCESS, LABEL_RUN};
 use crate::run::RunNumber;
-use crate::swarm::{Labels, RestartCondition, RestartPolicy, ServiceMode, ServiceSpec};
+use crate::swarm::{Healthcheck, Labels, RestartCondition, RestartPolicy, ServiceMode, ServiceSpec};
 
 /// The whole service of a run. `input.content` is that of its release, with what the run says of its process.
 pub fn run_spec(input: &ServiceInput<'_>, number: RunNumber) -> ServiceSpec {
@@ -23,7 +23,8 @@ pub fn run_spec(input: &ServiceInput<'_>, number: RunNumber) -> ServiceSpec {
     task.networks.iter_mut().for_each(|network| network.aliases.clear());
     if let Some(container) = &mut task.container_spec {
         of_run(&mut container.labels, number);
-        container.healthcheck = None;
+        // Nor the image's: a command is no server, and would be ended for not being healthy.
+        container.healthcheck = Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() });
     }
     spec
 }
