@@ -19,6 +19,7 @@ mod release;
 mod resource;
 mod row;
 mod rows;
+mod run;
 
 use http::Uri;
 use serde::Deserialize;

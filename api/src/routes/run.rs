@@ -31,7 +31,7 @@ pub(super) fn table() -> Vec<Route> {
     vec![
         Route::new(
             Post,
-            "/v1/orgs/{org}/environments/{name}/runs",
+            "/v1/orgs/{org}/{kind}/{name}/runs",
             WRITE,
             "askRun",
             "Run a command once, in the image, config and secrets of the release that runs.",
@@ -39,16 +39,16 @@ pub(super) fn table() -> Vec<Route> {
         ),
         Route::new(
             Get,
-            "/v1/orgs/{org}/environments/{name}/runs",
+            "/v1/orgs/{org}/{kind}/{name}/runs",
             READ,
             "listRuns",
             "The runs of an environment, newest first.",
             list,
         ),
-        Route::new(Get, "/v1/orgs/{org}/environments/{name}/runs/{id}", READ, "getRun", "One run.", get),
+        Route::new(Get, "/v1/orgs/{org}/{kind}/{name}/runs/{id}", READ, "getRun", "One run.", get),
         Route::new(
             Get,
-            "/v1/orgs/{org}/environments/{name}/runs/{id}/output",
+            "/v1/orgs/{org}/{kind}/{name}/runs/{id}/output",
             Access::Needs(Permission::ReadLogs),
             "getRunOutput",
             "The end of what a run printed, once it is over.",
@@ -56,7 +56,7 @@ pub(super) fn table() -> Vec<Route> {
         ),
         Route::new(
             Post,
-            "/v1/orgs/{org}/environments/{name}/runs/{id}/stop",
+            "/v1/orgs/{org}/{kind}/{name}/runs/{id}/stop",
             WRITE,
             "stopRun",
             "Stop a run.",
@@ -66,7 +66,7 @@ pub(super) fn table() -> Vec<Route> {
 }
 
 pub(crate) async fn ask(call: Call<NoQuery, Json<RunAsked>>) -> Result<Document<RunView>, ApiError> {
-    let key = call.address.key_of(Kind::Environment)?;
+    let key = of_environment(call.address.key()?)?;
     let request = request(&call.body.0)?;
     let run = call.store.ask_run(&key, &request, &call.actor).await?;
     call.app.control.wake(std::slice::from_ref(&key));
@@ -74,7 +74,7 @@ pub(crate) async fn ask(call: Call<NoQuery, Json<RunAsked>>) -> Result<Document<
 }
 
 pub(crate) async fn list(call: Call<RunQuery>) -> Result<Document<RunList>, ApiError> {
-    let key = call.address.key_of(Kind::Environment)?;
+    let key = of_environment(call.address.key()?)?;
     let limit = limit(call.query.limit, RELEASES_DEFAULT, RELEASES_MAX)?;
     let before = call.query.before.map(RunNumber::new);
     let mut snapshot = call.store.snapshot().await?;
@@ -116,7 +116,7 @@ pub(crate) async fn stop(call: Call<NoQuery, NoBody>) -> Result<Document<RunView
 async fn named<B>(
     call: &Call<NoQuery, B>,
 ) -> Result<(Snapshot, ResourceKey, skep_schemas::Uid, RecordedRun), ApiError> {
-    let key = call.address.key_of(Kind::Environment)?;
+    let key = of_environment(call.address.key()?)?;
     let asked = call.address.number()?;
     let none = || ApiError::NoneSuch {
         problem: format!("{key} has no run {asked}"),
@@ -128,6 +128,14 @@ async fn named<B>(
     let uid = environment.meta.uid;
     let run = snapshot.run(uid, number).await?.ok_or_else(none)?;
     Ok((snapshot, key, uid, run))
+}
+
+fn of_environment(key: ResourceKey) -> Result<ResourceKey, ApiError> {
+    if key.kind() == Kind::Environment {
+        return Ok(key);
+    }
+    let problem = format!("{key} has no runs: it is no environment");
+    Err(ApiError::invalid(problem, "name an environment"))
 }
 
 fn request(asked: &RunAsked) -> Result<RunRequest, ApiError> {

@@ -130,6 +130,22 @@ async fn releases_are_told_and_an_environment_is_returned_to_one_of_them() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_run_once() -> Result<()> {
+    let acme = Tenant::new().await?;
+    let (live, resource) = (acme.live().await?, acme.native("environments/live").await?);
+    let asked = json!({"process": "web", "command": ["migrate"]});
+    let path = format!("{live}/runs");
+    assert_eq!(acme.ask("POST", &path, Some(asked.clone())).await?.code(), "SK0601", "there is no release");
+    let fence = acme.server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    acme.server.store.begin_plan(&fence, &releasing(&resource, 1, None)?).await?;
+    let refused = acme.ask("POST", &path, Some(asked)).await?;
+    assert!(refused.text().contains("has no process web"), "{refused:?}");
+    let native = acme.server.get("/v1/orgs/acme/environments/live/runs").await?;
+    assert_eq!(native.json()["items"], json!([]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_environment_prints_is_told() -> Result<()> {
     let acme = Tenant::new().await?;
     let uid = acme.uid("environments/live").await?;
@@ -200,6 +216,7 @@ async fn what_another_organisation_has_is_answered_like_the_uid_of_nothing() -> 
                 ("patch", _) => Some(json!({"spec": {"region": "evil"}})),
                 ("put", _) => Some(json!({"spec": {}})),
                 ("post", "environments") => Some(json!({"name": "evil"})),
+                ("post", "runs") => Some(json!({"command": ["evil"]})),
                 ("post", "deploy") => Some(json!({"image_ref": "evil:1"})),
                 ("post", "domains") => Some(json!({"host": "evil.globex.test"})),
                 _ => None,

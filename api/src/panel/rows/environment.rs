@@ -1,7 +1,7 @@
 //! Environments: their releases, processes, runs, output and variables.
 
 use crate::panel::row::rows;
-use crate::panel::{config, release, resource};
+use crate::panel::{config, release, resource, run};
 
 rows! {
     Patch "/api/paas/environments/{uid}" "patchPaasEnvironmentsByUid":
@@ -46,7 +46,8 @@ rows! {
         => "Environment", "PUT /v1/orgs/{org}/environments/{name}";
     Post "/api/paas/environments/{uid}/runs" "postPaasEnvironmentsByUidRuns":
         Write of Environment, "Run a command once."
-        => "Run";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/runs"
+        => run::ask, "a_command_is_run_once";
     Get "/api/paas/runs/{uid}/logs" "getPaasRunsByUidLogs":
         ReadLogs of Environment, "What a run printed."
         => "Run";

@@ -110,11 +110,11 @@ async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRe
         begins.iter().zip(&current).filter(|(_, is)| is.is_ok()).map(|(begin, _)| begin).collect();
     let verdicts: Vec<&VerdictRow> = going.iter().flat_map(|begin| &begin.verdicts).collect();
     release::judge_all(tx, &verdicts).await?;
+    let news: Vec<&NewsRow> = going.iter().flat_map(|begin| &begin.runs).collect();
+    run::note_all(tx, &news).await?;
     let releases: Vec<&NewRow> = going.iter().filter_map(|begin| begin.release.as_ref()).collect();
     release::record_all(tx, &releases).await?;
     end_rollbacks(tx, &going).await?;
-    let news: Vec<&NewsRow> = going.iter().flat_map(|begin| &begin.runs).collect();
-    run::note_all(tx, &news).await?;
     hold(tx, &going).await?;
     // Of one plan it is told which object somebody else has; of several each is recorded again by itself.
     let apart = begins.len() == 1;
