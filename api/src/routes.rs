@@ -8,6 +8,7 @@ pub(crate) mod config;
 mod doctor;
 mod drift;
 mod event;
+pub(crate) mod formation;
 mod identity;
 mod intervention;
 mod journal;
@@ -337,6 +338,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(release::table());
     routes.extend(rollback::table());
     routes.extend(run::table());
+    routes.extend(formation::table());
     routes.extend(secret::table());
     routes.extend(token::table());
     routes.extend(identity::table());

@@ -15,6 +15,7 @@ mod config;
 mod debug;
 mod doctor;
 mod drift;
+mod formation;
 mod journal;
 mod log;
 mod log_place;
@@ -40,6 +41,10 @@ pub(crate) use drift::ending as drift_ending;
 pub use drift::{
     DriftEvent, DriftList, DriftNoticed, DriftObject, DriftOutcome, DriftQuery, DriftView, PauseRequest,
 };
+pub use formation::{
+    FormationView, InstancesOwner, ProcessItem, ProcessRequest, ProcessType, ScaleRequest, StopRequest,
+    SuspendRequest,
+};
 pub use journal::{PlanEnd, PlanItem, PlanList, PlanQuery, PlanStep};
 pub use log::{
     InstanceChange, InstanceState, LogEvent, LogGap, LogGapReason, LogInstance, LogLine, LogQuery, LogStream,
@@ -50,8 +55,9 @@ pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, Readiness, VersionView,
 };
 pub use panel::{
-    PanelConfig, PanelConfigChange, PanelDeleteQuery, PanelDeploy, PanelDeployMode, PanelDomain,
-    PanelEnvironment, PanelEnvironmentPatch, PanelListQuery, PanelLogQuery, PanelQuery, PanelReleaseQuery,
+    PanelAppQuery, PanelConfig, PanelConfigChange, PanelDeleteQuery, PanelDeploy, PanelDeployMode,
+    PanelDomain, PanelEnvironment, PanelEnvironmentPatch, PanelListQuery, PanelLogQuery, PanelQuery,
+    PanelReleaseQuery, PanelScale,
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,

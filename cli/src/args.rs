@@ -13,8 +13,8 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
-    explain, get, holds, intervention, login, logs, master_key, member, migrate, orphans, person, plan,
-    quota, release, run, secrets, serve, token, version, wait,
+    explain, formation, get, holds, intervention, login, logs, master_key, member, migrate, orphans, person,
+    plan, quota, release, run, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -102,6 +102,18 @@ pub(crate) enum Command {
     Resume(intervention::ResumeArgs),
     /// Try again what was given up: a failed release, a field that somebody fights over.
     Retry(intervention::RetryArgs),
+    /// Show the processes of an environment: how many instances there are to be, how many run, and who says so.
+    Ps(formation::PsArgs),
+    /// Say how many instances of processes there are to be, where no manifest says it.
+    Scale(formation::ScaleArgs),
+    /// Replace the instances of an environment, or of one process, one after the other.
+    Restart(formation::RestartArgs),
+    /// Let an environment, or one process, have no instances until it is started.
+    Stop(formation::StopArgs),
+    /// Let what was stopped have its instances again.
+    Start(formation::StartArgs),
+    /// Stop all that an organisation runs, or let it go on.
+    Suspend(formation::SuspendArgs),
     /// Show what the processes of an environment print.
     Logs(logs::LogsArgs),
     /// List what an environment ran: each change of it is a release.

@@ -4,7 +4,7 @@ use skep_planner::reconcile::conditions::ReadConditions;
 use skep_planner::release::Verdict;
 use skep_planner::{Plan, RunChange, RunNews};
 use skep_schemas::kind::AnyStatus;
-use skep_schemas::{ConditionKind, ConditionStatus};
+use skep_schemas::{ConditionKind, ConditionStatus, Reason};
 use skep_store::{Corrected, NewEvent, Severity};
 
 /// What a plan that was carried out is worth telling.
@@ -87,11 +87,14 @@ pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec
         let same = before
             .is_some_and(|before| before.status == condition.status && before.reason == condition.reason);
         let tells = match condition.kind {
+            // What was stopped is told as that.
+            ConditionKind::Ready if matches!(condition.reason, Reason::Stopped | Reason::Suspended) => false,
             ConditionKind::Ready => condition.is_true() || condition.status == ConditionStatus::Unknown,
             ConditionKind::Stalled
             | ConditionKind::Degraded
             | ConditionKind::Drifted
-            | ConditionKind::PolicyViolated => condition.is_true(),
+            | ConditionKind::PolicyViolated
+            | ConditionKind::Stopped => condition.is_true(),
             // Said by the steps and the release themselves.
             ConditionKind::Progressing => false,
         };
@@ -99,8 +102,9 @@ pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec
             continue;
         }
         let good = condition.kind == ConditionKind::Ready && condition.is_true();
+        let meant = good || condition.kind == ConditionKind::Stopped;
         events.push(NewEvent {
-            severity: if good { Severity::Normal } else { Severity::Warning },
+            severity: if meant { Severity::Normal } else { Severity::Warning },
             reason: if good { "Ready".to_owned() } else { condition.reason.to_string() },
             message: condition.message,
         });

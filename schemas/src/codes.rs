@@ -90,6 +90,7 @@ codes! {
     NameTaken           "SK0307" 409 "the name is in use";
     LastOwner           "SK0308" 409 "somebody has to stay owner";
     RegistryTaken       "SK0309" 409 "the organisation has a credential for the registry";
+    OwnedByAnother      "SK0310" 409 "the number belongs to somebody else";
 
     Unauthorized        "SK0401" 401 "no valid token";
     Forbidden           "SK0403" 403 "the token does not permit this";

@@ -27,6 +27,8 @@ pub enum ConditionKind {
     Drifted,
     /// What runs is against a policy that lets it run.
     PolicyViolated,
+    /// Somebody stopped it, or part of it: no instances are wanted of that.
+    Stopped,
 }
 
 /// Does a condition hold?
@@ -129,6 +131,10 @@ reasons! {
     NotKept,
     /// What is live differs from what was last converged, and the drift policy leaves it so.
     Drifted,
+    /// Somebody stopped it, and nothing is to run.
+    Stopped,
+    /// The platform suspended its organisation, and nothing is to run.
+    Suspended,
     /// Someone paused it: Skep looks and reports, and changes nothing.
     Paused,
     /// The loop is on hold until an administrator confirms what it would do.

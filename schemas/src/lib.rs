@@ -4,7 +4,7 @@
 //! themselves ([`kind`]), the scalar newtypes their fields are made of ([`scalar`]), and the conditions a status speaks in
 //! ([`condition`]). Around them: the strict reader of manifests ([`manifest`]) with its [`diagnostic`]s and their [`codes`],
 //! the generated JSON Schemas ([`schema`]), the documentation of fields and codes ([`explain`]), and the form in which
-//! stored resources are shown ([`resource_view`]), and the [`role`]s of those who ask. Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
+//! stored resources are shown ([`resource_view`]), what people say of how much runs ([`formation`]), and the [`role`]s of those who ask. Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
 //! was checked here.
 //!
 //! Guarantees: a value of any type in this crate is valid by construction; a spec written by [`serde`] reads back equal;
@@ -14,6 +14,7 @@ pub mod codes;
 pub mod condition;
 pub mod diagnostic;
 pub mod explain;
+pub mod formation;
 pub mod kind;
 pub mod manifest;
 pub mod resource;
@@ -26,6 +27,7 @@ pub mod selector;
 pub use codes::Code;
 pub use condition::{Condition, ConditionKind, ConditionStatus, Reason};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use formation::{FormationOverride, Restarted, ScaleOwner, Scaled, Stopped};
 pub use kind::{AnySpec, Kind, KindScope, KindSpec};
 pub use manifest::{Batch, ReadOptions, SourcedManifest};
 pub use resource::{

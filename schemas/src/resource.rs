@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::formation::{FormationOverride, Stopped};
 use crate::kind::{AnySpec, Kind, KindScope};
 use crate::scalar::{OrgName, ResourceName};
 
@@ -286,6 +287,10 @@ pub struct Meta {
     pub retried_at: Option<Timestamp>,
     /// Of an environment: somebody returned it to a former release.
     pub rollback: Option<Rollback>,
+    /// Of an environment: what people said of how much of it runs.
+    pub formation: FormationOverride,
+    /// Of an organisation: the platform stopped all that it runs.
+    pub suspension: Option<Stopped>,
 }
 
 /// Who wrote something, and when.

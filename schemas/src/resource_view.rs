@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::API_VERSION;
+use crate::formation::{FormationOverride, Stopped};
 use crate::kind::{AnySpec, AnyStatus, Kind};
 use crate::resource::{
     Annotations, Changed, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision,
@@ -82,6 +83,12 @@ pub struct MetaView {
     /// Of an environment: somebody returned it to a former release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// Of an environment: what people said of how much of it runs.
+    #[serde(default, skip_serializing_if = "FormationOverride::is_empty")]
+    pub formation: FormationOverride,
+    /// Of an organisation: the platform stopped all that it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<Stopped>,
 }
 
 /// A view cannot be turned into a resource, or into YAML.
@@ -142,6 +149,8 @@ impl ResourceView {
                 pause: meta.pause.clone(),
                 retried_at: meta.retried_at,
                 rollback: meta.rollback.clone(),
+                formation: meta.formation.clone(),
+                suspension: meta.suspension.clone(),
             },
             spec: spec.to_json()?,
             status: (!status.is_null()).then(|| status.clone()),
@@ -192,6 +201,8 @@ impl TryFrom<ResourceView> for Resource {
             pause: metadata.pause,
             retried_at: metadata.retried_at,
             rollback: metadata.rollback,
+            formation: metadata.formation,
+            suspension: metadata.suspension,
         };
         Ok(Self { meta, spec, status: status.unwrap_or_default() })
     }
@@ -212,6 +223,10 @@ pub fn list_yaml(views: &[ResourceView]) -> Result<String, ViewError> {
 mod tests {
     use super::*;
     use crate::manifest::{ReadOptions, read_json, read_str};
+
+    fn stopped(since: Timestamp) -> Stopped {
+        Stopped { by: "ann".to_owned(), since, reason: None }
+    }
 
     fn stored(spec: &str) -> Resource {
         let text = format!(
@@ -242,6 +257,11 @@ mod tests {
                 by: "ann".to_owned(),
                 since: at,
             }),
+            formation: FormationOverride {
+                stops: [("web".parse().unwrap(), stopped(at))].into(),
+                ..FormationOverride::default()
+            },
+            suspension: Some(stopped(at)),
         };
         let status = json!({ "observedGeneration": 3, "conditions": [], "anything": [1, {"a": null}] });
         Resource { meta, spec: manifest.spec, status }

@@ -1,7 +1,7 @@
 //! How what the store refuses or could not do is told.
 
 use skep_schemas::codes::Code;
-use skep_store::StoreError;
+use skep_store::{FormationError, StoreError};
 
 use super::{About, ApiError};
 
@@ -57,6 +57,7 @@ impl From<StoreError> for ApiError {
                 error.to_string(),
                 "wait until some are over, or stop some; `skep runs` lists them",
             ),
+            StoreError::Formation(ref broken) => formation(broken, &error),
             StoreError::HostTaken { ref host } => {
                 let about = About::Host(host.clone());
                 Self::refused(
@@ -120,6 +121,36 @@ impl From<StoreError> for ApiError {
             }
             _ if error.is_transient() => Self::Unavailable { cause: error.into() },
             _ => Self::Internal { cause: error.into() },
+        }
+    }
+}
+
+/// What to do about a rule of how much of an environment runs.
+fn formation(broken: &FormationError, error: &StoreError) -> ApiError {
+    let help = match broken {
+        FormationError::ProcessMissing { .. } => "name one of those, or add the process to a manifest",
+        FormationError::Declared { .. } => {
+            "change `instances` of the process there and apply it, or take the field out there: then the number is yours to scale"
+        }
+        FormationError::Owned { .. } => {
+            "let a person give it back first, with `skep scale ENV PROCESS=others`"
+        }
+        FormationError::TooMany { plan: Some(_), .. } => "ask for less, or choose a larger plan",
+        FormationError::TooMany { plan: None, .. } => "ask for less; a typing error must not flood a cluster",
+        FormationError::StoppedAsAWhole { .. } => {
+            "start the environment, and then stop the processes that are not to run"
+        }
+    };
+    match broken {
+        FormationError::Declared { by, .. } => {
+            ApiError::refused(Code::OwnedByAnother, error, help, About::Key(by.clone()))
+        }
+        FormationError::Owned { key, .. } => {
+            ApiError::refused(Code::OwnedByAnother, error, help, About::Key(key.clone()))
+        }
+        FormationError::TooMany { .. } => ApiError::refused(Code::QuotaExceeded, error, help, About::Nothing),
+        FormationError::ProcessMissing { .. } | FormationError::StoppedAsAWhole { .. } => {
+            ApiError::invalid(error.to_string(), help)
         }
     }
 }

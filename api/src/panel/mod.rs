@@ -14,6 +14,7 @@
 mod config;
 mod create;
 mod domain;
+mod formation;
 mod found;
 mod release;
 mod resource;

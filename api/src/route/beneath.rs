@@ -271,6 +271,7 @@ fn named_by_uid(route: &Route) -> Kind {
     match route.within {
         Within::Path | Within::Platform => Kind::App,
         Within::Organization(_) if route.path.contains("/apps/{uid}") => Kind::App,
+        Within::Organization(_) if route.path.contains("/applications/{uid}") => Kind::App,
         Within::Organization(_) if route.path.contains("/environments/{uid}") => Kind::Environment,
         Within::Organization(_) if route.path.contains("/containers/{uid}") => Kind::Environment,
         Within::Organization(kind) => kind,
@@ -288,7 +289,10 @@ fn body(route: &Route, kind: Kind) -> Value {
         (_, "putOrgMember" | "putMember") => json!({ "role": "owner" }),
         (_, "rotateSecret") => json!({ "value": "evil" }),
         (_, "rollBack") => json!({ "to": 1 }),
+        (_, "scale") => json!({ "processes": { "web": 9 } }),
+        (_, "restart" | "stop" | "start" | "suspend") => json!({}),
         (_, "promoteRelease") => json!({ "from": "theirs" }),
+        (Verb::Post, id) if id.ends_with("ByUidScale") => json!({ "replicas": 9 }),
         (Verb::Post, id) if id.ends_with("ByUidDomains") => json!({ "host": "evil.globex.test" }),
         (Verb::Post, id) if id.ends_with("ByUidEnvironments") => json!({ "name": "evil" }),
         (Verb::Post, id) if id.ends_with("ByUidDeploy") => json!({ "image_ref": "evil:1" }),

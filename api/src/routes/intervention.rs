@@ -92,13 +92,13 @@ fn checked_length(text: &str) -> Result<SignedDuration, ApiError> {
     })
 }
 
-fn checked(reason: &str) -> Result<String, ApiError> {
+pub(super) fn checked(reason: &str) -> Result<String, ApiError> {
     let reason = reason.trim();
     let length = reason.chars().count();
     if length == 0 || length > PAUSE_REASON_MAX || reason.chars().any(char::is_control) {
         return Err(ApiError::invalid(
             format!("a reason of {length} characters is none that is kept"),
-            format!("say in 1 to {PAUSE_REASON_MAX} characters, on one line, why nothing may be changed"),
+            format!("say why in 1 to {PAUSE_REASON_MAX} characters, on one line"),
         ));
     }
     Ok(reason.to_owned())

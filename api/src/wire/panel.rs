@@ -47,6 +47,18 @@ pub struct PanelDeleteQuery {
     pub confirm: bool,
 }
 
+/// The same for what is asked of one environment of an app.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PanelAppQuery {
+    /// The organisation. Whoever belongs to one alone need not name it; a token of the platform has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgName>,
+    /// The environment. Of an app with only one it need not be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<ResourceName>,
+}
+
 /// The same for releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -173,4 +185,15 @@ pub struct PanelDomain {
     /// How clients reach it.
     #[serde(default)]
     pub tls: TlsMode,
+}
+
+/// How many instances of a process there are to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PanelScale {
+    /// How many.
+    pub replicas: u32,
+    /// Of which process; `web` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessName>,
 }

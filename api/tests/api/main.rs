@@ -8,6 +8,7 @@ mod browser;
 mod config;
 mod doctor;
 mod drift;
+mod formation;
 mod intervention;
 mod keyed;
 mod operation;

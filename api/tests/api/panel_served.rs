@@ -218,6 +218,7 @@ async fn what_another_organisation_has_is_answered_like_the_uid_of_nothing() -> 
                 ("post", "environments") => Some(json!({"name": "evil"})),
                 ("post", "runs") => Some(json!({"command": ["evil"]})),
                 ("post", "deploy") => Some(json!({"image_ref": "evil:1"})),
+                ("post", "scale") => Some(json!({"replicas": 9})),
                 ("post", "domains") => Some(json!({"host": "evil.globex.test"})),
                 _ => None,
             };

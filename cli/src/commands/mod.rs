@@ -26,6 +26,7 @@ pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod formation;
 pub(crate) mod get;
 pub(crate) mod holds;
 pub(crate) mod intervention;
@@ -156,6 +157,12 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Pause(args) => intervention::pause(&Session::open(global)?, args).await,
         Command::Resume(args) => intervention::resume(&Session::open(global)?, args).await,
         Command::Retry(args) => intervention::retry(&Session::open(global)?, args).await,
+        Command::Ps(args) => formation::ps(&Session::open(global)?, args).await,
+        Command::Scale(args) => formation::scale(&Session::open(global)?, args).await,
+        Command::Restart(args) => formation::restart(&Session::open(global)?, args).await,
+        Command::Stop(args) => formation::stop(&Session::open(global)?, args).await,
+        Command::Start(args) => formation::start(&Session::open(global)?, args).await,
+        Command::Suspend(args) => formation::suspend(&Session::open(global)?, args).await,
         Command::Version(args) => version::run(global, &args).await,
         Command::Explain(args) => explain::run(&args),
         Command::Completion(args) => completion::run(&args),

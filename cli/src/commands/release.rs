@@ -12,7 +12,7 @@ use skep_api::wire::{
 use skep_planner::FieldChange;
 use skep_schemas::ResourceKey;
 
-use super::apply::conclude;
+use super::wait::until_ready;
 use super::{Outcome, Session};
 use crate::address::{Address, resource_path};
 use crate::args::{environment, span};
@@ -20,9 +20,6 @@ use crate::client::with_query;
 use crate::output::table::{Cell, render};
 use crate::output::text::{Tone, harmless};
 use crate::output::{PlanFormat, print, stdout_style, yaml};
-use crate::wait::progress::Display;
-use crate::wait::run::run as wait;
-use crate::wait::{Goal, Seen, Target, Tracker};
 
 /// `skep releases`
 #[derive(Debug, Args)]
@@ -167,16 +164,7 @@ pub(super) async fn roll_back(session: &Session, args: RollbackArgs) -> Result<O
     if !args.wait {
         return Ok(Outcome::Done);
     }
-    let target = Target {
-        goal: Goal::Ready,
-        uid: Some(view.metadata.uid),
-        generation: Some(view.metadata.generation),
-        inputs: Some(view.metadata.revision),
-    };
-    let mut tracker = Tracker::default();
-    tracker.add(key, target, Seen::Present(Box::new(view)));
-    let end = wait(&session.client, tracker, args.timeout, Display::for_stderr(args.timeout)).await?;
-    Ok(conclude(&end, args.timeout))
+    until_ready(session, key, view, args.timeout).await
 }
 
 fn returned(key: &ResourceKey, given: &RollbackView) -> String {

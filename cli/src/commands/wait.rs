@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use skep_api::wire::ResourceView;
+use skep_schemas::ResourceKey;
 use skep_schemas::condition::ConditionKind;
 
 use super::{Outcome, Session, apply};
@@ -38,6 +40,25 @@ fn goal(text: &str) -> Result<Goal, String> {
             Err("write ready, deleted, or condition= with Ready, Progressing, Stalled or Degraded".to_owned())
         }
     }
+}
+
+/// Waits until a resource that was just asked for something is as it was asked to be.
+pub(super) async fn until_ready(
+    session: &Session,
+    key: ResourceKey,
+    view: ResourceView,
+    timeout: Duration,
+) -> Result<Outcome> {
+    let target = Target {
+        goal: Goal::Ready,
+        uid: Some(view.metadata.uid),
+        generation: Some(view.metadata.generation),
+        inputs: Some(view.metadata.revision),
+    };
+    let mut tracker = Tracker::default();
+    tracker.add(key, target, Seen::Present(Box::new(view)));
+    let end = wait(&session.client, tracker, timeout, Display::for_stderr(timeout)).await?;
+    Ok(apply::conclude(&end, timeout))
 }
 
 /// Carries it out.

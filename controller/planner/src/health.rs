@@ -96,11 +96,10 @@ pub fn service_health(
     }
 }
 
-/// A template as far as it decides whether a task is current: Swarm leaves tasks alone that still fit a changed placement.
+/// A template as far as it decides whether a task is current: Swarm leaves tasks alone that still fit a changed placement, and replaces them when
+/// the counter of restarts is another.
 fn comparable(template: &TaskSpec) -> TaskSpec {
-    let mut template = normalize::task(template);
-    template.placement = None;
-    template
+    TaskSpec { placement: None, force_update: template.force_update, ..normalize::task(template) }
 }
 
 /// Does the task run on a node where it may not? Swarm will replace it, although its template is current otherwise.

@@ -35,6 +35,8 @@ pub const LABEL_RUN: &str = "skep.dev/run";
 pub const LABEL_RELEASE: &str = "skep.dev/release";
 /// How many instances a service had that was stopped: where no manifest says the number, it is known nowhere else.
 pub const LABEL_STOPPED: &str = "skep.dev/stopped";
+/// How often people asked Skep to restart a service, as far as it was sent: the counter that restarts it can also be raised by hand.
+pub const LABEL_RESTARTS: &str = "skep.dev/restarts";
 /// The RegistryCredential that a service was last given to pull its image with, and which password: see [`crate::pull`].
 pub const LABEL_REGISTRY_CREDENTIAL: &str = "skep.dev/registry-credential";
 /// On a forwarder: the organisation that its link leads to. Whose it is, the organisation that uses the link, the other labels say.

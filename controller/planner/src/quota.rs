@@ -6,7 +6,8 @@
 //! has too much, because its plan became smaller, may still have less.
 //!
 //! An environment that was returned to a former release may run more than its manifests ask for, and goes back to these when the return is over. It
-//! counts with the more of both. A run counts as an instance until it is over.
+//! counts with the more of both. A number of instances that no manifest says counts as somebody scaled it; what is stopped counts as it would run. A run
+//! counts as an instance until it is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,16 +15,27 @@ use std::fmt;
 use skep_schemas::kind::{
     AppSpec, EnvironmentSpec, NetworkPolicySpec, OrganizationSpec, PlanSpec, Quota, Resources,
 };
-use skep_schemas::{AnySpec, Bytes, Cpu, Kind, OrgName, ResourceKey, ResourceName, Scope};
+use skep_schemas::{AnySpec, Bytes, Cpu, Kind, OrgName, ProcessName, ResourceKey, ResourceName, Scope};
 
-use crate::formation;
+use crate::formation::{self, Instances};
 use crate::release::{ReleaseContent, ReleaseProcess};
 
 /// Everything that counts: an organisation's specs, its own and the platform's plans, by key.
 pub type Specs = BTreeMap<ResourceKey, AnySpec>;
 
-/// What environments run that were returned to a former release.
-pub type Returned = BTreeMap<ResourceKey, ReleaseContent>;
+/// What people asked of environments beside their manifests.
+pub type Asides = BTreeMap<ResourceKey, Aside>;
+
+/// What people asked of an environment beside its manifests, as far as it counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Aside {
+    /// What it runs if it was returned to a former release.
+    pub returned: Option<ReleaseContent>,
+    /// How many instances of processes it was scaled to. What a manifest says goes before it.
+    pub scaled: BTreeMap<ProcessName, u32>,
+    /// What its runs have that are not over.
+    pub runs: Vec<Resources>,
+}
 
 /// The kinds of which an organisation's resources count.
 pub const KINDS: [Kind; 5] = [Kind::App, Kind::Environment, Kind::Domain, Kind::Secret, Kind::NetworkPolicy];
@@ -129,10 +141,12 @@ impl fmt::Display for Counted {
 pub struct Usage(BTreeMap<Counted, u64>);
 
 impl Usage {
-    /// Counts. Of the specs those of the organisation and the platform's plans are looked at. `runs` is what its runs have that are not over.
-    pub fn of(org: &OrgName, specs: &Specs, returned: &Returned, runs: &[Resources]) -> Self {
+    /// Counts. Of the specs those of the organisation and the platform's plans are looked at.
+    pub fn of(org: &OrgName, specs: &Specs, asides: &Asides) -> Self {
         let mut usage = Self::default();
-        runs.iter().for_each(|run| usage.add_instances(1, *run));
+        let of_org = asides.iter().filter(|(key, _)| key.org() == Some(org));
+        let runs = of_org.flat_map(|(_, aside)| &aside.runs);
+        runs.for_each(|run| usage.add_instances(1, *run));
         for (key, spec) in specs.iter().filter(|(key, _)| key.org() == Some(org)) {
             match spec {
                 AnySpec::App(_) => usage.add(Counted::Apps, 1),
@@ -141,7 +155,7 @@ impl Usage {
                 AnySpec::NetworkPolicy(policy) => usage.add(Counted::Links, links(policy)),
                 AnySpec::Environment(environment) => {
                     usage.add(Counted::Environments, 1);
-                    usage.add_all(&environment_usage(org, key, environment, specs, returned.get(key)));
+                    usage.add_all(&environment_usage(org, key, environment, specs, asides.get(key)));
                 }
                 AnySpec::Organization(_)
                 | AnySpec::Plan(_)
@@ -191,7 +205,7 @@ fn environment_usage(
     key: &ResourceKey,
     environment: &EnvironmentSpec,
     specs: &Specs,
-    returned: Option<&ReleaseContent>,
+    aside: Option<&Aside>,
 ) -> Usage {
     let own = environment.plan.as_ref().and_then(|name| plan(name, specs));
     // Nothing runs under a plan that does not exist; it counts as if it had the organisation's, which it may have next.
@@ -199,9 +213,15 @@ fn environment_usage(
         return Usage::default();
     };
     let app = key.sibling(Kind::App, environment.app.clone()).and_then(|key| app(&key, specs));
-    let formation = formation::processes(app, environment, plan.instance);
+    let mut formation = formation::processes(app, environment, plan.instance);
+    for (name, instances) in aside.into_iter().flat_map(|aside| &aside.scaled) {
+        let is_free = formation::instances(app, environment, name) == Some(Instances::LeftToOthers);
+        if let Some(process) = formation.get_mut(name).filter(|_| is_free) {
+            process.instances = *instances;
+        }
+    }
     let asked = processes_usage(formation.values().map(|one| (&one.process, one.instances)));
-    let Some(returned) = returned else { return asked };
+    let Some(returned) = aside.and_then(|aside| aside.returned.as_ref()) else { return asked };
     let instances = |name| formation.get(name).map_or(1, |process| process.instances);
     asked.or_more(&processes_usage(
         returned.processes.iter().map(|(name, process)| (process, instances(name))),

@@ -55,7 +55,7 @@ fn world(instances: u32) -> Specs {
 
 #[test]
 fn what_is_counted_is_what_a_release_would_ask_for_and_others_have_no_part_in_it() {
-    let usage = Usage::of(&acme(), &world(3), &Returned::new(), &[]);
+    let usage = Usage::of(&acme(), &world(3), &Asides::new());
     let counted: Vec<_> =
         Counted::ALL.iter().map(|one| format!("{} {one}", one.amount(usage.get(*one)))).collect();
     assert_eq!(
@@ -78,7 +78,7 @@ fn what_is_counted_is_what_a_release_would_ask_for_and_others_have_no_part_in_it
 #[test]
 fn beyond_the_quota_is_refused_and_less_of_too_much_is_not() {
     let quota = Quota { instances: Some(4), domains: Some(1), ..Quota::default() };
-    let usage = |instances| Usage::of(&acme(), &world(instances), &Returned::new(), &[]);
+    let usage = |instances| Usage::of(&acme(), &world(instances), &Asides::new());
     let said: Vec<_> = refused(&quota, &usage(2), &usage(3)).iter().map(ToString::to_string).collect();
     assert_eq!(said, ["5 instances where 4 may be"]);
     assert_eq!(refused(&quota, &usage(1), &usage(2)), []);
@@ -97,14 +97,25 @@ fn what_was_returned_to_counts_as_far_as_it_is_more() {
     .unwrap();
     let key: ResourceKey =
         ResourceKey::new(Scope::Org(acme()), Kind::Environment, "prod".parse().unwrap()).unwrap();
-    let asked = Usage::of(&acme(), &world(3), &Returned::new(), &[]);
-    let usage = Usage::of(&acme(), &world(3), &Returned::from([(key, content)]), &[]);
+    let aside = Aside { returned: Some(content), ..Aside::default() };
+    let asked = Usage::of(&acme(), &world(3), &Asides::new());
+    let usage = Usage::of(&acme(), &world(3), &Asides::from([(key, aside)]));
     let more = |counted| (asked.get(counted), usage.get(counted));
     // Three of web at one core and one of old at two, where three of web and one worker had half a core each.
     assert_eq!(more(Counted::Cpu), (4000, 7000));
     // The manifests' 256Mi for each are more.
     assert_eq!(asked.get(Counted::Memory), usage.get(Counted::Memory));
     assert_eq!(more(Counted::Environments), (2, 2));
+}
+
+#[test]
+fn a_number_that_somebody_scaled_to_counts_where_no_manifest_says_one() {
+    let key = ResourceKey::new(Scope::Org(acme()), Kind::Environment, "prod".parse().unwrap()).unwrap();
+    let scaled = ["web", "worker"].map(|name| (name.parse().unwrap(), 7));
+    let aside = Aside { scaled: scaled.into(), ..Aside::default() };
+    let instances = |asides: &Asides| Usage::of(&acme(), &world(3), asides).get(Counted::Instances);
+    // The manifest says three of web, and nothing of the worker.
+    assert_eq!(instances(&Asides::from([(key, aside)])), instances(&Asides::new()) + 6);
 }
 
 fn process(cpu: &str, memory: &str) -> Value {

@@ -17,6 +17,7 @@ use skep_schemas::{Generation, Host, OrgName, ProcessName, Registry, ResourceKey
 
 pub(crate) use self::fault::{Fault, must_run_again, violated};
 pub use self::operation::Operation;
+use crate::formation::FormationError;
 use crate::people::PeopleError;
 
 /// Why an operation of the store did not happen.
@@ -115,6 +116,9 @@ pub enum StoreError {
         /// How many it may have.
         limit: usize,
     },
+    /// A rule about how much of an environment runs.
+    #[error(transparent)]
+    Formation(Box<FormationError>),
     /// A former value of a Secret is not kept any more, or never was.
     #[error("version {version} of {key} is not kept")]
     SecretVersionMissing {

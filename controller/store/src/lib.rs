@@ -27,6 +27,7 @@ mod drift;
 mod error;
 mod event;
 mod finalize;
+mod formation;
 mod gathered;
 mod generate;
 mod intervention;
@@ -62,6 +63,7 @@ mod signature;
 mod snapshot;
 mod store;
 mod subnet;
+mod suspension;
 mod sweep;
 mod time;
 mod token;
@@ -79,6 +81,7 @@ pub use drift::{
 pub use error::{Operation, StoreError};
 pub use event::{Event, NewEvent, Severity};
 pub use finalize::Finalized;
+pub use formation::{FormationChange, FormationError, Scale};
 pub use intervention::Intervention;
 pub use journal::{
     PLANS_MAX, PlanHistory, PlanId, PlanOutcome, PlanRecord, StepHistory, StepOutcome, StepState,

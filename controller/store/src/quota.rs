@@ -4,12 +4,12 @@
 //! with anything that counts ([`limited`] says which, before anything is locked). Then everything that counts is read, the batch is laid over
 //! it, and both are counted ([`check`]). A quota that is set in the same moment holds from the next batch on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skep_planner::ReleaseContent;
-use skep_planner::quota::{self, Returned, Specs, Usage};
+use skep_planner::quota::{self, Aside, Asides, Specs, Usage};
 use skep_schemas::kind::{Quota, Resources};
-use skep_schemas::{AnySpec, Kind, OrgName, ResourceKey, ResourceName};
+use skep_schemas::{AnySpec, FormationOverride, Kind, OrgName, ProcessName, ResourceKey, ResourceName};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -34,17 +34,16 @@ impl ScopedStore {
     pub async fn standing(&self, org: &OrgName) -> Result<Standing, StoreError> {
         let read = async {
             let mut reader = self.reader().await?;
-            let specs = specs(&mut reader, org).await?;
-            Ok((specs, returned(&mut reader, org).await?, runs(&mut reader, org).await?))
+            Ok((specs(&mut reader, org).await?, asides(&mut reader, org).await?))
         };
-        let (specs, returned, runs) = read.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
+        let (specs, asides) = read.await.map_err(|fault: Fault| fault.during(Operation::Read))?;
         let key = ResourceKey::organization(org);
         let Some(AnySpec::Organization(organization)) = specs.get(&key) else {
             return Err(StoreError::NotFound { key });
         };
         let quota = quota::plan_of(org, &specs).and_then(|(_, plan)| plan.quota.clone());
         let (plan, quota) = (organization.plan.clone(), quota.unwrap_or_default());
-        Ok(Standing { plan, quota, usage: Usage::of(org, &specs, &returned, &runs) })
+        Ok(Standing { plan, quota, usage: Usage::of(org, &specs, &asides) })
     }
 }
 
@@ -82,18 +81,12 @@ pub(crate) async fn is_limited(tx: &mut PgConnection, org: &OrgName) -> Result<b
 
 /// Refuses the batch if it would take the organisation, which is locked, beyond its quota.
 pub(crate) async fn check(tx: &mut PgConnection, org: &OrgName, items: &[ApplyItem]) -> Result<(), Fault> {
-    let (before, returned) = (specs(tx, org).await?, returned(tx, org).await?);
-    let runs = runs(tx, org).await?;
+    let (before, asides) = (specs(tx, org).await?, asides(tx, org).await?);
     let mut after = before.clone();
     for item in items {
         after.insert(item.manifest.key.clone(), item.manifest.spec.clone());
     }
-    compare(
-        org,
-        &after,
-        &Usage::of(org, &before, &returned, &runs),
-        &Usage::of(org, &after, &returned, &runs),
-    )
+    compare(org, (&before, &asides), (&after, &asides))
 }
 
 /// Refuses a rollback if it would take the organisation, which is locked, beyond its quota.
@@ -103,54 +96,81 @@ pub(crate) async fn check_return(
     key: &ResourceKey,
     content: ReleaseContent,
 ) -> Result<(), Fault> {
-    let (specs, before) = (specs(tx, org).await?, returned(tx, org).await?);
-    let runs = runs(tx, org).await?;
+    let (specs, before) = (specs(tx, org).await?, asides(tx, org).await?);
     let mut after = before.clone();
-    after.insert(key.clone(), content);
-    compare(org, &specs, &Usage::of(org, &specs, &before, &runs), &Usage::of(org, &specs, &after, &runs))
+    after.entry(key.clone()).or_default().returned = Some(content);
+    compare(org, (&specs, &before), (&specs, &after))
+}
+
+/// Refuses numbers of instances if they would take the organisation, which is locked, beyond its quota.
+pub(crate) async fn check_scale(
+    tx: &mut PgConnection,
+    org: &OrgName,
+    key: &ResourceKey,
+    scaled: BTreeMap<ProcessName, u32>,
+) -> Result<(), Fault> {
+    let (specs, before) = (specs(tx, org).await?, asides(tx, org).await?);
+    let mut after = before.clone();
+    after.entry(key.clone()).or_default().scaled = scaled;
+    compare(org, (&specs, &before), (&specs, &after))
 }
 
 /// Refuses a run if it would take the organisation, which is locked, beyond its quota.
-pub(crate) async fn check_run(tx: &mut PgConnection, org: &OrgName, run: Resources) -> Result<(), Fault> {
-    let (specs, returned) = (specs(tx, org).await?, returned(tx, org).await?);
-    let mut runs = runs(tx, org).await?;
-    let before = Usage::of(org, &specs, &returned, &runs);
-    runs.push(run);
-    compare(org, &specs, &before, &Usage::of(org, &specs, &returned, &runs))
+pub(crate) async fn check_run(
+    tx: &mut PgConnection,
+    org: &OrgName,
+    key: &ResourceKey,
+    run: Resources,
+) -> Result<(), Fault> {
+    let (specs, before) = (specs(tx, org).await?, asides(tx, org).await?);
+    let mut after = before.clone();
+    after.entry(key.clone()).or_default().runs.push(run);
+    compare(org, (&specs, &before), (&specs, &after))
 }
 
-fn compare(org: &OrgName, specs: &Specs, before: &Usage, after: &Usage) -> Result<(), Fault> {
-    let quota = quota::plan_of(org, specs).and_then(|(_, plan)| plan.quota.as_ref());
+fn compare(
+    org: &OrgName,
+    (before, asides_before): (&Specs, &Asides),
+    (after, asides): (&Specs, &Asides),
+) -> Result<(), Fault> {
+    let quota = quota::plan_of(org, after).and_then(|(_, plan)| plan.quota.as_ref());
     let Some(quota) = quota else { return Ok(()) };
-    let excess = quota::refused(quota, before, after);
+    let before = Usage::of(org, before, asides_before);
+    let excess = quota::refused(quota, &before, &Usage::of(org, after, asides));
     if excess.is_empty() {
         return Ok(());
     }
     Err(StoreError::QuotaExceeded { org: org.clone(), excess }.into())
 }
 
-/// What the organisation's runs have that are not over.
-async fn runs(tx: &mut PgConnection, org: &OrgName) -> Result<Vec<Resources>, Fault> {
-    let rows = sqlx::query_scalar!(
-        r#"SELECT u.resources AS "resources: Json<Resources>" FROM run u JOIN resource r ON r.uid = u.env_uid
+/// What the organisation's environments were asked beside their manifests: what they were returned to, how they were scaled, and what runs
+/// in them that is not over.
+async fn asides(tx: &mut PgConnection, org: &OrgName) -> Result<Asides, Fault> {
+    let rows = sqlx::query!(
+        r#"SELECT r.org, r.kind, r.name, r.formation AS "formation: Json<FormationOverride>",
+                  l.content AS "content?: Json<ReleaseContent>"
+           FROM resource r
+           LEFT JOIN release l ON l.env_uid = r.uid AND l.version = (r.rollback->>'to')::integer
+           WHERE r.org = $1 AND r.kind = 'Environment' AND (r.rollback IS NOT NULL OR r.formation ? 'scale')"#,
+        org.as_str()
+    );
+    let mut asides = Asides::new();
+    for row in rows.fetch_all(&mut *tx).await? {
+        let said = row.formation.map(|formation| formation.0).unwrap_or_default();
+        let scaled = said.scale.into_iter().map(|(name, scaled)| (name, scaled.instances)).collect();
+        let aside = Aside { returned: row.content.map(|content| content.0), scaled, runs: Vec::new() };
+        asides.insert(key_of_columns(&row.org, &row.kind, &row.name)?, aside);
+    }
+    let runs = sqlx::query!(
+        r#"SELECT r.org, r.kind, r.name, u.resources AS "resources: Json<Resources>" FROM run u JOIN resource r ON r.uid = u.env_uid
            WHERE r.org = $1 AND u.outcome IS NULL"#,
         org.as_str()
     );
-    Ok(rows.fetch_all(tx).await?.into_iter().map(|resources| resources.0).collect())
-}
-
-/// What the organisation's environments run that were returned to a former release.
-async fn returned(tx: &mut PgConnection, org: &OrgName) -> Result<Returned, Fault> {
-    let rows = sqlx::query!(
-        r#"SELECT r.org, r.kind, r.name, l.content AS "content: Json<ReleaseContent>" FROM resource r
-           JOIN release l ON l.env_uid = r.uid AND l.version = (r.rollback->>'to')::integer
-           WHERE r.org = $1 AND r.kind = 'Environment' AND r.rollback IS NOT NULL"#,
-        org.as_str()
-    );
-    let rows = rows.fetch_all(tx).await?.into_iter();
-    Ok(rows
-        .map(|row| Ok((key_of_columns(&row.org, &row.kind, &row.name)?, row.content.0)))
-        .collect::<Result<_, StoreError>>()?)
+    for row in runs.fetch_all(tx).await? {
+        let key = key_of_columns(&row.org, &row.kind, &row.name)?;
+        asides.entry(key).or_default().runs.push(row.resources.0);
+    }
+    Ok(asides)
 }
 
 /// What counts: an organisation's own, and the catalogue.

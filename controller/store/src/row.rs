@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use skep_schemas::{
-    Annotations, AnySpec, Changed, Finalizer, Generation, Kind, Labels, Meta, Owner, Pause, Resource,
-    ResourceKey, ResourceName, Revision, Rollback, Scope, Uid,
+    Annotations, AnySpec, Changed, Finalizer, FormationOverride, Generation, Kind, Labels, Meta, Owner,
+    Pause, Resource, ResourceKey, ResourceName, Revision, Rollback, Scope, Stopped, Uid,
 };
 use sqlx::types::{Json, Uuid};
 
@@ -36,6 +36,8 @@ pub(crate) struct ResourceRow {
     pub(crate) pause: Option<Json<Pause>>,
     pub(crate) retried_at: Option<Time>,
     pub(crate) rollback: Option<Json<Rollback>>,
+    pub(crate) formation: Option<Json<FormationOverride>>,
+    pub(crate) suspension: Option<Json<Stopped>>,
     pub(crate) status: Option<serde_json::Value>,
 }
 
@@ -51,7 +53,8 @@ macro_rules! resource_query {
                    r.created_at AS "created_at!: _", r.updated_at AS "updated_at!: _", r.changed_by AS "changed_by?",
                    r.changed_at AS "changed_at?: _",
                    r.pause AS "pause?: _", r.retried_at AS "retried_at?: _",
-                   r.rollback AS "rollback?: _", s.status AS "status?"
+                   r.rollback AS "rollback?: _", r.formation AS "formation?: _",
+                   r.suspension AS "suspension?: _", s.status AS "status?"
                FROM resource r LEFT JOIN resource_status s ON s.uid = r.uid "# + $tail
             $(, $argument)*
         )
@@ -98,6 +101,8 @@ impl ResourceRow {
                 pause: self.pause.map(|pause| pause.0),
                 retried_at: self.retried_at.map(|time| time.0),
                 rollback: self.rollback.map(|rollback| rollback.0),
+                formation: self.formation.map(|formation| formation.0).unwrap_or_default(),
+                suspension: self.suspension.map(|suspension| suspension.0),
                 key,
             },
             spec,

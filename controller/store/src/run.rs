@@ -86,7 +86,7 @@ impl ScopedStore {
             return Err(StoreError::TooManyRuns { key: key.clone(), limit: RUNS_OPEN_MAX }.into());
         }
         if counted {
-            quota::check_run(&mut tx, org, resources).await?;
+            quota::check_run(&mut tx, org, key, resources).await?;
         }
         let row = sqlx::query!(
             r#"INSERT INTO run (env_uid, number, purpose, release, process, command, resources, time_limit_seconds, made_by)

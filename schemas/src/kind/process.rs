@@ -12,7 +12,7 @@ use super::Problems;
 use crate::scalar::{Bytes, Cpu, Duration, EnvName, MountPath, Port, ProcessName, ResourceName};
 
 /// The most instances of one process: a typing error must not flood a cluster.
-const INSTANCES_MAX: u32 = 500;
+pub const INSTANCES_MAX: u32 = 500;
 /// The most processes of one app: each is a service.
 const PROCESSES_MAX: usize = 20;
 /// The most entries of each list of a process; keeps service specs far below the engine's limit.

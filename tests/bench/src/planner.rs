@@ -22,7 +22,7 @@ use skep_planner::{
     InstanceId, InventoryEntry, ObjectKind, ObjectRef, Observed, Op, Plan, Release, ResolvedImage, Verdict,
     diff, naming, normalize,
 };
-use skep_schemas::{AnySpec, Generation, Manifest, Meta, Owner, Resource, Revision, Uid};
+use skep_schemas::{AnySpec, FormationOverride, Generation, Manifest, Meta, Owner, Resource, Revision, Uid};
 use skep_simulator::{Behaviour, Swarm};
 
 use crate::ground;
@@ -278,6 +278,8 @@ fn stored(manifest: Manifest, now: Timestamp) -> (Meta, AnySpec) {
         pause: None,
         retried_at: None,
         rollback: None,
+        formation: FormationOverride::default(),
+        suspension: None,
         changed: None,
     };
     (meta, manifest.spec)

@@ -1,6 +1,6 @@
-//! The commands by which a case does what an operator does, or what the safety of the loop does to an operator.
+//! The commands by which a case does what people do who operate what runs, and what the safety of the loop does to them.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use skep_planner::NetworkPool;
 use skep_planner::safety::{HoldScope, InForce};
 
@@ -11,6 +11,29 @@ use crate::stage::Stage;
 const HOLD: i64 = 1;
 
 impl Stage {
+    /// How much of an environment, or of an organisation, runs.
+    pub(crate) fn formation(&mut self, verb: &str, words: &mut Words<'_>) -> Result<String> {
+        let key = self.key(words)?;
+        let store = &mut self.world.store;
+        if verb == "scale" {
+            let wanted = words.next("a process and a number, as in web=3")?;
+            let (process, instances) =
+                wanted.split_once('=').context("write `scale Environment/prod web=3`")?;
+            return store.scale(&key, &process.parse()?, instances);
+        }
+        if verb == "suspend" {
+            return store.suspend(&key, Some(words.next("why")?)).map(|()| String::new());
+        }
+        let process = words.maybe()?.map(str::parse).transpose()?;
+        match verb {
+            "restart" => store.restart(&key, process),
+            "stop" => store.stop(&key, process),
+            "start" => store.start(&key, process),
+            _ => store.suspend(&key, None),
+        }
+        .map(|()| String::new())
+    }
+
     pub(crate) fn operator(&mut self, verb: &str, words: &mut Words<'_>) -> Result<()> {
         match verb {
             "pool" => {

@@ -111,6 +111,9 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.return_to(&key, words.next("a release, or `manifests`")?).map(nothing)
             }
+            "scale" | "restart" | "stop" | "start" | "suspend" | "end-suspension" => {
+                self.formation(verb, words)
+            }
             "hold" | "finish" | "tasks" | "update-status" | "rollback" | "absent" | "meddle" | "insists" => {
                 self.service(verb, words)?;
                 self.world.read_clock();
@@ -133,7 +136,7 @@ impl Stage {
         OrgName::try_from(only.name()).ok()
     }
 
-    fn key(&self, words: &mut Words<'_>) -> Result<ResourceKey> {
+    pub(crate) fn key(&self, words: &mut Words<'_>) -> Result<ResourceKey> {
         command::key(words.next("a resource")?, self.only_org().as_ref())
     }
 

@@ -1,9 +1,10 @@
 //! What Postgres would keep: resources, releases, the inventory, versions of secrets and subnets.
 //!
 //! The rules are those of the store crate, without its database: a spec that did not change bumps no generation, a new release
-//! supersedes the pending one. [`journal`] has what a pass writes down, [`authors`] who wrote what.
+//! supersedes the pending one. [`journal`] has what a pass writes down, [`authors`] who wrote what, [`formation`] how much is to run.
 
 mod authors;
+mod formation;
 mod journal;
 mod rollback;
 mod runs;
@@ -18,8 +19,8 @@ use skep_planner::reconcile::secret::SecretFacts;
 use skep_planner::{InventoryEntry, NetworkPool, ObjectRef, OrgSubnet, Plan, Release, Verdict, naming};
 use skep_schemas::kind::KindSpec;
 use skep_schemas::{
-    AnySpec, Finalizer, Generation, Kind, Manifest, Meta, OrgName, Owner, Pause, Resource, ResourceKey,
-    ResourceName, Revision, Uid,
+    AnySpec, Finalizer, FormationOverride, Generation, Kind, Manifest, Meta, OrgName, Owner, Pause, Resource,
+    ResourceKey, ResourceName, Revision, Uid,
 };
 use uuid::Uuid;
 
@@ -106,7 +107,10 @@ impl Store {
     pub fn apply(&mut self, mut manifests: Vec<Manifest>, now: Timestamp) -> Result<()> {
         manifests.sort_by(|a, b| (a.key.kind(), &a.key).cmp(&(b.key.kind(), &b.key)));
         self.revision += 1;
-        manifests.into_iter().try_for_each(|manifest| self.write(manifest, now))
+        manifests.into_iter().try_for_each(|manifest| {
+            self.yield_to(&manifest);
+            self.write(manifest, now)
+        })
     }
 
     fn write(&mut self, manifest: Manifest, now: Timestamp) -> Result<()> {
@@ -158,6 +162,8 @@ impl Store {
             pause: None,
             retried_at: None,
             rollback: None,
+            formation: FormationOverride::default(),
+            suspension: None,
             changed: Some(self.authors.change(now)),
         };
         self.resources.insert(key, Resource { meta, spec, status: serde_json::Value::Null });

@@ -1,7 +1,7 @@
 //! Apps, and what is asked of an app as a whole.
 
 use crate::panel::row::rows;
-use crate::panel::{create, resource};
+use crate::panel::{create, formation, resource};
 
 rows! {
     Get "/api/paas/apps" "getPaasApps":
@@ -40,10 +40,12 @@ rows! {
         => "Environment", "GET /v1/orgs/{org}/environments/{name}/logs";
     Post "/api/paas/apps/{uid}/scale" "postPaasAppsByUidScale":
         Write of Environment, "Change the number of instances of an app."
-        => "Environment", "PUT /v1/orgs/{org}/environments/{name}";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/scale"
+        => formation::scale_app, "an_app_is_scaled_and_restarted_where_it_runs";
     Post "/api/paas/apps/{uid}/restart" "postPaasAppsByUidRestart":
         Intervene of Environment, "Restart an app."
-        => "Environment";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/restart"
+        => formation::restart_app, "an_app_is_scaled_and_restarted_where_it_runs";
     Put "/api/paas/apps/{uid}/env" "putPaasAppsByUidEnv":
         Write of Environment, "Set the variables of an app."
         => "Environment", "PUT /v1/orgs/{org}/environments/{name}";

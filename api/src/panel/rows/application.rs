@@ -1,7 +1,7 @@
 //! Apps and deployments, as the list of tasks calls them.
 
-use crate::panel::resource;
 use crate::panel::row::rows;
+use crate::panel::{formation, resource};
 
 rows! {
     Post "/api/paas/applications" "postPaasApplications":
@@ -28,7 +28,8 @@ rows! {
         => "Environment", "PUT /v1/orgs/{org}/environments/{name}";
     Post "/api/paas/applications/{uid}/scale" "postPaasApplicationsByUidScale":
         Write of Environment, "Change the number of instances of an app."
-        => "Environment", "PUT /v1/orgs/{org}/environments/{name}";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/scale"
+        => formation::scale_app, "an_app_is_scaled_and_restarted_where_it_runs";
     Get "/api/paas/applications/{uid}/logs" "getPaasApplicationsByUidLogs":
         ReadLogs of Environment, "What an app prints."
         => "Environment", "GET /v1/orgs/{org}/environments/{name}/logs";
@@ -37,7 +38,8 @@ rows! {
         => "Environment";
     Post "/api/paas/applications/{uid}/restart" "postPaasApplicationsByUidRestart":
         Intervene of Environment, "Restart an app."
-        => "Environment";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/restart"
+        => formation::restart_app, "an_app_is_scaled_and_restarted_where_it_runs";
     Get "/api/paas/applications/{uid}/deployments" "getPaasApplicationsByUidDeployments":
         Read of Environment, "The deployments of an app."
         => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases";

@@ -1,7 +1,7 @@
 //! Containers: environments whose app names an image.
 
 use crate::panel::row::rows;
-use crate::panel::{config, create, domain, release, resource};
+use crate::panel::{config, create, domain, formation, release, resource};
 
 rows! {
     Post "/api/caas/containers" "postCaasContainers":
@@ -25,10 +25,12 @@ rows! {
         => config::deploy, "an_environment_is_given_another_image";
     Post "/api/caas/containers/{uid}/scale" "postCaasContainersByUidScale":
         Write of Environment, "Change the number of instances of a container."
-        => "Environment", "PUT /v1/orgs/{org}/environments/{name}";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/scale"
+        => formation::scale, "processes_are_shown_scaled_and_restarted_by_uid";
     Post "/api/caas/containers/{uid}/restart" "postCaasContainersByUidRestart":
         Intervene of Environment, "Restart a container."
-        => "Environment";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/restart"
+        => formation::restart, "processes_are_shown_scaled_and_restarted_by_uid";
     Get "/api/caas/containers/{uid}/logs" "getCaasContainersByUidLogs":
         ReadLogs of Environment, "What a container prints."
         => "Environment", "GET /v1/orgs/{org}/environments/{name}/logs"

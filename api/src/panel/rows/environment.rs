@@ -1,7 +1,7 @@
 //! Environments: their releases, processes, runs, output and variables.
 
 use crate::panel::row::rows;
-use crate::panel::{config, release, resource, run};
+use crate::panel::{config, formation, release, resource, run};
 
 rows! {
     Patch "/api/paas/environments/{uid}" "patchPaasEnvironmentsByUid":
@@ -34,7 +34,8 @@ rows! {
         => release::roll_back, "releases_are_told_and_an_environment_is_returned_to_one_of_them";
     Get "/api/paas/environments/{uid}/processes" "getPaasEnvironmentsByUidProcesses":
         Read of Environment, "The processes of an environment."
-        => "Environment", "GET /v1/orgs/{org}/environments/{name}";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/processes"
+        => formation::processes, "processes_are_shown_scaled_and_restarted_by_uid";
     Post "/api/paas/environments/{uid}/processes" "postPaasEnvironmentsByUidProcesses":
         Write of Environment, "Add a process to an environment."
         => "Environment", "PUT /v1/orgs/{org}/environments/{name}";

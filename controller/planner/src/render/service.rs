@@ -83,6 +83,8 @@ pub struct ServiceInput<'a> {
     pub instances: u32,
     /// Stopped, with so many instances to come back to.
     pub stopped: Option<u32>,
+    /// How often people asked for a restart.
+    pub restarts: u32,
     /// How tasks are replaced.
     pub rollout: &'a RolloutSpec,
     /// The organisation's network: its id, or in a preview its name when it is yet to be made.
@@ -131,6 +133,9 @@ fn service_labels(input: &ServiceInput<'_>) -> Labels {
     let credential = input.credential.map(|credential| credential.mark.clone());
     labels.extend(credential.map(|mark| (naming::LABEL_REGISTRY_CREDENTIAL.to_owned(), mark)));
     labels.extend(input.stopped.map(|instances| (naming::LABEL_STOPPED.to_owned(), instances.to_string())));
+    if input.restarts > 0 {
+        labels.insert(naming::LABEL_RESTARTS.to_owned(), input.restarts.to_string());
+    }
     labels.extend(route_labels(&input.settings.edge, &naming::network(input.org), input.routes));
     labels
 }

@@ -10,6 +10,7 @@ use super::lock::Locked;
 use super::{ApplyItem, Failure, Outcome, registry};
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::StoreError;
+use crate::formation;
 use crate::generate::{self, Occasion};
 use crate::master_keys::MasterKeys;
 use crate::row::{ResourceRow, finalizer_word, org_column};
@@ -52,6 +53,7 @@ impl Write<'_> {
             }
         };
         if written.outcome != Outcome::Unchanged {
+            formation::yield_to(tx, &self.item.manifest).await?;
             claims.note(written.uid, &self.item.manifest.spec)?;
         }
         Ok(written)

@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::{Operation, StoreError};
+use crate::formation::FormationError;
 use crate::people::PeopleError;
 
 /// An error inside an operation: its own, or one of the database that still has to be told what was being done.
@@ -26,6 +27,12 @@ impl From<StoreError> for Fault {
 
 impl From<PeopleError> for Fault {
     fn from(error: PeopleError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<FormationError> for Fault {
+    fn from(error: FormationError) -> Self {
         Self::Store(error.into())
     }
 }

@@ -31,6 +31,8 @@ operations! {
     Intervene => "pause, resume or retry a resource",
     RollBack => "return an environment to a release",
     Run => "ask for a run",
+    Form => "scale, restart, stop or start an environment",
+    Suspend => "suspend an organisation or let it go on",
     Learn => "note what was found of objects",
     Forget => "forget objects",
     Finalize => "finalise a resource",

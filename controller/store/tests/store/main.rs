@@ -7,6 +7,7 @@ mod compaction;
 mod convergence;
 mod delete;
 mod drift;
+mod formation;
 mod history;
 mod journal;
 mod lease;

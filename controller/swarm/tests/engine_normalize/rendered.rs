@@ -121,6 +121,7 @@ pub(crate) fn rendered(seed: u32, docker: &Docker) -> ServiceSpec {
     let constraints = Constraints::new(content.region.as_ref(), isolation);
     service_spec(&ServiceInput {
         stopped: None,
+        restarts: 0,
         credential: None,
         constraints: &constraints,
         settings: &settings,

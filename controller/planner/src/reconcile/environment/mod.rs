@@ -7,10 +7,11 @@
 //! 2. [`verdict`]: is it known by now how the newest release went? A failed one is not applied again (invariant I11): the target
 //!    becomes the last good release, which is what Swarm has returned to by itself.
 //! 3. [`services`]: what must be done so that every process runs the target?
-//!    [`trial`] says what of that waits while a roll-out is under way.
+//!    [`instances`] says how many of each, and who asked for that; [`trial`] what of it waits while a roll-out is under way.
 //! 4. [`status`]: what is there to say?
 
 mod ground;
+mod instances;
 mod rollback;
 mod runs;
 mod scans;

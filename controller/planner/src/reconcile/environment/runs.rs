@@ -16,7 +16,7 @@ use skep_schemas::Duration;
 use super::ground::ground;
 use super::target::Target;
 use super::verdict::signed;
-use super::{EnvironmentDesired, EnvironmentInput, PlanChoice, services};
+use super::{EnvironmentDesired, EnvironmentInput, PlanChoice, instances, services};
 use crate::blocked::Blocked;
 use crate::formation;
 use crate::health::{Expectations, service_health};
@@ -153,8 +153,8 @@ fn progress(input: &EnvironmentInput<'_>, run: &Run, service: &Service) -> Progr
         _ => {}
     }
     let ends = |end| Progress::Ends { end, at: input.now };
-    if let Some(by) = &run.stopped_by {
-        return ends(stopped(by));
+    if let Some(end) = stopped(input, run) {
+        return ends(end);
     }
     match state {
         Some((task, TaskState::Running)) => {
@@ -200,8 +200,8 @@ fn begin(input: &EnvironmentInput<'_>, run: &Run, plan: &mut Plan) {
         let gone = RunEnd::failed(format!("somebody removed its service {}", object.name));
         return ended(run, gone, now, RunOutput { gap, ..RunOutput::default() }, plan);
     }
-    if let Some(by) = &run.stopped_by {
-        return over(stopped(by), plan);
+    if let Some(end) = stopped(input, run) {
+        return over(end, plan);
     }
     match made(input, run, &object) {
         Ok(step) => plan.steps.push(step),
@@ -332,8 +332,11 @@ fn error_of(input: &EnvironmentInput<'_>, run: &Run, service: &Service, tasks: &
     service_health(service, tasks, &input.observed.containers, expected).last_error.map(|error| error.message)
 }
 
-fn stopped(by: &str) -> RunEnd {
-    RunEnd::Stopped { reason: format!("stopped by {by}") }
+/// How it ends because somebody wants it to: whoever stopped it, or the platform, which suspended the organisation with all that it runs.
+fn stopped(input: &EnvironmentInput<'_>, run: &Run) -> Option<RunEnd> {
+    let by = run.stopped_by.as_ref().map(|by| format!("stopped by {by}"));
+    let suspended = || instances::suspended(input.desired).map(|stop| stop.in_words(input.desired));
+    Some(RunEnd::Stopped { reason: by.or_else(suspended)? })
 }
 
 fn is_late(input: &EnvironmentInput<'_>, run: &Run) -> bool {

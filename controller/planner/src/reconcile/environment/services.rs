@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use skep_schemas::ProcessName;
 
 use super::ground::{Ground, ground};
-use super::target::{self, Target, last_good};
-use super::{EnvironmentInput, PlanChoice, routes, runs, trial, unroutable};
+use super::instances::Stop;
+use super::target::{Target, last_good};
+use super::{EnvironmentInput, instances, routes, runs, trial, unroutable};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
-use crate::formation::{self, Instances};
 use crate::health::{self, Expectations, ServiceHealth, service_health};
 use crate::inventory::{self, ObjectKind, ObjectRef};
 use crate::observed::Observed;
@@ -19,7 +19,7 @@ use crate::reconcile::Mode;
 use crate::release::ReleaseContent;
 use crate::render::{ServiceInput, monitor, service_spec};
 use crate::step::{Cost, FieldChange, Op, Step};
-use crate::swarm::{Node, Service, ServiceMode, ServiceSpec, Task};
+use crate::swarm::{Node, Service, ServiceSpec, Task};
 use crate::{diff, naming};
 
 /// The largest spec that the engine can still update: a service holds its spec and the previous one, and a raft entry is limited
@@ -34,7 +34,7 @@ pub(super) fn converge(input: &EnvironmentInput<'_>, target: &Target, plan: &mut
     for name in target.content.processes.keys() {
         let spec = render(input, target, &ground, name, plan);
         wanted.insert(spec.name.clone());
-        if let Some(step) = step_for(input, target, &ground, spec, plan) {
+        if let Some(step) = step_for(input, target, &ground, (name, spec), plan) {
             plan.steps.push(step);
         }
     }
@@ -114,8 +114,9 @@ fn render(
         process,
         content: &target.content,
         release: target.version,
-        instances: wanted_instances(input, &target.content, name),
-        stopped: input.desired.is_stopped(&target.content).then(|| formed_instances(input, name)),
+        instances: instances::wanted(input, &target.content, name),
+        stopped: instances::to_return_to(input, &target.content, name),
+        restarts: environment.meta.formation.restarts(name),
         rollout: &environment.spec.rollout,
         network: &ground.network,
         secrets: &ground.secrets,
@@ -134,7 +135,7 @@ fn step_for(
     input: &EnvironmentInput<'_>,
     target: &Target,
     ground: &Ground,
-    spec: ServiceSpec,
+    (name, spec): (&ProcessName, ServiceSpec),
     plan: &mut Plan,
 ) -> Option<Step> {
     let object = ObjectRef::new(ObjectKind::Service, &spec.name);
@@ -148,7 +149,7 @@ fn step_for(
         Some(Observed::Present(live)) if is_ours(input, live) => {
             let entry = inventory::entry(&input.desired.inventory, &object);
             drift::replaced(&object, live, entry, plan);
-            update(input, target, ground, live, spec, plan)
+            update(input, target, ground, live, (name, spec), plan)
         }
         Some(Observed::Present(live)) => {
             plan.drift.push(Drift::foreign(&object, live.id.as_str()));
@@ -188,7 +189,7 @@ fn update(
     target: &Target,
     ground: &Ground,
     live: &Service,
-    mut spec: ServiceSpec,
+    (name, mut spec): (&ProcessName, ServiceSpec),
     plan: &mut Plan,
 ) -> Option<Step> {
     let object = ObjectRef::new(ObjectKind::Service, &spec.name);
@@ -198,14 +199,13 @@ fn update(
     if target.given_up && other_release.is_some() {
         return None;
     }
-    // Someone restarted its tasks (`docker service update --force`). The counter says nothing else, and setting it back would
-    // restart them again.
-    spec.task_template.force_update = live.spec.task_template.force_update;
     let entry = inventory::entry(&input.desired.inventory, &object);
-    let applied =
-        entry.and_then(|entry| entry.applied.as_deref()).filter(|applied| !is_of_later(applied, target));
+    let sent = entry.and_then(|entry| entry.applied.as_deref());
+    spec.task_template.force_update = instances::force_update(live, sent, &spec);
+    let applied = sent.filter(|applied| !is_of_later(applied, target));
     let sides = ServiceSides { object: &object, live, entry, applied, desired: &spec };
-    let change = drift::service(&input.desired.stance, sides, plan)?;
+    let mut change = drift::service(&input.desired.stance, sides, plan)?;
+    change.changes.extend(instances::restart(live, &change.spec));
     if trial::waits(input, &ground.constraints, live, &change.changes) {
         trial::judge_waiting(input, target, live, plan);
         plan.blocked.push(Blocked::UpdateInProgress { object: object.to_string() });
@@ -219,26 +219,50 @@ fn update(
     let length = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let cost = diff::cost(
         &change.changes,
-        replicas(&live.spec),
-        replicas(&change.spec),
+        instances::replicas(&live.spec),
+        instances::replicas(&change.spec),
         length(alive.len()),
         length(alive.iter().filter(forbidden).count()),
     );
     let why = match other_release {
         _ if change.only_drift => "somebody else changed it".to_owned(),
         Some(label) => format!("release {label} -> {}", target.version),
-        None if is_another_credential(&change.changes) => {
+        None if is_label_alone(&change.changes, naming::LABEL_REGISTRY_CREDENTIAL) => {
             "its credential for the registry is another".to_owned()
         }
-        None => "it is not as it should be".to_owned(),
+        None => asked_by(input, name, live, &change.spec)
+            .unwrap_or_else(|| "it is not as it should be".to_owned()),
     };
     Some(change.into_step(sides, Some(target.version), ground.pull.clone(), why, cost))
 }
 
-/// Is it only with whom nodes pull that changes?
-fn is_another_credential(changes: &[FieldChange]) -> bool {
-    let label = naming::LABEL_REGISTRY_CREDENTIAL.replace('/', "~1");
+/// Is it only this label that changes?
+fn is_label_alone(changes: &[FieldChange], label: &str) -> bool {
+    let label = label.replace('/', "~1");
     changes.iter().all(|change| change.pointer.strip_prefix("/Labels/") == Some(label.as_str()))
+}
+
+/// Who asked for what changes, if somebody did beside the manifests.
+fn asked_by(
+    input: &EnvironmentInput<'_>,
+    name: &ProcessName,
+    live: &Service,
+    spec: &ServiceSpec,
+) -> Option<String> {
+    let said = &input.desired.environment.meta.formation;
+    if spec.task_template.force_update != live.spec.task_template.force_update {
+        return said.last_restart(name).map(|restarted| format!("{} restarted it", restarted.by));
+    }
+    if instances::replicas(spec) == instances::replicas(&live.spec) {
+        return None;
+    }
+    let was_stopped = live.spec.labels.contains_key(naming::LABEL_STOPPED);
+    match instances::stop(input.desired, name) {
+        Some(Stop::Suspended(stopped)) => Some(format!("{} suspended the organisation", stopped.by)),
+        Some(Stop::Stopped(stopped)) => Some(format!("{} stopped it", stopped.by)),
+        None if was_stopped => Some("nothing stops it any more".to_owned()),
+        None => said.scale.get(name).map(|scaled| format!("{} scaled it", scaled.by)),
+    }
 }
 
 /// Does a spec belong to a release after the target? Then that one failed, Swarm or Skep is returning to the target, and what differs
@@ -254,51 +278,6 @@ fn is_of_later(applied: &ServiceSpec, target: &Target) -> bool {
 
 pub(super) fn nodes<'a>(input: &EnvironmentInput<'a>) -> &'a [Node] {
     input.observed.nodes.present().map_or(&[], Vec::as_slice)
-}
-
-/// How many instances of a process are wanted now, with a release of this content: none if a policy stops it.
-pub(super) fn wanted_instances(
-    input: &EnvironmentInput<'_>,
-    content: &ReleaseContent,
-    name: &ProcessName,
-) -> u32 {
-    if input.desired.is_stopped(content) { 0 } else { formed_instances(input, name) }
-}
-
-/// How many instances of a process there should be if nothing stopped them: what the manifests say. A number that they do not say belongs
-/// to whoever scales the service, a person or an autoscaler, within what the plan allows; so does that of a process that only the
-/// release to return to has. Of a stopped service it is the number that it was stopped at. Of manifests that ask for
-/// what cannot be, no number is believed either: what runs keeps the one that it has.
-fn formed_instances(input: &EnvironmentInput<'_>, name: &ProcessName) -> u32 {
-    let desired = input.desired;
-    let app = desired.app.as_ref().map(|app| &app.spec);
-    let service = naming::service(&desired.org, desired.environment.meta.key.name(), name);
-    let live = || {
-        let live = input.observed.services.get(&service)?.present()?;
-        let stopped_at = live.spec.labels.get(naming::LABEL_STOPPED).and_then(|number| number.parse().ok());
-        stopped_at.or_else(|| u32::try_from(replicas(&live.spec)).ok())
-    };
-    let most = match &desired.plan {
-        PlanChoice::Found(plan) => plan.spec.max_instances.unwrap_or(u32::MAX),
-        PlanChoice::None | PlanChoice::Missing(_) => u32::MAX,
-    };
-    let live = live();
-    match formation::instances(app, &desired.environment.spec, name) {
-        // What is so already need not be looked into.
-        Some(Instances::Declared(instances))
-            if live == Some(instances) || target::formation(input.settings, desired).is_ok() =>
-        {
-            instances
-        }
-        Some(_) | None => live.unwrap_or(1).min(most),
-    }
-}
-
-fn replicas(spec: &ServiceSpec) -> u64 {
-    match &spec.mode {
-        Some(ServiceMode::Replicated(mode)) => mode.replicas.unwrap_or(1),
-        _ => 0,
-    }
 }
 
 pub(super) fn tasks<'a>(input: &EnvironmentInput<'a>, service: &Service) -> &'a [Task] {

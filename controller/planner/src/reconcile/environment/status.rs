@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use skep_schemas::kind::{
     EnvironmentDetail, ProcessStatus, ReleaseStatus, Status, TaskError, UnroutedDomain,
 };
-use skep_schemas::{ProcessName, Reason};
+use skep_schemas::{ConditionKind, ConditionStatus, ProcessName, Reason};
 
-use super::services::wanted_instances;
+use super::instances::Stop;
 use super::target::last_good;
-use super::{EnvironmentInput, routes, runs, scans, services};
+use super::{EnvironmentInput, instances, routes, runs, scans, services};
 use crate::blocked::Blocked;
 use crate::health::Rollout;
 use crate::naming;
@@ -41,6 +41,7 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
     let of_runs = runs::recheck(input.desired);
     let recheck = recheck.into_iter().chain(scans::recheck(input.desired, input.now)).chain(of_runs).min();
     conditions.drifted(plan);
+    stopped(input, &mut conditions);
     if let Some(running) = running {
         conditions.violated(&input.desired.violations_of(&running.content));
     }
@@ -98,7 +99,7 @@ fn processes(input: &EnvironmentInput<'_>, release: &Release) -> BTreeMap<Proces
     let environment = input.desired.environment.meta.key.name();
     let label = release.version.to_string();
     let statuses = release.content.processes.keys().map(|name| {
-        let desired = wanted_instances(input, &release.content, name);
+        let desired = instances::wanted(input, &release.content, name);
         let service = naming::service(&input.desired.org, environment, name);
         let status = match services::health(input, name, &release.content) {
             None => ProcessStatus { desired, service, ..ProcessStatus::default() },
@@ -149,6 +150,24 @@ fn conclude(
         conditions.progressing(Reason::Applying, "changes are being made");
         return Some(RECHECK_PROGRESSING);
     }
+    if let Some((newest, stop)) =
+        newest.and_then(|newest| Some((newest, instances::all_stopped(input.desired, &newest.content)?)))
+    {
+        let ending: u32 = processes.values().map(|process| process.running).sum();
+        if ending > 0 {
+            let message = format!("{ending} instances are ending: {}", stop.in_words(input.desired));
+            conditions.progressing(stop.reason(), message);
+            return Some(RECHECK_PROGRESSING);
+        }
+        // It is as it was asked to be, and nobody has to be woken for it.
+        let message = format!("release {} does not run: {}", newest.version, stop.in_words(input.desired));
+        conditions.state(ConditionKind::Ready, ConditionStatus::True, stop.reason(), message);
+        return None;
+    }
+    if let Some(restart) = restarting(input, processes) {
+        conditions.progressing(Reason::RollingOut, restart);
+        return Some(RECHECK_PROGRESSING);
+    }
     match newest {
         None => {
             conditions.progressing(Reason::Pending, "no release was made yet");
@@ -170,6 +189,50 @@ fn conclude(
             }
         },
     }
+}
+
+/// Says what does not run because somebody stopped it, and who did.
+fn stopped(input: &EnvironmentInput<'_>, conditions: &mut Conditions) {
+    let Some(running) = running_release(input) else { return };
+    if let Some(stop) = instances::all_stopped(input.desired, &running.content) {
+        conditions.state(
+            ConditionKind::Stopped,
+            ConditionStatus::True,
+            stop.reason(),
+            stop.in_words(input.desired),
+        );
+        return;
+    }
+    let of_process = |name| Some((name, instances::stop(input.desired, name)?));
+    let stops: Vec<(&ProcessName, Stop<'_>)> =
+        running.content.processes.keys().filter_map(of_process).collect();
+    let Some((_, first)) = stops.first() else { return };
+    let words: Vec<String> = stops
+        .iter()
+        .map(|(name, stop)| format!("process {name}: {}", stop.in_words(input.desired)))
+        .collect();
+    conditions.state(ConditionKind::Stopped, ConditionStatus::True, first.reason(), words.join("; "));
+}
+
+/// The processes that are being restarted because somebody asked for it.
+fn restarting(
+    input: &EnvironmentInput<'_>,
+    processes: &BTreeMap<ProcessName, ProcessStatus>,
+) -> Option<String> {
+    // What is not judged yet is told as a roll-out.
+    let newest = input.desired.releases.first().filter(|newest| newest.verdict.is_final())?;
+    let said = &input.desired.environment.meta.formation;
+    let words: Vec<String> = processes
+        .iter()
+        .filter_map(|(name, process)| {
+            let (live, health) = services::health(input, name, &newest.content)?;
+            let is_so =
+                health.rollout == Rollout::Updating && instances::was_restarted(input.desired, name, live);
+            let by = &said.last_restart(name).filter(|_| is_so)?.by;
+            Some(format!("{by} restarted {name}: {} of {} are new", process.updated, process.desired))
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 fn runs(release: &Release) -> String {

@@ -3,13 +3,14 @@
 //! Swarm's own word is not enough. It says `completed` for the last update of one service only, has no deadline for tasks that
 //! never start, and forgets a rolled-back spec altogether. A verdict therefore looks at every process and at the clock, and is
 //! recorded once. Nothing is decided while a part of it cannot be seen, and the time before a release was sent does not count
-//! against it: a controller that was away for an hour must not find that everything has failed meanwhile.
+//! against it: a controller that was away for an hour must not find that everything has failed meanwhile. Nor does the time in which
+//! somebody has stopped all of it; of what is stopped in part, the rest is judged.
 
 use jiff::Timestamp;
 use skep_schemas::{Duration, ProcessName};
 
 use super::target::last_good;
-use super::{EnvironmentInput, ReleaseProcess};
+use super::{EnvironmentInput, ReleaseProcess, instances};
 use crate::health::{Rollout, ServiceHealth, is_alive, update_started_at};
 use crate::inventory::ObjectKind;
 use crate::naming;
@@ -37,6 +38,10 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
     if !is_seen(input, release) {
         return Verdict::Pending;
     }
+    // Nothing of it runs, so nothing can be said of it. Once it is started, it has its time from then on.
+    if instances::all_stopped(input.desired, &release.content).is_some() {
+        return Verdict::Pending;
+    }
     let deadline = input.desired.environment.spec.rollout.deadline;
     let mut all_done = true;
     let mut overdue = None;
@@ -60,8 +65,8 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
             if let Some(why) = not_up(input, release, process, service) {
                 return failed(format!("process {name}: {why}"));
             }
-            let is_up = runs(release, service)
-                && health.updated >= super::services::wanted_instances(input, &release.content, name);
+            let is_up =
+                runs(release, service) && health.updated >= instances::wanted(input, &release.content, name);
             // What is up in time is not late because Swarm goes on watching it.
             let time = if is_up { deadline.plus(monitor(process)) } else { deadline };
             let late = |begun: Timestamp| input.now.duration_since(begun) > signed(time);
@@ -119,9 +124,10 @@ fn is_seen(input: &EnvironmentInput<'_>, release: &Release) -> bool {
     !release.content.processes.keys().any(unknown) && (nodes_seen || !nodes_matter)
 }
 
-/// Since when the service has been running, or trying to run, this release; `None` while it was not given to it.
+/// Since when the service has been running, or trying to run, this release; `None` while it was not given to it, or has no instances because
+/// something stopped them.
 fn begun_at(release: &Release, service: &Service) -> Option<Timestamp> {
-    if !runs(release, service) {
+    if !runs(release, service) || service.spec.labels.contains_key(naming::LABEL_STOPPED) {
         return None;
     }
     let written = || service.updated_at.parse().or_else(|_| service.created_at.parse()).ok();
@@ -164,7 +170,7 @@ fn is_done(
     service: &Service,
     health: &ServiceHealth,
 ) -> bool {
-    let wanted = super::services::wanted_instances(input, &release.content, name);
+    let wanted = instances::wanted(input, &release.content, name);
     if !runs(release, service) || health.rollout != Rollout::Settled || health.updated < wanted {
         return false;
     }

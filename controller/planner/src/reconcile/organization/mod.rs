@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use skep_schemas::kind::{
     EdgeStatus, NetworkRules, NetworkStatus, OrganizationDetail, OrganizationSpec, Status,
 };
-use skep_schemas::{OrgName, Reason, Resource};
+use skep_schemas::{ConditionKind, ConditionStatus, OrgName, Reason, Resource};
 
 use super::conditions::Conditions;
 use super::{Assessment, Mode, RECHECK_WAITING};
@@ -168,6 +168,10 @@ pub fn status(
     let mut conditions = Conditions::new(&desired.organization.status, meta.generation, now);
     let mut recheck = Some(RECHECK_WAITING);
     conditions.drifted(plan);
+    if let Some(suspension) = &meta.suspension {
+        let message = format!("suspended {}: none of its environments run", suspension.in_words());
+        conditions.state(ConditionKind::Stopped, ConditionStatus::True, Reason::Suspended, message);
+    }
     if conditions.blocked(plan) {
         // said
     } else if meta.is_deleting() {
