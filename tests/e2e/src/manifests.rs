@@ -60,6 +60,19 @@ impl Web {
 
     /// All of it as one text.
     pub fn manifests(&self) -> String {
+        documents(&self.all())
+    }
+
+    /// The same with the number of instances left to whoever scales.
+    pub fn manifests_without_number(&self) -> String {
+        let mut all = self.all();
+        for environment in all.iter_mut().filter(|document| document["kind"] == "Environment") {
+            environment["spec"]["processes"]["web"] = json!({});
+        }
+        documents(&all)
+    }
+
+    fn all(&self) -> Vec<Value> {
         let mut organization = organization(&self.org);
         if let Some(plan) = &self.plan {
             organization["spec"]["plan"] = json!(plan);
@@ -69,7 +82,7 @@ impl Web {
         all.extend(self.secrets.iter().map(|name| resource(&self.org, "Secret", name, value.clone())));
         all.push(self.environment());
         all.extend(self.hosts.iter().map(|host| self.domain(host)));
-        documents(&all)
+        all
     }
 
     fn app(&self) -> Value {

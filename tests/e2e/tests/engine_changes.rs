@@ -85,7 +85,77 @@ fn what_a_diff_predicts_is_what_restarts() -> Result<()> {
     change(&at, &web, &["scale 2 -> 3, no restart"], Tasks::AreJoined)?;
     web.instances = 1;
     change(&at, &web, &["scale 3 -> 1, no restart"], Tasks::AreFewer)?;
+    how_much_runs_is_said_beside_the_manifests(&at, &web)?;
     assert_eq!(at.container(EDGE)?, proxy, "the proxy was replaced");
+    Ok(())
+}
+
+/// Scale, restart, stop and start, with one instance to begin with: what they do to the tasks, and that they make no release.
+fn how_much_runs_is_said_beside_the_manifests(at: &Installation, web: &Web) -> Result<()> {
+    let ask = |args: &[&str]| {
+        let mut all = vec!["--org", "acme"];
+        all.extend_from_slice(args);
+        at.cli.run(&all)
+    };
+    let waiting = |args: &[&str]| {
+        let all: Vec<&str> = args.iter().copied().chain(["--wait", "--timeout", "120s"]).collect();
+        ask(&all)?.ok().with_context(|| at.report())
+    };
+    let tasks = |count: usize| {
+        wait_until("the wanted number of tasks", Duration::from_secs(60), || {
+            let tasks = at.running_tasks(&web.service())?;
+            anyhow::ensure!(tasks.len() == count, "{tasks:?}");
+            Ok(tasks)
+        })
+    };
+    let releases = || at.psql("SELECT count(*) FROM release");
+    let refused = ask(&["scale", "production", "web=3"])?;
+    assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
+    assert!(
+        refused.err.contains("acme/Environment/production says that process web has 1 instances"),
+        "{}",
+        refused.err
+    );
+    let manifests = web.manifests_without_number();
+    at.cli.apply_and_wait(&manifests)?.ok().with_context(|| at.report())?;
+    let (before, made) = (tasks(1)?, releases()?);
+
+    let scaled = waiting(&["scale", "production", "web=3"])?;
+    assert!(scaled.out.contains("bootstrap: 3"), "{}", scaled.out);
+    let three = tasks(3)?;
+    assert!(before.is_subset(&three), "{before:?} {three:?}");
+    at.docker(&["service", "scale", "--detach", &format!("{}=1", web.service())])?;
+    // Whoever scales in the engine is told that this number is somebody's.
+    wait_until("the drift", Duration::from_secs(60), || {
+        let drift = ask(&["drift", "--all"])?;
+        anyhow::ensure!(drift.out.contains("/Mode/Replicated/Replicas"), "{}{}", drift.out, drift.err);
+        Ok(())
+    })?;
+    let three = tasks(3)?;
+
+    waiting(&["restart", "production", "web"])?;
+    let new = tasks(3)?;
+    assert!(new.is_disjoint(&three), "{three:?} {new:?}");
+
+    let stopped = waiting(&["stop", "production", "--reason", "the night"])?;
+    assert!(stopped.out.contains("the night"), "{}", stopped.out);
+    tasks(0)?;
+    at.cli.apply_and_wait(&manifests)?.ok().with_context(|| at.report())?;
+    let view = at.cli.get("acme", "environment", "production")?;
+    let conditions = view["status"]["conditions"].to_string();
+    assert!(
+        conditions.contains("stopped by bootstrap at") && !conditions.contains("Stalled"),
+        "{conditions}"
+    );
+    assert!(at.running_tasks(&web.service())?.is_empty());
+    waiting(&["start", "production"])?;
+    tasks(3)?;
+
+    ask(&["suspend", "acme", "--reason", "the bill is open"])?.ok()?;
+    tasks(0)?;
+    ask(&["suspend", "acme", "--end"])?.ok()?;
+    tasks(3)?;
+    assert_eq!(releases()?, made, "none of it is a release");
     Ok(())
 }
 
