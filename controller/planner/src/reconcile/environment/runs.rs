@@ -257,6 +257,7 @@ fn made(input: &EnvironmentInput<'_>, run: &Run, object: &ObjectRef) -> Result<S
             release: release.version,
             instances: 1,
             stopped: None,
+            restarts: 0,
             rollout: &desired.environment.spec.rollout,
             network: &ground.network,
             secrets: &ground.secrets,
