@@ -96,11 +96,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<A, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|error| ClientError::Request(error.into()))?;
-        if body.len() > REQUEST_MAX {
-            return Err(ClientError::TooMuch { size: body.len(), limit: REQUEST_MAX });
-        }
-        self.write(Method::POST, path, Bytes::from(body)).await
+        self.write_json(Method::POST, path, body).await
     }
 
     /// Sends a body that replaces something, and reads the answer. Done once, as [`Client::post`].
@@ -109,8 +105,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<A, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|error| ClientError::Request(error.into()))?;
-        self.write(Method::PUT, path, Bytes::from(body)).await
+        self.write_json(Method::PUT, path, body).await
     }
 
     /// Sends a body that changes a part of something, and reads the answer. Done once, as [`Client::post`].
@@ -119,11 +114,20 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<A, ClientError> {
+        self.write_json(Method::PATCH, path, body).await
+    }
+
+    async fn write_json<B: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<A, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Request(error.into()))?;
         if body.len() > REQUEST_MAX {
             return Err(ClientError::TooMuch { size: body.len(), limit: REQUEST_MAX });
         }
-        self.write(Method::PATCH, path, Bytes::from(body)).await
+        self.write(method, path, Bytes::from(body)).await
     }
 
     /// Sends a form, as OAuth has it, and reads the answer. Never sent twice.

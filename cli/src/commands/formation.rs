@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use skep_api::wire::{
     FormationView, InstancesOwner, ProcessItem, ProcessRequest, ResourceView, ScaleRequest, StopRequest,
     SuspendRequest,
@@ -148,36 +149,28 @@ pub(super) async fn scale(session: &Session, args: ScaleArgs) -> Result<Outcome>
         let (environment, output) = (args.environment, PlanFormat::default());
         return ps(session, PsArgs { environment, output }).await;
     }
-    let key = args.environment.key(session.org.as_ref())?;
     let owner = if args.autoscaler { ScaleOwner::Autoscaler } else { ScaleOwner::Person };
     let processes: BTreeMap<_, _> = args.processes.into_iter().collect();
     let request = ScaleRequest { processes, owner };
-    let view = session.client.post(&format!("{}/scale", resource_path(&key)), &request).await?;
-    end(session, key, view, &args.waiting).await
+    ask(session, &args.environment, "scale", &request, &args.waiting).await
 }
 
 /// Carries `skep restart` out.
 pub(super) async fn restart(session: &Session, args: RestartArgs) -> Result<Outcome> {
-    let key = args.what.environment.key(session.org.as_ref())?;
     let request = ProcessRequest { process: args.what.process };
-    let view = session.client.post(&format!("{}/restart", resource_path(&key)), &request).await?;
-    end(session, key, view, &args.waiting).await
+    ask(session, &args.what.environment, "restart", &request, &args.waiting).await
 }
 
 /// Carries `skep stop` out.
 pub(super) async fn stop(session: &Session, args: StopArgs) -> Result<Outcome> {
-    let key = args.what.environment.key(session.org.as_ref())?;
     let request = StopRequest { process: args.what.process, reason: args.reason };
-    let view = session.client.post(&format!("{}/stop", resource_path(&key)), &request).await?;
-    end(session, key, view, &args.waiting).await
+    ask(session, &args.what.environment, "stop", &request, &args.waiting).await
 }
 
 /// Carries `skep start` out.
 pub(super) async fn start(session: &Session, args: StartArgs) -> Result<Outcome> {
-    let key = args.what.environment.key(session.org.as_ref())?;
     let request = ProcessRequest { process: args.what.process };
-    let view = session.client.post(&format!("{}/start", resource_path(&key)), &request).await?;
-    end(session, key, view, &args.waiting).await
+    ask(session, &args.what.environment, "start", &request, &args.waiting).await
 }
 
 /// Carries `skep suspend` out.
@@ -194,6 +187,18 @@ pub(super) async fn suspend(session: &Session, args: SuspendArgs) -> Result<Outc
     let words = view.metadata.suspension.map(|stopped| stopped.in_words()).unwrap_or_default();
     print(&format!("{key} is suspended {}\n", harmless(&words)))?;
     Ok(Outcome::Done)
+}
+
+async fn ask<B: Serialize>(
+    session: &Session,
+    environment: &Address,
+    verb: &str,
+    request: &B,
+    waiting: &Waiting,
+) -> Result<Outcome> {
+    let key = environment.key(session.org.as_ref())?;
+    let view = session.client.post(&format!("{}/{verb}", resource_path(&key)), request).await?;
+    end(session, key, view, waiting).await
 }
 
 async fn end(session: &Session, key: ResourceKey, view: FormationView, waiting: &Waiting) -> Result<Outcome> {

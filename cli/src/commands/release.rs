@@ -18,7 +18,7 @@ use crate::address::{Address, resource_path};
 use crate::args::{environment, span};
 use crate::client::with_query;
 use crate::output::table::{Cell, render};
-use crate::output::text::{Tone, harmless};
+use crate::output::text::{Tone, harmless, lasted};
 use crate::output::{PlanFormat, print, stdout_style, yaml};
 
 /// `skep releases`
@@ -203,7 +203,7 @@ const fn tone(verdict: ReleaseVerdict) -> Tone {
 /// How long it took until it was known how it went.
 fn took(release: &ReleaseItem) -> Option<String> {
     let seconds = release.decided_at?.duration_since(release.created_at).as_secs_f64();
-    Some(if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) })
+    Some(lasted(seconds))
 }
 
 fn told(view: &ReleaseView) -> Result<String> {

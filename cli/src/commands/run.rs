@@ -16,7 +16,7 @@ use crate::address::{Address, resource_path};
 use crate::args::environment;
 use crate::client::{EventSource, with_query};
 use crate::output::table::{Cell, render};
-use crate::output::text::{Tone, harmless};
+use crate::output::text::{Tone, harmless, lasted};
 use crate::output::{PlanFormat, print, stdout_style, yaml};
 use crate::sse::Event;
 
@@ -279,7 +279,7 @@ const fn tone(state: RunState) -> Tone {
 /// How long its process ran.
 fn took(run: &RunView) -> Option<String> {
     let seconds = run.ended_at?.duration_since(run.started_at?).as_secs_f64().max(0.0);
-    Some(if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) })
+    Some(lasted(seconds))
 }
 
 #[cfg(test)]

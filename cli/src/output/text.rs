@@ -16,6 +16,11 @@ pub(crate) enum Tone {
     Plain,
 }
 
+/// How long something took.
+pub(crate) fn lasted(seconds: f64) -> String {
+    if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
 /// The text in the colour of its tone.
 pub(crate) fn paint(text: &str, tone: Tone, style: Style) -> String {
     let colour = match (style, tone) {

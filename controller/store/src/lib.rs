@@ -24,6 +24,7 @@ mod audit;
 mod credential;
 mod delete;
 mod drift;
+mod environment;
 mod error;
 mod event;
 mod finalize;

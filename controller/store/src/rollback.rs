@@ -14,10 +14,11 @@ use sqlx::types::{Json, Uuid};
 
 use crate::apply::lock_org;
 use crate::audit::{self, Actor, Subject, Verb};
+use crate::environment;
 use crate::error::{Fault, Operation, StoreError};
 use crate::quota;
 use crate::release::{column, stored_version};
-use crate::row::{ResourceRow, resource_query};
+use crate::row::ResourceRow;
 use crate::scoped::ScopedStore;
 use crate::secret::version_of;
 
@@ -40,10 +41,10 @@ impl ScopedStore {
     ) -> Result<Rollback, Fault> {
         let missing = || StoreError::ReleaseMissing { key: key.clone(), version: to };
         let mut tx = self.begin().await?;
-        let org = of_environment(key)?;
+        let org = environment::org_of(key)?;
         let counted = quota::is_limited(&mut tx, org).await?;
         lock_org(&mut tx, org, counted).await?;
-        let row = locked(&mut tx, key).await?;
+        let row = environment::locked(&mut tx, key).await?;
         let newest = newest(&mut tx, row.uid).await?.ok_or_else(missing)?;
         let content = content(&mut tx, row.uid, to).await?.ok_or_else(missing)?;
         values_are_there(&mut tx, org, &content).await?;
@@ -79,9 +80,9 @@ impl ScopedStore {
 
     async fn try_end_rollback(&self, key: &ResourceKey, actor: &Actor) -> Result<Option<Rollback>, Fault> {
         let mut tx = self.begin().await?;
-        let org = of_environment(key)?;
+        let org = environment::org_of(key)?;
         lock_org(&mut tx, org, false).await?;
-        let row = locked(&mut tx, key).await?;
+        let row = environment::locked(&mut tx, key).await?;
         let Some(standing) = &row.rollback else { return Ok(None) };
         let set = sqlx::query!("UPDATE resource SET rollback = NULL WHERE uid = $1", row.uid);
         set.execute(&mut *tx).await?;
@@ -89,11 +90,6 @@ impl ScopedStore {
         tx.commit().await?;
         Ok(Some(standing.0.clone()))
     }
-}
-
-fn of_environment(key: &ResourceKey) -> Result<&OrgName, StoreError> {
-    let org = key.org().filter(|_| key.kind() == Kind::Environment);
-    org.ok_or_else(|| StoreError::NotFound { key: key.clone() })
 }
 
 async fn record(
@@ -105,19 +101,6 @@ async fn record(
 ) -> Result<(), Fault> {
     let subject = Subject::unchanged(key, row.uid(), row.generation);
     Ok(audit::record(tx, actor, verb, &subject).await?)
-}
-
-async fn locked(tx: &mut PgConnection, key: &ResourceKey) -> Result<ResourceRow, Fault> {
-    let row = resource_query!(
-        "WHERE r.org = $1 AND r.kind = 'Environment' AND r.name = $2 FOR NO KEY UPDATE OF r",
-        key.org().map(|org| org.as_str()),
-        key.name().as_str()
-    );
-    let row = row.fetch_optional(tx).await?.ok_or_else(|| StoreError::NotFound { key: key.clone() })?;
-    if row.is_deleting() {
-        return Err(StoreError::Deleting { key: key.clone() }.into());
-    }
-    Ok(row)
 }
 
 async fn newest(tx: &mut PgConnection, env: Uuid) -> Result<Option<ReleaseVersion>, Fault> {

@@ -10,12 +10,13 @@ use skep_planner::{
     ReleaseContent, ReleaseVersion, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose,
 };
 use skep_schemas::kind::Resources;
-use skep_schemas::{Duration, Kind, OrgName, ProcessName, ResourceKey, Uid};
+use skep_schemas::{Duration, ProcessName, ResourceKey, Uid};
 use sqlx::PgConnection;
 use sqlx::types::{Json, Uuid};
 
 use crate::apply::lock_org;
 use crate::audit::{self, Actor, Subject, Verb};
+use crate::environment;
 use crate::error::{Fault, Operation, StoreError};
 use crate::quota;
 use crate::release::{column, stored_version};
@@ -68,10 +69,10 @@ impl ScopedStore {
         actor: &Actor,
     ) -> Result<RecordedRun, Fault> {
         let mut tx = self.begin().await?;
-        let org = of_environment(key)?;
+        let org = environment::org_of(key)?;
         let counted = quota::is_limited(&mut tx, org).await?;
         lock_org(&mut tx, org, counted).await?;
-        let locked = locked(&mut tx, key).await?;
+        let locked = environment::locked(&mut tx, key).await?;
         let env = locked.uid;
         let (release, content) =
             running(&mut tx, env).await?.ok_or_else(|| StoreError::NothingRuns { key: key.clone() })?;
@@ -102,7 +103,7 @@ impl ScopedStore {
             actor.as_str()
         );
         let row = row.fetch_one(&mut *tx).await?;
-        let subject = Subject::unchanged(key, Uid::from_uuid(env), locked.generation);
+        let subject = Subject::unchanged(key, locked.uid(), locked.generation);
         audit::record(&mut tx, actor, Verb::Run, &subject).await?;
         tx.commit().await?;
         let run = Run {
@@ -133,7 +134,7 @@ impl ScopedStore {
 
     async fn try_stop_run(&self, key: &ResourceKey, run: RunNumber, actor: &Actor) -> Result<bool, Fault> {
         let mut tx = self.begin().await?;
-        let locked = locked(&mut tx, key).await?;
+        let locked = environment::locked(&mut tx, key).await?;
         let stopped = sqlx::query!(
             "UPDATE run SET stopped_by = $3 WHERE env_uid = $1 AND number = $2 AND outcome IS NULL AND stopped_by IS NULL",
             locked.uid,
@@ -142,36 +143,12 @@ impl ScopedStore {
         );
         let stopped = stopped.execute(&mut *tx).await?.rows_affected() > 0;
         if stopped {
-            let subject = Subject::unchanged(key, Uid::from_uuid(locked.uid), locked.generation);
+            let subject = Subject::unchanged(key, locked.uid(), locked.generation);
             audit::record(&mut tx, actor, Verb::StopRun, &subject).await?;
             tx.commit().await?;
         }
         Ok(stopped)
     }
-}
-
-struct Locked {
-    uid: Uuid,
-    generation: i64,
-}
-
-async fn locked(tx: &mut PgConnection, key: &ResourceKey) -> Result<Locked, Fault> {
-    let row = sqlx::query!(
-        "SELECT uid, generation, deletion_requested_at IS NOT NULL AS \"deleting!\" FROM resource
-         WHERE org = $1 AND kind = 'Environment' AND name = $2 FOR NO KEY UPDATE",
-        key.org().map(OrgName::as_str),
-        key.name().as_str()
-    );
-    let row = row.fetch_optional(tx).await?.ok_or_else(|| StoreError::NotFound { key: key.clone() })?;
-    if row.deleting {
-        return Err(StoreError::Deleting { key: key.clone() }.into());
-    }
-    Ok(Locked { uid: row.uid, generation: row.generation })
-}
-
-fn of_environment(key: &ResourceKey) -> Result<&OrgName, StoreError> {
-    let org = key.org().filter(|_| key.kind() == Kind::Environment);
-    org.ok_or_else(|| StoreError::NotFound { key: key.clone() })
 }
 
 /// The release that a run has: the newest that succeeded; while there is none, the newest that has not failed.

@@ -22,9 +22,10 @@ use sqlx::types::{Json, Uuid};
 pub use self::error::FormationError;
 use crate::apply::lock_org;
 use crate::audit::{self, Actor, Subject, Verb};
+use crate::environment;
 use crate::error::{Fault, Operation, StoreError};
 use crate::quota;
-use crate::row::{ResourceRow, resource_query};
+use crate::row::ResourceRow;
 use crate::scoped::ScopedStore;
 
 /// What is asked.
@@ -71,11 +72,10 @@ impl ScopedStore {
         change: &FormationChange,
         actor: &Actor,
     ) -> Result<FormationOverride, Fault> {
-        let not_found = || StoreError::NotFound { key: key.clone() };
-        let org = key.org().filter(|_| key.kind() == Kind::Environment).ok_or_else(not_found)?;
+        let org = environment::org_of(key)?;
         let mut tx = self.begin().await?;
         lock_org(&mut tx, org, matches!(change, FormationChange::Scale(_))).await?;
-        let row = locked(&mut tx, key).await?;
+        let row = environment::locked(&mut tx, key).await?;
         let said = row.formation.as_ref().map(|formation| formation.0.clone()).unwrap_or_default();
         let processes = Processes::read(&mut tx, key, &row).await?;
         let (now, by) = (Timestamp::now(), actor.as_str());
@@ -315,19 +315,6 @@ impl<'a> Processes<'a> {
 
 fn read(kind: Kind, key: &ResourceKey, spec: serde_json::Value) -> Result<AnySpec, StoreError> {
     AnySpec::from_json(kind, spec).map_err(|why| StoreError::corrupt(key.to_string(), why))
-}
-
-async fn locked(tx: &mut PgConnection, key: &ResourceKey) -> Result<ResourceRow, Fault> {
-    let row = resource_query!(
-        "WHERE r.org = $1 AND r.kind = 'Environment' AND r.name = $2 FOR NO KEY UPDATE OF r",
-        key.org().map(OrgName::as_str),
-        key.name().as_str()
-    );
-    let row = row.fetch_optional(tx).await?.ok_or_else(|| StoreError::NotFound { key: key.clone() })?;
-    if row.is_deleting() {
-        return Err(StoreError::Deleting { key: key.clone() }.into());
-    }
-    Ok(row)
 }
 
 async fn app(
