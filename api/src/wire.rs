@@ -69,8 +69,8 @@ pub use people::{
 pub use quota::{QuotaItem, QuotaView};
 pub use release::{
     OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
-    ReleaseList, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
-    RollbackRequest, RollbackView,
+    ReleaseList, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict,
+    ReleaseView, RollbackRequest, RollbackView,
 };
 pub use run::{RunAsked, RunList, RunOutputView, RunQuery, RunState, RunView};
 pub use safety::{

@@ -47,6 +47,9 @@ pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
             format!("release {} of {image}: {}", release.version, release.why),
         ));
     }
+    if let Some(phase) = &plan.phase {
+        events.push(normal("ReleasePhase", format!("the release phase of {} is to run", phase.release)));
+    }
     for step in &plan.steps {
         let message = format!("{} {}: {} ({})", step.op.verb(), step.object, step.why, step.cost);
         events.push(normal("Changed", message));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use skep_planner::Release;
 use skep_planner::formation::{self, Instances};
-use skep_schemas::kind::{AppSpec, EnvironmentDetail, EnvironmentSpec, ProcessSpec, Status};
+use skep_schemas::kind::{AppSpec, EnvironmentDetail, EnvironmentSpec, ProcessSpec, RELEASE_PHASE, Status};
 use skep_schemas::{AnySpec, Kind, OrgName, ProcessName, Resource, ResourceKey, ResourceView};
 use skep_store::{FormationChange, Scale};
 
@@ -225,7 +225,8 @@ impl Formation<'_> {
     fn names(&self) -> BTreeSet<&ProcessName> {
         let of_app = self.app.into_iter().flat_map(|(_, app)| app.processes.keys());
         let released = self.newest.into_iter().flat_map(|newest| newest.content.processes.keys());
-        of_app.chain(self.spec.processes.keys()).chain(released).collect()
+        let named = of_app.chain(self.spec.processes.keys()).chain(released);
+        named.filter(|name| name.as_str() != RELEASE_PHASE).collect()
     }
 
     fn item(&self, name: &ProcessName) -> ProcessItem {

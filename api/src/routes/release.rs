@@ -18,7 +18,8 @@ use crate::route::Route;
 use crate::route::Verb::{Get, Post};
 use crate::wire::{
     OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
-    ReleaseList, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
+    ReleaseList, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict,
+    ReleaseView,
 };
 
 /// The routes.
@@ -226,6 +227,10 @@ fn content(content: &ReleaseContent) -> ReleaseContentView {
     ReleaseContentView {
         image: content.image.pinned(),
         processes: content.processes.iter().map(|(name, of)| (name.clone(), process(of))).collect(),
+        release_phase: content
+            .release_phase
+            .as_ref()
+            .map(|phase| ReleasePhaseView { process: process(&phase.process), time_limit: phase.time_limit }),
         secrets: content.secrets.iter().map(secret).collect(),
         region: content.region.clone(),
         restart: content.restart.clone(),

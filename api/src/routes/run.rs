@@ -105,7 +105,7 @@ pub(crate) async fn stop(call: Call<NoQuery, NoBody>) -> Result<Document<RunView
     let (snapshot, key, uid, run) = named(&call).await?;
     drop(snapshot);
     let number = run.run.number;
-    if run.end.is_none() && call.store.stop_run(&key, number, &call.actor).await? {
+    if run.run.end.is_none() && call.store.stop_run(&key, number, &call.actor).await? {
         call.app.control.wake(std::slice::from_ref(&key));
     }
     let now = call.store.snapshot().await?.run(uid, number).await?;
@@ -167,13 +167,13 @@ fn request(asked: &RunAsked) -> Result<RunRequest, ApiError> {
 }
 
 fn view(recorded: RecordedRun) -> RunView {
-    let RecordedRun { run, made_by, end } = recorded;
-    let (state, ended_at) = match &end {
+    let RecordedRun { run, made_by } = recorded;
+    let (state, ended_at) = match &run.end {
         Some((end, at)) => (ended(end), Some(*at)),
         None if run.started_at.is_some() => (RunState::Running, None),
         None => (RunState::Starting, None),
     };
-    let failed = end.as_ref().and_then(|(end, _)| end.reason()).map(str::to_owned);
+    let failed = run.end.as_ref().and_then(|(end, _)| end.reason()).map(str::to_owned);
     RunView {
         number: run.number.get(),
         purpose: run.purpose.as_str().to_owned(),
@@ -185,7 +185,7 @@ fn view(recorded: RecordedRun) -> RunView {
         made_by,
         state,
         reason: failed.or(run.waits),
-        exit_code: end.as_ref().and_then(|(end, _)| end.exit_code()),
+        exit_code: run.end.as_ref().and_then(|(end, _)| end.exit_code()),
         created_at: run.created_at,
         started_at: run.started_at,
         ended_at,

@@ -135,6 +135,9 @@ pub struct ReleaseContentView {
     pub image: String,
     /// The processes, with everything merged that app, environment and plan said.
     pub processes: BTreeMap<ProcessName, ReleaseProcessView>,
+    /// What runs once before they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_phase: Option<ReleasePhaseView>,
     /// The secrets that all of them read, by the file that each appears as. No value is here.
     pub secrets: BTreeMap<String, ReleaseSecretVersion>,
     /// Where they run.
@@ -172,6 +175,16 @@ pub struct ReleaseProcessView {
     pub volumes: Vec<VolumeMount>,
     /// How long an instance may take to end.
     pub stop_grace_period: Duration,
+}
+
+/// What runs once before the processes of a release do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasePhaseView {
+    /// What runs.
+    pub process: ReleaseProcessView,
+    /// For how long it may.
+    pub time_limit: Duration,
 }
 
 /// One secret of a release.

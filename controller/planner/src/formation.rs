@@ -5,14 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use skep_schemas::kind::{AppSpec, EnvironmentSpec, PlanSpec, ProcessSpec, Resources};
+use skep_schemas::kind::{AppSpec, EnvironmentSpec, PlanSpec, ProcessSpec, RELEASE_PHASE, Resources};
 use skep_schemas::{Duration, EnvName, ImageRef, ProcessName};
 
 use crate::blocked::Blocked;
-use crate::release::ReleaseProcess;
+use crate::release::{ReleasePhase, ReleaseProcess};
 
 /// How long an instance may take to end when nothing says otherwise; Heroku's number.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(30);
+
+/// For how long the release phase may run when nothing says otherwise.
+const RELEASE_PHASE_TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 /// One process and how much of it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +31,10 @@ pub struct FormationProcess {
 pub struct Formation {
     /// The image that all processes run.
     pub image: ImageRef,
-    /// The processes.
+    /// The processes that go on running.
     pub processes: BTreeMap<ProcessName, FormationProcess>,
+    /// What runs once before they do.
+    pub release_phase: Option<ReleasePhase>,
 }
 
 /// Merges what app, environment and plan say. Everything that stands in the way is returned at once.
@@ -53,16 +58,18 @@ pub fn formation(
             resource: format!("a process in App/{} or the environment", environment.app),
         });
     }
+    let release_phase = release_phase(app, environment, limits);
     if let Some(plan) = plan {
         blocked.extend(processes.iter().flat_map(|(name, process)| quota(name, process, plan)));
+        blocked.extend(release_phase.iter().flat_map(|phase| beyond(RELEASE_PHASE, &phase.process, plan)));
     }
     match image {
-        Some(image) if blocked.is_empty() => Ok(Formation { image, processes }),
+        Some(image) if blocked.is_empty() => Ok(Formation { image, processes, release_phase }),
         Some(_) | None => Err(blocked),
     }
 }
 
-/// The processes that app and environment have, each with what it gets where neither says how much: these limits.
+/// The processes that app and environment have and that go on running, each with what it gets where neither says how much: these limits.
 pub fn processes(
     app: Option<&AppSpec>,
     environment: &EnvironmentSpec,
@@ -71,7 +78,20 @@ pub fn processes(
     let inherited = app.map(|app| &app.processes);
     let names = inherited.into_iter().flat_map(BTreeMap::keys).chain(environment.processes.keys());
     let of_app = |name| inherited.and_then(|processes| processes.get(name));
+    let names = names.filter(|name| name.as_str() != RELEASE_PHASE);
     names.map(|name| (name.clone(), process(name, of_app(name), environment, limits))).collect()
+}
+
+/// What app and environment have to run once before each roll-out.
+fn release_phase(app: &AppSpec, environment: &EnvironmentSpec, limits: Resources) -> Option<ReleasePhase> {
+    let (of_app, own) = (app.processes.get(RELEASE_PHASE), environment.processes.get(RELEASE_PHASE));
+    let name = app.processes.keys().chain(environment.processes.keys());
+    let name = name.into_iter().find(|name| name.as_str() == RELEASE_PHASE)?;
+    let time_limit = [own, of_app].into_iter().flatten().find_map(|process| process.time_limit);
+    Some(ReleasePhase {
+        process: process(name, of_app, environment, limits).process,
+        time_limit: time_limit.unwrap_or(RELEASE_PHASE_TIME_LIMIT),
+    })
 }
 
 /// Who owns the number of a process's instances.
@@ -128,7 +148,7 @@ fn process(
 }
 
 fn quota(name: &ProcessName, process: &FormationProcess, plan: &PlanSpec) -> Vec<Blocked> {
-    let mut blocked = beyond(name, &process.process, plan);
+    let mut blocked = beyond(name.as_str(), &process.process, plan);
     if let Some(max) = plan.max_instances
         && process.instances > max
     {
@@ -139,7 +159,7 @@ fn quota(name: &ProcessName, process: &FormationProcess, plan: &PlanSpec) -> Vec
 }
 
 /// What an instance of a process would have beyond what a plan allows one.
-pub(crate) fn beyond(name: &ProcessName, process: &ReleaseProcess, plan: &PlanSpec) -> Vec<Blocked> {
+pub(crate) fn beyond(name: &str, process: &ReleaseProcess, plan: &PlanSpec) -> Vec<Blocked> {
     let asked = process.resources;
     let allowed = plan.instance;
     let mut blocked = Vec::new();

@@ -49,7 +49,7 @@ pub use release::{
     Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion, ResolvedImage,
     Verdict,
 };
-pub use run::{Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
+pub use run::{NewRun, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
 pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
 pub use unkept::Unkept;

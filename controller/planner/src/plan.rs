@@ -10,7 +10,7 @@ use crate::blocked::Blocked;
 use crate::drift::Drift;
 use crate::inventory::ObjectRef;
 use crate::release::{ReleaseContent, ReleaseVersion, Verdict};
-use crate::run::RunChange;
+use crate::run::{NewRun, RunChange};
 use crate::step::Step;
 use crate::swarm::ServiceSpec;
 
@@ -69,6 +69,8 @@ pub struct Plan {
     pub ends_rollback: bool,
     /// Verdicts that became known.
     pub verdicts: Vec<VerdictChange>,
+    /// The release phase that it begins.
+    pub phase: Option<NewRun>,
     /// What became known about runs.
     pub runs: Vec<RunChange>,
     /// What to do, in order. A later step may rely on an earlier one.
@@ -96,6 +98,7 @@ impl Plan {
             rollback: None,
             ends_rollback: false,
             verdicts: Vec::new(),
+            phase: None,
             runs: Vec::new(),
             steps: Vec::new(),
             blocked: Vec::new(),
@@ -111,6 +114,7 @@ impl Plan {
         self.release.is_some()
             || self.ends_rollback
             || !self.verdicts.is_empty()
+            || self.phase.is_some()
             || !self.runs.is_empty()
             || !self.steps.is_empty()
     }

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
+use skep_schemas::kind::{
+    HealthCheck, NamedPort, RELEASE_PHASE, Resources, RestartSpec, SecuritySpec, VolumeMount,
+};
 use skep_schemas::{Duration, EnvName, ImageDigest, ImageRef, MountPath, ProcessName, Region, ResourceName};
 
 use crate::image_start::ImageStart;
@@ -54,6 +56,9 @@ pub struct ReleaseContent {
     pub image: ReleaseImage,
     /// The processes, with everything merged that app, environment and plan say.
     pub processes: BTreeMap<ProcessName, ReleaseProcess>,
+    /// What runs once before they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_phase: Option<ReleasePhase>,
     /// The secrets that all of them read.
     pub secrets: Vec<ReleaseSecret>,
     /// Where they run.
@@ -78,6 +83,18 @@ pub struct ReleaseImage {
 }
 
 impl ReleaseContent {
+    /// Everything that runs, by name: the processes that go on running, and the release phase.
+    pub fn runnables(&self) -> impl Iterator<Item = (&str, &ReleaseProcess)> {
+        let phase = self.release_phase.iter().map(|phase| (RELEASE_PHASE, &phase.process));
+        self.processes.iter().map(|(name, process)| (name.as_str(), process)).chain(phase)
+    }
+
+    /// What a run of a process runs: one that goes on running, or the release phase.
+    pub fn runnable(&self, name: &ProcessName) -> Option<&ReleaseProcess> {
+        let phase = || self.release_phase.as_ref().filter(|_| name.as_str() == RELEASE_PHASE);
+        self.processes.get(name).or_else(|| phase().map(|phase| &phase.process))
+    }
+
     /// Does anything of it take a secret as a variable?
     pub fn has_secret_variables(&self) -> bool {
         self.secrets.iter().any(|secret| secret.env.is_some())
@@ -140,6 +157,16 @@ pub struct ReleaseProcess {
     pub volumes: Vec<VolumeMount>,
     /// How long an instance may take to end.
     pub stop_grace_period: Duration,
+}
+
+/// What runs once, with the release's image, config and secrets, before its processes do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasePhase {
+    /// What runs.
+    pub process: ReleaseProcess,
+    /// For how long it may.
+    pub time_limit: Duration,
 }
 
 /// One secret of a release, down to the value.

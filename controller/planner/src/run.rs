@@ -50,6 +50,8 @@ impl fmt::Display for RunNumber {
 pub enum RunPurpose {
     /// Somebody asked for it.
     OneOff,
+    /// It comes before a release is rolled out.
+    Release,
 }
 
 impl RunPurpose {
@@ -57,16 +59,17 @@ impl RunPurpose {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OneOff => "one-off",
+            Self::Release => "release",
         }
     }
 
     /// The purpose of that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::OneOff].into_iter().find(|purpose| purpose.as_str() == word)
+        [Self::OneOff, Self::Release].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 
-/// A run that is not over, as the store has it.
+/// A run, as the store has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Its number.
@@ -91,6 +94,19 @@ pub struct Run {
     pub stopped_by: Option<String>,
     /// What it waits for, as last noted.
     pub waits: Option<String>,
+    /// How it ended, and when.
+    pub end: Option<(RunEnd, Timestamp)>,
+}
+
+/// A run that a plan makes: the release phase of the release that it makes, or that is pending.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRun {
+    /// Of which release.
+    pub release: ReleaseVersion,
+    /// What it may use.
+    pub resources: Resources,
+    /// For how long it may run.
+    pub time_limit: Duration,
 }
 
 /// How a run ended. It stays as it is.

@@ -62,6 +62,9 @@ pub struct PlanView {
     /// The release that it would make, such as `v3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseView>,
+    /// The release that a release phase runs for before anything else is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_phase: Option<String>,
     /// Its steps, in order.
     pub steps: Vec<StepView>,
     /// What would not be done, and why.
@@ -148,6 +151,7 @@ impl PlanView {
                 image: release.content.image.pinned(),
                 why: release.why.clone(),
             }),
+            release_phase: plan.phase.as_ref().map(|phase| phase.release.to_string()),
             steps: plan
                 .steps
                 .iter()
@@ -266,6 +270,9 @@ fn render_plan(text: &mut String, plan: &PlanView) {
     let _ = writeln!(text, "\n{}", plan.resource);
     if let Some(release) = &plan.release {
         let _ = writeln!(text, "  * release {}  {}  ({})", release.version, release.image, release.why);
+    }
+    if let Some(release) = &plan.release_phase {
+        let _ = writeln!(text, "  * release phase of {release}; what follows waits until it has succeeded");
     }
     for step in &plan.steps {
         let sign = match step.verb.as_str() {

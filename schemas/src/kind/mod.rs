@@ -45,7 +45,9 @@ pub use network_policy::{
 };
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
-pub use process::{HealthCheck, INSTANCES_MAX, NamedPort, ProcessSpec, Resources, VolumeMount};
+pub use process::{
+    HealthCheck, INSTANCES_MAX, NamedPort, ProcessSpec, RELEASE_PHASE, Resources, VolumeMount,
+};
 pub use registry_credential::{PasswordSource, RegistryCredentialDetail, RegistryCredentialSpec};
 pub use secret::{
     Alphabet, GENERATED_MAX, GenerateSpec, SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue,

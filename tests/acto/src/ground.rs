@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
 use skep_planner::health;
+use skep_planner::naming::LABEL_RUN;
 use skep_schemas::{Manifest, Owner, ResourceKey};
 use skep_sieve::World;
 use skep_store::{Actor, ApplyItem, Confirmation, DeleteItem, Precondition};
@@ -115,12 +116,22 @@ impl Ground {
             if self.world.now().duration_since(since).unsigned_abs() > IDLE || !self.world.step().await? {
                 return Ok(());
             }
+            self.end_runs();
             let now = self.world.made().len();
             if now != made || self.is_rolling() {
                 (made, since) = (now, self.world.now());
             }
         }
         bail!("it does not come to rest within {STEPS_MAX} steps")
+    }
+
+    /// What runs once ends as soon as it runs, and well.
+    fn end_runs(&self) {
+        self.world.swarm().with(|swarm| {
+            for run in swarm.list_services(&LabelFilter::any().having(LABEL_RUN)) {
+                swarm.kill_tasks(&run.spec.name, 0);
+            }
+        });
     }
 
     fn is_rolling(&self) -> bool {

@@ -59,6 +59,11 @@ pub static SILENT: &[Silent] = &[
     Silent { kind: Some(Kind::Plan), pattern: "/spec/images/scan", reason: OF_SCANNERS },
     Silent { kind: Some(Kind::ImagePolicy), pattern: "/spec/scan", reason: OF_SCANNERS },
     Silent {
+        kind: None,
+        pattern: "/spec/processes/*/timeLimit",
+        reason: "how long a release phase may take; here it ends at once. `a-run-ends-when-its-time-is-over` shows it",
+    },
+    Silent {
         kind: Some(Kind::Environment),
         pattern: "/spec/rollout/deadline",
         reason: "when a roll-out that does not get on counts as failed; those here succeed. `a-deploy-that-waits-for-too-long-says-so` shows it",

@@ -13,6 +13,8 @@ struct Case {
     name: &'static str,
     image: &'static str,
     resources: Value,
+    /// What runs before it, if anything does.
+    phase: Option<Value>,
     /// What the status says of it.
     reason: &'static str,
     words: &'static str,
@@ -21,9 +23,13 @@ struct Case {
 }
 
 impl Case {
-    fn manifests(&self, image_name: &str, resources: &Value) -> [Value; 3] {
+    fn manifests(&self, image_name: &str, resources: &Value, phase: Option<&Value>) -> [Value; 3] {
         let web = json!({ "ports": [{ "name": "http", "port": 8080 }], "resources": resources });
-        let app = json!({ "source": { "image": image(image_name) }, "processes": { "web": web } });
+        let mut processes = json!({ "web": web });
+        if let Some(phase) = phase {
+            processes["release"] = phase.clone();
+        }
+        let app = json!({ "source": { "image": image(image_name) }, "processes": processes });
         let environment =
             json!({ "app": self.name, "restart": { "delay": "1s" }, "rollout": { "deadline": "5m" } });
         let domain = json!({ "host": self.host(), "environment": self.name, "tls": "off" });
@@ -35,11 +41,11 @@ impl Case {
     }
 
     fn good(&self) -> [Value; 3] {
-        self.manifests("hello:v1", &small("64Mi"))
+        self.manifests("hello:v1", &small("64Mi"), None)
     }
 
     fn bad(&self) -> [Value; 3] {
-        self.manifests(self.image, &self.resources)
+        self.manifests(self.image, &self.resources, self.phase.as_ref())
     }
 
     fn host(&self) -> String {
@@ -71,6 +77,7 @@ fn a_release_that_cannot_work_is_told_why_in_time_and_the_one_before_goes_on_ans
         name,
         image,
         resources: small("64Mi"),
+        phase: None,
         reason,
         words,
         within: Duration::from_secs(seconds),
@@ -86,6 +93,16 @@ fn a_release_that_cannot_work_is_told_why_in_time_and_the_one_before_goes_on_ans
                 "RolledBack",
                 // An engine that has not noticed whom the kernel ended says 137 alone, which is told as most likely that.
                 "out of memory",
+                60,
+            )
+        },
+        Case {
+            phase: Some(json!({ "command": ["/bin/sh", "-c", "echo cannot migrate; exit 4"] })),
+            ..case(
+                "migrating",
+                "hello:v1",
+                "RolledBack",
+                "its release phase (run 1) did not succeed: the process ended with exit code 4",
                 60,
             )
         },

@@ -30,6 +30,9 @@ pub(crate) fn done(report: &PlanReport) -> String {
     if let Some(release) = PlanView::of(plan).release {
         let _ = writeln!(text, "{}: * release {} ({})", plan.key, release.version, release.why);
     }
+    if let Some(phase) = &plan.phase {
+        let _ = writeln!(text, "{}: * release phase of {}", plan.key, phase.release);
+    }
     for change in &plan.runs {
         let news = match &change.news {
             RunNews::Waits { why } => format!("waits: {why}"),

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use skep_planner::reconcile::secret::SecretFacts;
-use skep_planner::{InventoryEntry, NetworkPool, ObjectRef, OrgSubnet, Plan, Release, Verdict, naming};
+use skep_planner::{InventoryEntry, NetworkPool, ObjectRef, OrgSubnet, Plan, Release, Run, Verdict, naming};
 use skep_schemas::kind::KindSpec;
 use skep_schemas::{
     AnySpec, Finalizer, FormationOverride, Generation, Kind, Manifest, Meta, OrgName, Owner, Pause, Resource,
@@ -25,7 +25,6 @@ use skep_schemas::{
 use uuid::Uuid;
 
 use self::authors::Authors;
-use self::runs::Recorded;
 use crate::drift::History;
 
 /// Desired state and the controller's memory.
@@ -34,7 +33,7 @@ pub struct Store {
     pool: NetworkPool,
     resources: BTreeMap<ResourceKey, Resource>,
     releases: BTreeMap<Uid, Vec<Release>>,
-    runs: BTreeMap<Uid, Vec<Recorded>>,
+    runs: BTreeMap<Uid, Vec<Run>>,
     inventory: BTreeMap<(Uid, ObjectRef), InventoryEntry>,
     digests: BTreeMap<Uid, Vec<String>>,
     subnets: BTreeMap<Uid, OrgSubnet>,

@@ -95,6 +95,7 @@ impl Stance {
         let Some((resource, pause)) = &self.pause else { return };
         let wanted = plan.release.is_some() || !plan.steps.is_empty() || plan.finalized;
         plan.release = None;
+        plan.phase = None;
         plan.steps.clear();
         plan.finalized = false;
         if wanted {

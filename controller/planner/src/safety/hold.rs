@@ -141,6 +141,7 @@ fn stop(plan: &mut Plan) -> bool {
         return false;
     }
     plan.release = None;
+    plan.phase = None;
     plan.verdicts.clear();
     plan.steps.clear();
     plan.learned.clear();

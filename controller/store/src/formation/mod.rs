@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use skep_planner::formation::{self, Instances};
-use skep_schemas::kind::{AppSpec, EnvironmentSpec, INSTANCES_MAX, PlanSpec};
+use skep_schemas::kind::{AppSpec, EnvironmentSpec, INSTANCES_MAX, PlanSpec, RELEASE_PHASE};
 use skep_schemas::{
     AnySpec, FormationOverride, Kind, Manifest, OrgName, Owner, ProcessName, ResourceKey, ResourceName,
     Restarted, ScaleOwner, Scaled, Stopped,
@@ -221,7 +221,9 @@ impl<'a> Processes<'a> {
         };
         let app = app(tx, key, &environment.app).await?;
         let of_app = app.iter().flat_map(|app| app.spec.processes.keys());
-        let mut known: BTreeSet<_> = of_app.chain(environment.processes.keys()).cloned().collect();
+        let named = of_app.chain(environment.processes.keys());
+        // The release phase runs once, and not in instances.
+        let mut known: BTreeSet<_> = named.filter(|name| name.as_str() != RELEASE_PHASE).cloned().collect();
         known.extend(released(tx, row.uid).await?);
         Ok(Self { key, row, environment, app, known })
     }

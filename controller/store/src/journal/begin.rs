@@ -16,7 +16,7 @@ use crate::inventory::{self, Intent};
 use crate::lease::Fence;
 use crate::release::{self, NewRow, VerdictRow};
 use crate::row::finalizer_word;
-use crate::run::{self, NewsRow};
+use crate::run::{self, NewsRow, PhaseRow};
 
 /// How the first step of a plan is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(crate) struct Begin {
     ends_rollback: bool,
     verdicts: Vec<VerdictRow>,
     runs: Vec<NewsRow>,
+    phase: Option<PhaseRow>,
     creates: bool,
     intents: Vec<Intent>,
     steps: Vec<StepRow>,
@@ -76,6 +77,7 @@ impl Begin {
             ends_rollback: plan.ends_rollback,
             verdicts: release::verdict_rows(plan.uid, &plan.verdicts)?,
             runs: run::news_rows(plan.uid, &plan.runs),
+            phase: plan.phase.as_ref().map(|phase| run::phase_row(plan.uid, phase)).transpose()?,
             creates: plan.steps.iter().any(|step| step.op.creates()),
             intents: plan.steps.iter().filter_map(|step| Intent::of(plan.uid, step)).collect(),
             steps,
@@ -114,6 +116,8 @@ async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRe
     run::note_all(tx, &news).await?;
     let releases: Vec<&NewRow> = going.iter().filter_map(|begin| begin.release.as_ref()).collect();
     release::record_all(tx, &releases).await?;
+    let phases: Vec<&PhaseRow> = going.iter().filter_map(|begin| begin.phase.as_ref()).collect();
+    run::begin_all(tx, &phases).await?;
     end_rollbacks(tx, &going).await?;
     hold(tx, &going).await?;
     // Of one plan it is told which object somebody else has; of several each is recorded again by itself.

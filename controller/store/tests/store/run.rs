@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use skep_planner::{Plan, RunChange, RunEnd, RunNews, RunNumber, RunOutput, Verdict};
+use skep_planner::{
+    NewRun, Plan, ReleaseVersion, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose, Verdict,
+};
 use skep_schemas::{Duration, Kind, Resource, Scope};
 use skep_store::{Fence, RUNS_OPEN_MAX, RecordedRun, Retention, RunRequest, ScopedStore, StoreError};
 use tokio::task::JoinSet;
@@ -89,7 +91,7 @@ async fn a_run_wakes_its_environment_is_noted_and_ends_once() {
     bed.store.begin_plan(&fence, &ended(&env, 1, RunEnd::Succeeded, "")).await.unwrap();
     let mut snapshot = bed.store.snapshot().await.unwrap();
     let run = snapshot.run(env.meta.uid, RunNumber::new(1)).await.unwrap().unwrap();
-    assert_eq!(run.end.as_ref().map(|(end, _)| end), Some(&failed), "it stays as it was noted first");
+    assert_eq!(run.run.end.as_ref().map(|(end, _)| end), Some(&failed), "it stays as it was noted first");
     assert!(
         run.run.started_at.is_some() && run.run.waits.is_none() && run.made_by.as_deref() == Some("tester")
     );
@@ -192,4 +194,37 @@ async fn runs_that_are_over_are_kept_for_a_while_and_the_newest_always() {
     assert_eq!(bed.sql("SELECT min(number) || ' ' || max(number) FROM run WHERE number > 1"), "51 150");
     let users = bed.store.snapshot().await.unwrap().secret_versions_in_use(&org_name("acme")).await.unwrap();
     assert!(users.is_empty());
+}
+
+#[tokio::test]
+async fn a_release_phase_begins_once_with_its_release_and_wakes_nobody() {
+    let bed = Bed::new("runphase").await;
+    let fence = bed.fence().await;
+    let env = released(&bed, &fence).await;
+    let resources = serde_json::from_value(json!({"cpu": "1", "memory": "64Mi"})).unwrap();
+    let phase = |version| NewRun {
+        release: ReleaseVersion::new(version),
+        resources,
+        time_limit: Duration::from_secs(60),
+    };
+    let begins = |version| Plan { phase: Some(phase(version)), ..releasing(&env, version, &[]) };
+    let head = bed.head();
+    bed.store.begin_plan(&fence, &begins(2)).await.unwrap();
+    // After a crash it is planned again by itself.
+    bed.store.begin_plan(&fence, &Plan { phase: Some(phase(2)), ..plan_of(&env, Vec::new()) }).await.unwrap();
+    assert_eq!(bed.head(), head);
+    let known = async || bed.store.snapshot().await.unwrap().open_runs(env.meta.uid).await.unwrap();
+    let told =
+        async || known().await.iter().map(|run| (run.number.get(), run.end.is_some())).collect::<Vec<_>>();
+    assert_eq!(told().await, [(1, false)]);
+    let run = known().await.remove(0);
+    assert_eq!((run.purpose, run.process.as_str(), run.release.get()), (RunPurpose::Release, "release", 2));
+    // Whoever plans is told how that of the newest release ended, and of none before it.
+    bed.store.begin_plan(&fence, &ended(&env, 1, RunEnd::Succeeded, "migrated\n")).await.unwrap();
+    assert_eq!(told().await, [(1, true)]);
+    bed.store.begin_plan(&fence, &begins(3)).await.unwrap();
+    assert_eq!(told().await, [(2, false)]);
+    let made =
+        bed.store.snapshot().await.unwrap().run(env.meta.uid, RunNumber::new(2)).await.unwrap().unwrap();
+    assert_eq!(made.made_by.as_deref(), Some("ann"), "whose change made the release");
 }

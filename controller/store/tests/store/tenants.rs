@@ -327,6 +327,8 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
         "UPDATE resource SET finalizers = '{}' WHERE kind = 'Environment'",
         "UPDATE secret_version SET digest = ''",
         "UPDATE run SET outcome = 'succeeded', output = ''",
+        "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds)
+             SELECT env_uid, 2, 'release', 1, 'release', '{}', 1 FROM run",
         "DELETE FROM audit",
         "INSERT INTO membership (person, org_uid, role, given_by) SELECT person, org_uid, 'owner', '' FROM membership",
         "UPDATE person SET email = 'mine@evil.test'",

@@ -37,6 +37,7 @@ impl Store {
                 rollback_to: new.rollback_to,
             });
         }
+        self.begin_phase(plan)?;
         plan.steps.iter().for_each(|step| self.intend(plan.uid, step));
         Ok(())
     }

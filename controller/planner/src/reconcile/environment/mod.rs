@@ -12,6 +12,7 @@
 
 mod ground;
 mod instances;
+mod phase;
 mod rollback;
 mod runs;
 mod scans;
@@ -89,7 +90,7 @@ pub struct EnvironmentDesired {
     pub domains: Vec<Resource<DomainSpec>>,
     /// Its releases that matter, newest first: the newest, the newest that succeeded, all that are pending, and those that a rollback names.
     pub releases: Vec<Release>,
-    /// Its runs that are not over. The releases that they have are among its releases.
+    /// Its runs that are not over, and the release phase of a release that is pending. The releases that they have are among its releases.
     pub runs: Vec<Run>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,

@@ -61,7 +61,7 @@ pub(super) fn content(desired: &EnvironmentDesired, rollback: &Rollback) -> Aske
     }
     if let PlanChoice::Found(plan) = &desired.plan {
         let beyond = |(name, process)| formation::beyond(name, process, &plan.spec);
-        let beyond: Vec<Blocked> = content.processes.iter().flat_map(beyond).collect();
+        let beyond: Vec<Blocked> = content.runnables().flat_map(beyond).collect();
         if !beyond.is_empty() {
             return Err(beyond);
         }

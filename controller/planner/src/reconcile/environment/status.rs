@@ -12,6 +12,7 @@ use skep_schemas::kind::{
 use skep_schemas::{ConditionKind, ConditionStatus, ProcessName, Reason};
 
 use super::instances::Stop;
+use super::phase::{self, Phase};
 use super::target::last_good;
 use super::{EnvironmentInput, instances, routes, runs, scans, services};
 use crate::blocked::Blocked;
@@ -23,6 +24,7 @@ use crate::reconcile::conditions::Conditions;
 use crate::reconcile::{Assessment, RECHECK_DEGRADED, RECHECK_PROGRESSING, RECHECK_WAITING};
 use crate::release::{Release, ReleaseVersion, Verdict};
 use crate::render::Route;
+use crate::run::Run;
 use crate::swarm::{Node, NodeState, TaskState};
 
 /// What to say about an environment. `plan` is the plan for the same input.
@@ -174,7 +176,11 @@ fn conclude(
             Some(RECHECK_PROGRESSING)
         }
         Some(newest) if !newest.verdict.is_final() && plan.verdicts.is_empty() => {
-            conditions.progressing(Reason::RollingOut, rolling_out(newest, processes));
+            let what = match phase::of(input, newest) {
+                Phase::Open(run) => in_phase(newest, run),
+                Phase::Passed | Phase::Due(_) | Phase::Failed(_) => rolling_out(newest, processes),
+            };
+            conditions.progressing(Reason::RollingOut, what);
             Some(RECHECK_PROGRESSING)
         }
         Some(newest) => match missing {
@@ -247,7 +253,7 @@ fn runs(release: &Release) -> String {
 fn waits_too_long(input: &EnvironmentInput<'_>, plan: &Plan) -> Option<String> {
     let newest = input.desired.releases.first().filter(|newest| !newest.verdict.is_final())?;
     let deadline = input.desired.environment.spec.rollout.deadline;
-    let waited = input.now.duration_since(newest.created_at);
+    let waited = input.now.duration_since(phase::over_since(input.desired, newest));
     let too_long =
         u128::try_from(waited.as_millis()).is_ok_and(|millis| millis > u128::from(deadline.millis()));
     let waiting = plan.blocked.iter().find(|b| matches!(b, Blocked::DependencyNotReady { .. }))?;
@@ -264,6 +270,11 @@ fn rolling_out(release: &Release, processes: &BTreeMap<ProcessName, ProcessStatu
         })
         .collect();
     format!("release {}: {}", release.version, parts.join(", "))
+}
+
+fn in_phase(release: &Release, run: &Run) -> String {
+    let waits = run.waits.as_ref().map(|why| format!(", which waits: {why}")).unwrap_or_default();
+    format!("release {}: its release phase, run {}, is not over{waits}", release.version, run.number)
 }
 
 fn missing_instances(

@@ -3,6 +3,7 @@
 use skep_schemas::ImageRef;
 use skep_schemas::kind::SecuritySpec;
 
+use super::phase::{self, Phase};
 use super::rollback::{self, Asked};
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
@@ -11,6 +12,7 @@ use crate::formation::{self, Formation, FormationProcess};
 use crate::plan::{NewRelease, Plan, VerdictChange};
 use crate::policy::{self, Violation};
 use crate::pull::PullAs;
+use crate::reconcile::Mode;
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
 use crate::settings::Settings;
 
@@ -137,6 +139,10 @@ fn released(
     // Of who asked for another try the audit tells.
     let made_by = if is_again { None } else { input.desired.author(rollback_to) };
     plan.release = Some(NewRelease { version, content: content.clone(), why, rollback_to, made_by });
+    plan.phase = phase::due(version, &content);
+    if plan.phase.is_some() && input.mode == Mode::Act {
+        return before(input);
+    }
     Some(Target { version, content, given_up: false })
 }
 
@@ -161,7 +167,7 @@ fn denied(forbidden: Vec<Violation>) -> Vec<Blocked> {
 
 /// The release that stands, whatever the manifests ask for: kept as it should be, and stopped if a policy says so.
 fn standing(input: &EnvironmentInput<'_>, plan: &mut Plan) -> Option<Target> {
-    let target = existing(input, input.desired.releases.first()?, plan);
+    let target = existing(input, input.desired.releases.first()?, plan)?;
     plan.blocked.extend(stopping(input, &target));
     Some(target)
 }
@@ -172,22 +178,25 @@ fn stopping(input: &EnvironmentInput<'_>, target: &Target) -> Vec<Blocked> {
     found.filter(Violation::stops).map(|violation| Blocked::denied(violation, true)).collect()
 }
 
-/// The newest release should run, unless it failed.
-fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> Target {
-    let run = |release: &Release, given_up| Target {
-        version: release.version,
-        content: release.content.clone(),
-        given_up,
-    };
+/// The newest release should run, unless it failed, or its release phase has not passed yet.
+fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> Option<Target> {
     let verdict = match &newest.verdict {
-        Verdict::Pending => verdict::verdict(input, newest),
+        Verdict::Pending => match phase::of(input, newest) {
+            Phase::Passed => verdict::verdict(input, newest),
+            Phase::Failed(why) => verdict::failed(input, why),
+            Phase::Open(_) => return before(input),
+            Phase::Due(run) => {
+                plan.phase = Some(run);
+                return before(input);
+            }
+        },
         known => known.clone(),
     };
     if verdict.is_final() && !newest.verdict.is_final() {
         plan.verdicts.push(VerdictChange { release: newest.version, verdict: verdict.clone() });
     }
     let Some(why) = verdict.failure() else {
-        return run(newest, false);
+        return Some(Target::of(newest));
     };
     let good = last_good(input.desired);
     plan.blocked.push(Blocked::ReleaseFailed {
@@ -195,8 +204,26 @@ fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> 
         rolled_back: good.is_some(),
         why: why.to_owned(),
     });
-    // Without a release to go back to, the failed one stays as it is: taking it away would not help anyone find out why.
-    good.map_or_else(|| run(newest, true), |good| run(good, false))
+    // Without a release to go back to, the failed one stays as it is: taking it away would not help anyone find out why. One that was never sent
+    // is not sent now.
+    match good {
+        Some(good) => Some(Target::of(good)),
+        None if matches!(phase::of(input, newest), Phase::Passed) => {
+            Some(Target { given_up: true, ..Target::of(newest) })
+        }
+        None => None,
+    }
+}
+
+/// What runs until the release phase of the newest release is over.
+fn before(input: &EnvironmentInput<'_>) -> Option<Target> {
+    last_good(input.desired).map(Target::of)
+}
+
+impl Target {
+    fn of(release: &Release) -> Self {
+        Self { version: release.version, content: release.content.clone(), given_up: false }
+    }
 }
 
 /// Did somebody ask to try the failed release again, after it was made?
@@ -245,6 +272,7 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
                 .into_iter()
                 .map(|(name, process)| (name, process.process))
                 .collect(),
+            release_phase: formation.release_phase,
             secrets,
             region: spec.region.clone(),
             restart: spec.restart.clone(),
@@ -300,6 +328,16 @@ fn differences(old: &ReleaseContent, new: &ReleaseContent) -> String {
     };
     if env(old) != env(new) {
         parts.push("config");
+    }
+    // The environment's variables are the phase's as well, and told already.
+    let is_config = env(old) != env(new);
+    let phase = |content: &ReleaseContent| {
+        let mut phase = content.release_phase.clone();
+        phase.iter_mut().filter(|_| is_config).for_each(|phase| phase.process.env.clear());
+        phase
+    };
+    if phase(old) != phase(new) {
+        parts.push("release phase");
     }
     if old.secrets != new.secrets {
         parts.push("secrets");

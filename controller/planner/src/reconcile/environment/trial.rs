@@ -6,13 +6,12 @@
 //! roll-out, and a release that waits for one that never ends is judged at its deadline.
 
 use super::services::{nodes, tasks};
-use super::target::{Target, last_good};
-use super::verdict::{signed, watched_for};
-use super::{EnvironmentInput, naming};
+use super::target::Target;
+use super::verdict::{failed, signed, watched_for};
+use super::{EnvironmentInput, naming, phase};
 use crate::constraint::Constraints;
 use crate::plan::{Plan, VerdictChange};
 use crate::reconcile::Mode;
-use crate::release::Verdict;
 use crate::step::FieldChange;
 use crate::swarm::{Service, Task, TaskState};
 use crate::{diff, health};
@@ -51,7 +50,8 @@ pub(super) fn judge_waiting(input: &EnvironmentInput<'_>, target: &Target, live:
     let deadline = input.desired.environment.spec.rollout.deadline;
     let is_sent = live.spec.labels.get(naming::LABEL_RELEASE) == Some(&newest.version.to_string());
     // Swarm may go on watching the roll-out before it for as long as that one was told to be watched.
-    let is_late = input.now.duration_since(newest.created_at) > signed(deadline) + watched_for(live);
+    let is_late = input.now.duration_since(phase::over_since(input.desired, newest))
+        > signed(deadline) + watched_for(live);
     if is_sent || !is_late || !plan.verdicts.is_empty() {
         return;
     }
@@ -59,9 +59,6 @@ pub(super) fn judge_waiting(input: &EnvironmentInput<'_>, target: &Target, live:
         "not done after {deadline}: the roll-out before it of service {} has not ended",
         live.spec.name
     );
-    let verdict = match last_good(input.desired) {
-        Some(_) => Verdict::RolledBack { reason },
-        None => Verdict::Failed { reason },
-    };
+    let verdict = failed(input, reason);
     plan.verdicts.push(VerdictChange { release: newest.version, verdict });
 }

@@ -31,10 +31,7 @@ const BOOT: Duration = Duration::from_secs(60);
 
 /// The verdict on a pending release as of now; `Pending` while nothing is certain.
 pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdict {
-    let failed = |reason: String| match last_good(input.desired) {
-        Some(_) => Verdict::RolledBack { reason },
-        None => Verdict::Failed { reason },
-    };
+    let failed = |reason: String| failed(input, reason);
     if !is_seen(input, release) {
         return Verdict::Pending;
     }
@@ -83,6 +80,14 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         _ if all_done => Verdict::Succeeded,
         Some(why) => failed(why),
         None => Verdict::Pending,
+    }
+}
+
+/// The verdict on a release that failed for this reason.
+pub(super) fn failed(input: &EnvironmentInput<'_>, reason: String) -> Verdict {
+    match last_good(input.desired) {
+        Some(_) => Verdict::RolledBack { reason },
+        None => Verdict::Failed { reason },
     }
 }
 
