@@ -126,14 +126,17 @@ impl Store {
         })
     }
 
-    /// The newest of each environment stays in any case: the next has the number after it.
+    /// The newest of each environment stays in any case: the next has the number after it. So does the release phase of a release that is pending: without it,
+    /// it would run a second time.
     async fn sweep_runs(&self) -> Result<u64, Fault> {
         let swept = sqlx::query!(
             "DELETE FROM run WHERE (env_uid, number) IN (
                  SELECT env_uid, number FROM (
-                     SELECT env_uid, number, outcome, ended_at, row_number() OVER (PARTITION BY env_uid ORDER BY number DESC) AS age FROM run
+                     SELECT env_uid, number, purpose, release, outcome, ended_at, row_number() OVER (PARTITION BY env_uid ORDER BY number DESC) AS age
+                     FROM run
                  ) r
                  WHERE r.outcome IS NOT NULL AND r.age > $1 AND (r.age > $2 OR r.ended_at < now() - make_interval(secs => $3))
+                   AND NOT (r.purpose = 'release' AND EXISTS (SELECT FROM release l WHERE l.env_uid = r.env_uid AND l.version = r.release AND l.verdict = 'pending'))
                  LIMIT $4)",
             RUNS_KEPT,
             RUNS_KEPT_MAX,

@@ -227,4 +227,14 @@ async fn a_release_phase_begins_once_with_its_release_and_wakes_nobody() {
     let made =
         bed.store.snapshot().await.unwrap().run(env.meta.uid, RunNumber::new(2)).await.unwrap().unwrap();
     assert_eq!(made.made_by.as_deref(), Some("ann"), "whose change made the release");
+    // Without it, that of a release that is still pending would run again. That of a former one goes.
+    bed.store.begin_plan(&fence, &ended(&env, 2, RunEnd::Succeeded, "")).await.unwrap();
+    bed.sql(
+        "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds, outcome, ended_at, output)
+         SELECT env_uid, n, 'one-off', release, process, resources, time_limit_seconds, outcome, ended_at, output
+         FROM run, generate_series(3, 1010) n WHERE number = 2",
+    );
+    bed.store.begin_plan(&fence, &judging(&env, 2, Verdict::Superseded)).await.unwrap();
+    bed.store.sweep(&Retention::USUAL).await.unwrap();
+    assert_eq!(bed.sql("SELECT string_agg(number::text, ' ') FROM run WHERE purpose = 'release'"), "2");
 }
