@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use skep_e2e::rollout::{self, Operation, Outcome, PER_SECOND};
+use skep_e2e::rollout::{Operation, Outcome, PER_SECOND, Rollouts};
 
 use crate::report::{Findings, median, time};
 
-/// Seconds between two looks of the edge.
-const REFRESH: u32 = 1;
+/// Seconds between two looks of the edge, as in `manifests/traefik.yaml`.
+const REFRESH: u32 = 5;
 /// How often each is done.
 const ROUNDS: usize = 5;
 
@@ -43,8 +43,8 @@ pub(crate) fn measure() -> Result<Findings> {
 }
 
 fn rounds(is_drained: bool, rounds: usize) -> Result<Vec<BTreeMap<Operation, Outcome>>> {
-    let (at, mut web) = rollout::installed(REFRESH, is_drained)?;
-    (1..=rounds).map(|round| rollout::round(&at, &mut web, round)).collect()
+    let mut rollouts = Rollouts::start(REFRESH, is_drained)?;
+    (1..=rounds).map(|round| rollouts.round(round)).collect()
 }
 
 fn of(rounds: &[BTreeMap<Operation, Outcome>], operation: Operation) -> Vec<&Outcome> {
