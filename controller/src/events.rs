@@ -7,8 +7,8 @@ use skep_schemas::kind::AnyStatus;
 use skep_schemas::{ConditionKind, ConditionStatus, Reason};
 use skep_store::{Corrected, NewEvent, Severity};
 
-/// What a plan that was carried out is worth telling.
-pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
+/// What a plan that was carried out is worth telling. `drains` is whether processes are kept from ending until the edge knows of it.
+pub(crate) fn of_plan(plan: &Plan, drains: bool) -> Vec<NewEvent> {
     let normal = |reason: &str, message: String| NewEvent {
         severity: Severity::Normal,
         reason: reason.to_owned(),
@@ -46,6 +46,17 @@ pub(crate) fn of_plan(plan: &Plan) -> Vec<NewEvent> {
             "ReleaseCreated",
             format!("release {} of {image}: {}", release.version, release.why),
         ));
+        let has_ports = release.content.processes.values().any(|process| !process.ports.is_empty());
+        if drains && has_ports && release.content.image.start.is_none() {
+            events.push(NewEvent {
+                severity: Severity::Warning,
+                reason: "NotDrained".to_owned(),
+                message: format!(
+                    "what {image} starts could not be read from its registry: when instances of release {} are replaced, they end at once, and requests are lost",
+                    release.version
+                ),
+            });
+        }
     }
     if let Some(phase) = &plan.phase {
         events.push(normal("ReleasePhase", format!("the release phase of {} is to run", phase.release)));
@@ -113,4 +124,63 @@ pub(crate) fn of_status(old: &serde_json::Value, new: &serde_json::Value) -> Vec
         });
     }
     events
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use skep_planner::{NewRelease, ReleaseVersion};
+    use skep_schemas::{Generation, Kind, ResourceKey, Scope, Uid};
+
+    use super::*;
+
+    fn releasing(start: Option<serde_json::Value>, ports: serde_json::Value) -> Plan {
+        let key =
+            ResourceKey::new(Scope::Org("acme".parse().unwrap()), Kind::Environment, "live".parse().unwrap());
+        let process = json!({
+            "entrypoint": null, "command": null, "workingDir": null, "env": {}, "ports": ports, "healthCheck": null,
+            "resources": {"cpu": "500m", "memory": "128Mi", "pids": 64}, "volumes": [], "stopGracePeriod": "30s",
+        });
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let mut image =
+            json!({"reference": "ghcr.io/acme/shop:1", "resolved": {"from": "registry", "digest": digest}});
+        if let Some(start) = start {
+            image["start"] = start;
+        }
+        let content = json!({
+            "image": image, "processes": {"web": process}, "secrets": [], "region": null, "restart": {}, "security": {},
+        });
+        let release = NewRelease {
+            version: ReleaseVersion::new(1),
+            content: serde_json::from_value(content).unwrap(),
+            why: "first release".to_owned(),
+            rollback_to: None,
+            made_by: None,
+        };
+        Plan {
+            release: Some(release),
+            ..Plan::empty(key.unwrap(), Uid::from_uuid(Default::default()), Generation::new(1))
+        }
+    }
+
+    fn warns(plan: &Plan, drains: bool) -> bool {
+        of_plan(plan, drains)
+            .iter()
+            .any(|event| event.reason == "NotDrained" && event.severity == Severity::Warning)
+    }
+
+    #[test]
+    fn a_release_whose_instances_will_end_at_once_says_so() {
+        let (ports, start) = (
+            json!([{"name": "http", "port": 8080}]),
+            json!({"entrypoint": ["/serve"], "command": [], "stopSignal": 15, "hasHealthCheck": false}),
+        );
+        assert!(warns(&releasing(None, ports.clone()), true));
+        assert!(
+            !warns(&releasing(None, ports.clone()), false),
+            "where nothing is drained, nothing is missing"
+        );
+        assert!(!warns(&releasing(None, json!([])), true), "nobody sends it requests");
+        assert!(!warns(&releasing(Some(start), ports), true));
+    }
 }

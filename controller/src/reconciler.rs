@@ -157,7 +157,7 @@ impl ResourceReconciler {
                 let corrected = self.drift.corrected(fence, &plan).await;
                 let corrected = corrected.map_err(|source| PassError::Record { key, source })?;
                 let mut told = events::of_corrected(&corrected);
-                told.extend(events::of_plan(&plan));
+                told.extend(events::of_plan(&plan, self.settings.edge.drain.is_some()));
                 self.tell(fence, &seen, told).await?;
                 let made = plan.steps.iter().any(|step| step.op.creates());
                 if made && plan.key.kind() == Kind::Environment {
