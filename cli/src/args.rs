@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Promote(release::PromoteArgs),
     /// Return an environment to a former release.
     Rollback(release::RollbackArgs),
+    /// Cancel a release that is being rolled out.
+    Cancel(release::CancelArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
     /// See which values a secret had and where they are used, and give it another one while everything runs.

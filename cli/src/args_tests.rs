@@ -51,6 +51,7 @@ fn the_documented_command_lines_are_understood() {
         "pause organization acme --reason audit",
         "resume env shop",
         "retry acme/Environment/shop",
+        "cancel shop v3",
         "member list --org acme",
         "member set alice@example.com --role owner --platform",
         "member remove Alice@Example.com",

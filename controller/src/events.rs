@@ -22,6 +22,9 @@ pub(crate) fn of_plan(plan: &Plan, drains: bool) -> Vec<NewEvent> {
             Verdict::Superseded => {
                 normal("ReleaseSuperseded", format!("release {release} was replaced before it was done"))
             }
+            Verdict::Cancelled { reason } => {
+                normal("ReleaseCancelled", format!("release {release} was {reason}"))
+            }
             Verdict::Pending => normal("ReleasePending", format!("release {release} is being rolled out")),
             Verdict::RolledBack { reason } => NewEvent {
                 severity: Severity::Warning,

@@ -101,6 +101,8 @@ reasons! {
     RolledBack,
     /// The release failed and there was nothing to go back to.
     RolloutFailed,
+    /// Somebody cancelled the release.
+    Cancelled,
     /// The roll-out did not finish before its deadline.
     DeadlineExceeded,
     /// The organisation's plan or its tier has no links.

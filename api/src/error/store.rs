@@ -47,6 +47,10 @@ impl From<StoreError> for ApiError {
                 problem: error.to_string(),
                 help: "see those that it has with `skep releases`",
             },
+            StoreError::ReleaseOver { .. } => Self::invalid(
+                error.to_string(),
+                "nothing was changed; `skep rollback` returns to an earlier one",
+            ),
             StoreError::NothingRuns { .. } => {
                 Self::NoneSuch { problem: error.to_string(), help: "wait until it has one" }
             }

@@ -11,7 +11,7 @@ use skep_store::{ApplyItem, Precondition, RecordedRelease};
 use super::resource::shown;
 use crate::access::{Access, Permission};
 use crate::answer::Document;
-use crate::call::{Call, Json, JsonBody, NoQuery, limit};
+use crate::call::{Call, Json, JsonBody, NoBody, NoQuery, limit};
 use crate::error::ApiError;
 use crate::limits::{RELEASES_DEFAULT, RELEASES_MAX};
 use crate::route::Route;
@@ -41,6 +41,14 @@ pub(super) fn table() -> Vec<Route> {
             "getRelease",
             "One release with everything that it runs, and what differs from another.",
             get,
+        ),
+        Route::new(
+            Post,
+            "/v1/orgs/{org}/environments/{name}/releases/{id}/cancel",
+            Access::Needs(Permission::Write),
+            "cancelRelease",
+            "Cancel a release that is being rolled out: what ran before it runs again.",
+            cancel,
         ),
         Route::new(
             Post,
@@ -84,6 +92,19 @@ async fn get(call: Call<OneReleaseQuery>) -> Result<Document<ReleaseView>, ApiEr
         None => None,
     };
     Ok(Document(ReleaseView { release: item(&release), content, difference }))
+}
+
+/// What is asked for is written down; the loop does it. So the release is told as it is before that.
+async fn cancel(call: Call<NoQuery, NoBody>) -> Result<Document<ReleaseItem>, ApiError> {
+    let key = call.address.key_of(Kind::Environment)?;
+    let asked = call.address.number()?;
+    let version = ReleaseVersion::new(u32::try_from(asked).map_err(|_| no_release(&key, asked))?);
+    call.store.cancel_release(&key, version, &call.actor).await?;
+    call.app.control.wake(std::slice::from_ref(&key));
+    let mut snapshot = call.store.snapshot().await?;
+    let environment = snapshot.get(&key).await?.ok_or_else(|| ApiError::NotFound { key: key.clone() })?;
+    let found = snapshot.release(environment.meta.uid, version).await?;
+    Ok(Document(item(&found.ok_or_else(|| no_release(&key, asked))?)))
 }
 
 /// The manifest of the one environment gets the image of the other; config, secrets and everything else are its own. It is written like any
@@ -209,6 +230,7 @@ fn item(recorded: &RecordedRelease) -> ReleaseItem {
         rollback_to: release.rollback_to.map(ReleaseVersion::get),
         made_by: made_by.clone(),
         verdict: verdict(&release.verdict),
+        cancelled_by: release.cancelled.as_ref().map(|cancelled| cancelled.by.clone()),
         reason: release.verdict.failure().map(str::to_owned),
         created_at: release.created_at,
         decided_at: *decided_at,
@@ -271,5 +293,6 @@ pub(super) const fn verdict(verdict: &Verdict) -> ReleaseVerdict {
         Verdict::RolledBack { .. } => ReleaseVerdict::RolledBack,
         Verdict::Failed { .. } => ReleaseVerdict::Failed,
         Verdict::Superseded => ReleaseVerdict::Superseded,
+        Verdict::Cancelled { .. } => ReleaseVerdict::Cancelled,
     }
 }

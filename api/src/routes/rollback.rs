@@ -143,6 +143,7 @@ mod tests {
             verdict,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             rollback_to: None,
+            cancelled: None,
         }
     }
 

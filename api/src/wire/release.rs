@@ -33,7 +33,10 @@ pub struct ReleaseItem {
     pub made_by: Option<String>,
     /// How it went.
     pub verdict: ReleaseVerdict,
-    /// Why it failed, if it did.
+    /// Who asked that it be cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_by: Option<String>,
+    /// Why it failed, or who cancelled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was made.
@@ -57,6 +60,8 @@ pub enum ReleaseVerdict {
     Failed,
     /// A newer one took its place before it was done.
     Superseded,
+    /// Somebody cancelled it before it was done.
+    Cancelled,
 }
 
 impl ReleaseVerdict {
@@ -68,6 +73,7 @@ impl ReleaseVerdict {
             Self::RolledBack => "rolled back",
             Self::Failed => "failed",
             Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod batch;
 mod browser;
 mod config;
+mod deployment;
 mod doctor;
 mod drift;
 mod formation;

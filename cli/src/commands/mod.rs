@@ -135,6 +135,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Release(args) => release::show(&Session::open(global)?, args).await,
         Command::Promote(args) => release::promote(&Session::open(global)?, args).await,
         Command::Rollback(args) => release::roll_back(&Session::open(global)?, args).await,
+        Command::Cancel(args) => release::cancel(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
         Command::Secrets(args) => secrets::run(&Session::open(global)?, args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,

@@ -1,9 +1,9 @@
-//! `skep releases`, `skep release`, `skep promote` and `skep rollback`: what an environment ran, what it runs, what is different between two of them, and giving the
+//! `skep releases`, `skep release`, `skep promote`, `skep rollback` and `skep cancel`: what an environment ran, what it runs, what is different between two of them, and giving the
 //! same to another environment, or a former release to the same one.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use skep_api::wire::{
     ApplyAction, OneReleaseQuery, PromoteRequest, PromotionView, ReleaseItem, ReleaseList, ReleaseQuery,
@@ -95,6 +95,20 @@ pub(crate) struct RollbackArgs {
     timeout: Duration,
 }
 
+/// `skep cancel`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What ran before runs again. A release phase that is under way is stopped. It stays so until something is changed, or until `skep retry`."
+)]
+pub(crate) struct CancelArgs {
+    /// Environment: NAME, env/NAME or ORG/Environment/NAME.
+    #[arg(value_name = "ENVIRONMENT", value_parser = environment)]
+    environment: Address,
+    /// Which release, such as `v42`; the one that is being rolled out when absent.
+    #[arg(value_name = "RELEASE", value_parser = number)]
+    release: Option<u32>,
+}
+
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix('v').unwrap_or(text);
     digits.parse().map_err(|_| "releases are called v1, v2 and so on".to_owned())
@@ -167,6 +181,24 @@ pub(super) async fn roll_back(session: &Session, args: RollbackArgs) -> Result<O
     until_ready(session, key, view, args.timeout).await
 }
 
+/// Carries `skep cancel` out.
+pub(super) async fn cancel(session: &Session, args: CancelArgs) -> Result<Outcome> {
+    let key = args.environment.key(session.org.as_ref())?;
+    let path = format!("{}/releases", resource_path(&key));
+    let release = match args.release {
+        Some(release) => release,
+        None => {
+            let query = ReleaseQuery { before: None, limit: Some(1) };
+            let newest: ReleaseList = session.client.get(&with_query(&path, &query)?).await?;
+            let pending = newest.items.iter().find(|newest| newest.verdict == ReleaseVerdict::Pending);
+            pending.with_context(|| format!("no release of {key} is being rolled out"))?.version
+        }
+    };
+    let _: ReleaseItem = session.client.post(&format!("{path}/{release}/cancel"), &()).await?;
+    print(&format!("release v{release} of {key} is being cancelled\n"))?;
+    Ok(Outcome::Done)
+}
+
 fn returned(key: &ResourceKey, given: &RollbackView) -> String {
     let mut text = format!("{key} returns from v{} to v{}\n", given.from, given.to);
     if given.changes.is_empty() {
@@ -196,7 +228,7 @@ const fn tone(verdict: ReleaseVerdict) -> Tone {
     match verdict {
         ReleaseVerdict::Succeeded => Tone::Good,
         ReleaseVerdict::RolledBack | ReleaseVerdict::Failed => Tone::Bad,
-        ReleaseVerdict::Pending | ReleaseVerdict::Superseded => Tone::Plain,
+        ReleaseVerdict::Pending | ReleaseVerdict::Superseded | ReleaseVerdict::Cancelled => Tone::Plain,
     }
 }
 

@@ -147,6 +147,7 @@ impl Described<'_> {
                 ReleaseVerdict::RolledBack => ("rolled back", Tone::Bad),
                 ReleaseVerdict::Failed => ("failed", Tone::Bad),
                 ReleaseVerdict::Superseded => ("superseded", Tone::Plain),
+                ReleaseVerdict::Cancelled => ("cancelled", Tone::Plain),
             };
             vec![
                 format!("v{}", release.version).into(),

@@ -46,8 +46,8 @@ pub use observed::Observed;
 pub use plan::{Learned, NewRelease, Plan, VerdictChange};
 pub use pull::{PullAs, PullCredential, RegistryAccess};
 pub use release::{
-    Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion, ResolvedImage,
-    Verdict,
+    Cancelled, Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion,
+    ResolvedImage, Verdict,
 };
 pub use run::{NewRun, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
 pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};

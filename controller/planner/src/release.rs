@@ -206,6 +206,11 @@ pub enum Verdict {
     },
     /// A newer one took its place before it was done.
     Superseded,
+    /// Somebody cancelled it before it was done.
+    Cancelled {
+        /// Who, in words.
+        reason: String,
+    },
 }
 
 impl Verdict {
@@ -214,10 +219,24 @@ impl Verdict {
         !matches!(self, Self::Pending)
     }
 
-    /// Why it failed, if it did.
+    /// The word for it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Failed { .. } => "failed",
+            Self::Superseded => "superseded",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Why it is not to run, if it is not: it failed, or was cancelled.
     pub fn failure(&self) -> Option<&str> {
         match self {
-            Self::RolledBack { reason } | Self::Failed { reason } => Some(reason),
+            Self::RolledBack { reason } | Self::Failed { reason } | Self::Cancelled { reason } => {
+                Some(reason)
+            }
             Self::Pending | Self::Succeeded | Self::Superseded => None,
         }
     }
@@ -236,4 +255,22 @@ pub struct Release {
     pub created_at: Timestamp,
     /// The release to which it is a return.
     pub rollback_to: Option<ReleaseVersion>,
+    /// Who asked that it be cancelled while it was pending.
+    pub cancelled: Option<Cancelled>,
+}
+
+/// That somebody asked for a release to be cancelled. It stays with the release; what is done about it is for the loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Cancelled {
+    /// How such a release went.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::Cancelled { reason: format!("cancelled by {}", self.by) }
+    }
 }

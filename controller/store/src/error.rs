@@ -90,6 +90,16 @@ pub enum StoreError {
         /// The number.
         version: ReleaseVersion,
     },
+    /// It is known how a release went, so that it can no longer be cancelled.
+    #[error("release {version} of {key} is {went}, and no longer being rolled out")]
+    ReleaseOver {
+        /// The environment.
+        key: ResourceKey,
+        /// The number.
+        version: ReleaseVersion,
+        /// How it went.
+        went: &'static str,
+    },
     /// An environment has no release yet in which anything could run.
     #[error("{key} has no release yet")]
     NothingRuns {
@@ -224,6 +234,14 @@ pub enum StoreError {
     RollbackStale {
         /// The environment.
         key: ResourceKey,
+    },
+    /// Somebody cancelled the release after the plan was made that says how it went.
+    #[error("the plan for {key} is from before release {version} was cancelled")]
+    CancelStale {
+        /// The environment.
+        key: ResourceKey,
+        /// The number.
+        version: ReleaseVersion,
     },
     /// The number of the new release was taken in the meantime.
     #[error("release {version} of {key} exists already")]

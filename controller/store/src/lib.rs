@@ -21,6 +21,7 @@
 mod ahead;
 mod apply;
 mod audit;
+mod cancel;
 mod credential;
 mod delete;
 mod drift;

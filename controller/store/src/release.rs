@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_planner::{NewRelease, Release, ReleaseContent, ReleaseVersion, Verdict, VerdictChange};
+use skep_planner::{Cancelled, NewRelease, Release, ReleaseContent, ReleaseVersion, Verdict, VerdictChange};
 use skep_schemas::{ResourceKey, Uid};
 use sqlx::PgConnection;
 use sqlx::types::{Json, Uuid};
@@ -46,8 +46,10 @@ pub(crate) async fn record_all(tx: &mut PgConnection, releases: &[&NewRow]) -> R
     let Some(first) = releases.first() else { return Ok(()) };
     let envs: Vec<Uuid> = releases.iter().map(|new| new.env).collect();
     let versions: Vec<i32> = releases.iter().map(|new| new.version).collect();
+    // Of one that somebody cancelled it is said that, although the plan did not know yet.
     sqlx::query!(
-        "UPDATE release SET verdict = 'superseded', decided_at = now()
+        "UPDATE release SET verdict = CASE WHEN cancelled_by IS NULL THEN 'superseded' ELSE 'cancelled' END,
+             reason = 'cancelled by ' || cancelled_by, decided_at = now()
          FROM unnest($1::uuid[], $2::integer[]) AS new (env, version)
          WHERE env_uid = new.env AND verdict = 'pending' AND release.version < new.version",
         &envs,
@@ -83,23 +85,34 @@ pub(crate) async fn record_all(tx: &mut PgConnection, releases: &[&NewRow]) -> R
 
 /// A verdict to be recorded, as columns.
 pub(crate) struct VerdictRow {
+    key: ResourceKey,
     env: Uuid,
+    number: ReleaseVersion,
     version: i32,
     word: &'static str,
     reason: Option<String>,
 }
 
 /// The rows of verdicts that are final.
-pub(crate) fn verdict_rows(env: Uid, changes: &[VerdictChange]) -> Result<Vec<VerdictRow>, StoreError> {
+pub(crate) fn verdict_rows(
+    key: &ResourceKey,
+    env: Uid,
+    changes: &[VerdictChange],
+) -> Result<Vec<VerdictRow>, StoreError> {
     let of = |change: &VerdictChange| {
-        let (word, reason) = verdict_columns(&change.verdict);
-        let version = column(change.release)?;
-        Ok(VerdictRow { env: env.uuid(), version, word, reason: reason.map(str::to_owned) })
+        Ok(VerdictRow {
+            key: key.clone(),
+            env: env.uuid(),
+            number: change.release,
+            version: column(change.release)?,
+            word: change.verdict.as_str(),
+            reason: change.verdict.failure().map(str::to_owned),
+        })
     };
     changes.iter().filter(|change| change.verdict.is_final()).map(of).collect()
 }
 
-/// Records how releases went. A verdict that is there already stays.
+/// Records how releases went. A verdict that is there already stays; nothing is said over the head of whoever cancelled one.
 pub(crate) async fn judge_all(tx: &mut PgConnection, verdicts: &[&VerdictRow]) -> Result<(), Fault> {
     if verdicts.is_empty() {
         return Ok(());
@@ -108,18 +121,32 @@ pub(crate) async fn judge_all(tx: &mut PgConnection, verdicts: &[&VerdictRow]) -
     let versions: Vec<i32> = verdicts.iter().map(|verdict| verdict.version).collect();
     let words: Vec<String> = verdicts.iter().map(|verdict| verdict.word.to_owned()).collect();
     let reasons: Vec<Option<String>> = verdicts.iter().map(|verdict| verdict.reason.clone()).collect();
-    sqlx::query!(
+    let judged = sqlx::query!(
         "UPDATE release SET verdict = known.word, reason = known.reason, decided_at = now()
          FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) AS known (env, version, word, reason)
-         WHERE env_uid = known.env AND release.version = known.version AND verdict = 'pending'",
+         WHERE env_uid = known.env AND release.version = known.version AND verdict = 'pending'
+           AND (cancelled_by IS NULL OR known.word = 'cancelled')",
         &envs,
         &versions,
         &words,
         &reasons as _
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+    );
+    let judged = judged.execute(&mut *tx).await?.rows_affected();
+    if usize::try_from(judged).is_ok_and(|judged| judged == verdicts.len()) {
+        return Ok(());
+    }
+    let cancelled = sqlx::query!(
+        "SELECT env_uid, version FROM release WHERE env_uid = ANY($1) AND verdict = 'pending' AND cancelled_by IS NOT NULL",
+        &envs
+    );
+    let cancelled = cancelled.fetch_all(tx).await?;
+    let is_cancelled =
+        |row: &&&VerdictRow| cancelled.iter().any(|it| (it.env_uid, it.version) == (row.env, row.version));
+    // Of several each is recorded again by itself.
+    match verdicts.iter().find(is_cancelled) {
+        Some(row) => Err(StoreError::CancelStale { key: row.key.clone(), version: row.number }.into()),
+        None => Ok(()),
+    }
 }
 
 /// The releases that planning needs of each environment, newest first: the newest `keep`, the newest that succeeded, the pending
@@ -131,7 +158,7 @@ pub(crate) async fn of_environments(
 ) -> Result<HashMap<Uuid, Vec<Release>>, Fault> {
     let rows = sqlx::query!(
         r#"SELECT l.env_uid, l.version, l.content AS "content: Json<ReleaseContent>", l.verdict, l.reason,
-                  l.created_at AS "created_at: Time", l.rollback_to
+                  l.created_at AS "created_at: Time", l.rollback_to, l.cancelled_by, l.cancelled_at AS "cancelled_at: Time"
            FROM unnest($1::uuid[]) AS env (uid)
            CROSS JOIN LATERAL (
                (SELECT version FROM release WHERE env_uid = env.uid ORDER BY version DESC LIMIT $2)
@@ -159,6 +186,7 @@ pub(crate) async fn of_environments(
                 .ok_or_else(|| StoreError::corrupt(what(), "unknown verdict"))?,
             created_at: row.created_at.0,
             rollback_to: row.rollback_to.map(stored_version).transpose()?,
+            cancelled: cancelled(row.cancelled_by, row.cancelled_at),
         });
     }
     Ok(found)
@@ -187,6 +215,8 @@ struct Row {
     decided_at: Option<Time>,
     rollback_to: Option<i32>,
     made_by: Option<String>,
+    cancelled_by: Option<String>,
+    cancelled_at: Option<Time>,
 }
 
 /// Releases of an environment, newest first: so many of those before one.
@@ -201,7 +231,8 @@ pub(crate) async fn history(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT version, content AS "content: Json<ReleaseContent>", why, verdict, reason,
-                  created_at AS "created_at: Time", decided_at AS "decided_at: Time", rollback_to, made_by
+                  created_at AS "created_at: Time", decided_at AS "decided_at: Time", rollback_to, made_by, cancelled_by,
+                  cancelled_at AS "cancelled_at: Time"
            FROM release WHERE env_uid = $1 AND ($2::integer IS NULL OR version < $2)
            ORDER BY version DESC LIMIT $3"#,
         env,
@@ -221,6 +252,8 @@ pub(crate) async fn history(
             decided_at,
             rollback_to,
             made_by,
+            cancelled_by,
+            cancelled_at,
         } = row;
         let verdict = verdict(&word, reason)
             .ok_or_else(|| StoreError::corrupt(format!("release {version} of {env}"), "unknown verdict"))?;
@@ -230,6 +263,7 @@ pub(crate) async fn history(
             verdict,
             created_at: created_at.0,
             rollback_to: rollback_to.map(stored_version).transpose()?,
+            cancelled: cancelled(cancelled_by, cancelled_at),
         };
         Ok(RecordedRelease { release, why, decided_at: decided_at.map(|at| at.0), made_by })
     };
@@ -248,14 +282,8 @@ pub(crate) fn stored_version(number: i32) -> Result<ReleaseVersion, StoreError> 
     Ok(ReleaseVersion::new(version))
 }
 
-fn verdict_columns(verdict: &Verdict) -> (&'static str, Option<&str>) {
-    match verdict {
-        Verdict::Pending => ("pending", None),
-        Verdict::Succeeded => ("succeeded", None),
-        Verdict::RolledBack { reason } => ("rolled-back", Some(reason)),
-        Verdict::Failed { reason } => ("failed", Some(reason)),
-        Verdict::Superseded => ("superseded", None),
-    }
+fn cancelled(by: Option<String>, at: Option<Time>) -> Option<Cancelled> {
+    Some(Cancelled { by: by?, at: at?.0 })
 }
 
 pub(crate) fn verdict(word: &str, reason: Option<String>) -> Option<Verdict> {
@@ -265,6 +293,7 @@ pub(crate) fn verdict(word: &str, reason: Option<String>) -> Option<Verdict> {
         ("rolled-back", Some(reason)) => Verdict::RolledBack { reason },
         ("failed", Some(reason)) => Verdict::Failed { reason },
         ("superseded", None) => Verdict::Superseded,
+        ("cancelled", Some(reason)) => Verdict::Cancelled { reason },
         _ => return None,
     })
 }

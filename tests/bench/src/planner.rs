@@ -155,6 +155,7 @@ fn case(settings: &Settings, number: usize, now: Timestamp) -> Result<Case> {
         verdict: Verdict::Succeeded,
         created_at: "2026-01-01T00:00:00Z".parse()?,
         rollback_to: None,
+        cancelled: None,
     });
     for step in plan.steps {
         let Op::CreateService { spec, release, .. } = step.op else { continue };

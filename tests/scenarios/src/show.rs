@@ -24,6 +24,7 @@ pub(crate) fn done(report: &PlanReport) -> String {
             Verdict::RolledBack { reason } => format!("rolled back: {reason}"),
             Verdict::Failed { reason } => format!("failed: {reason}"),
             Verdict::Superseded => "superseded".to_owned(),
+            Verdict::Cancelled { reason } => reason.clone(),
         };
         let _ = writeln!(text, "{}: = release {} {verdict}", plan.key, change.release);
     }

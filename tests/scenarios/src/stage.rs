@@ -90,6 +90,10 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.retry(&key).map(nothing)
             }
+            "cancel" => {
+                let key = self.key(words)?;
+                self.world.store.cancel(&key).map(nothing)
+            }
             "ask-run" => self.ask_run(words).map(nothing),
             "stop-run" => {
                 let key = self.key(words)?;

@@ -23,6 +23,7 @@ macro_rules! cases {
 }
 
 cases! {
+    a_cancelled_release_gives_way_to_what_ran_before,
     a_capability_is_released_only_where_the_tier_allows_it,
     a_change_during_a_roll_out_counts_tasks_that_start,
     a_change_that_the_engine_does_not_keep_is_named,
@@ -104,6 +105,7 @@ cases! {
     an_update_that_met_another_writer_is_planned_again,
     applying_the_same_again_does_nothing,
     braces_in_a_variable_stay_what_they_are,
+    cancelling_stops_a_release_phase_that_is_under_way,
     drift_that_is_only_reported_stays_through_a_release,
     errors_of_tasks_are_said_in_words,
     fields_that_are_left_to_others_are_left,
@@ -120,6 +122,7 @@ cases! {
     no_verdict_is_given_on_what_cannot_be_seen,
     nothing_is_done_on_hold_before_somebody_confirms,
     nothing_is_run_twice,
+    of_a_first_release_that_is_cancelled_nothing_more_is_sent,
     one_process_that_is_stopped_holds_nothing_else_up,
     one_release_phase_at_a_time,
     scaling_starts_and_stops_but_restarts_nothing,

@@ -92,6 +92,15 @@ pub enum Blocked {
         /// Why it failed, in words.
         why: String,
     },
+    /// Somebody cancelled the wanted release; it stays so until the spec changes.
+    ReleaseCancelled {
+        /// Which release.
+        release: ReleaseVersion,
+        /// Is there one before it to run again?
+        rolled_back: bool,
+        /// Who cancelled it, in words.
+        why: String,
+    },
     /// An object of the name exists and does not belong to this resource.
     ForeignObject {
         /// The object.
@@ -228,6 +237,7 @@ impl Blocked {
             Self::WouldNeverSchedule { .. } | Self::SpecTooLarge { .. } => Reason::WouldNeverSchedule,
             Self::ReleaseFailed { rolled_back: true, .. } => Reason::RolledBack,
             Self::ReleaseFailed { rolled_back: false, .. } => Reason::RolloutFailed,
+            Self::ReleaseCancelled { .. } => Reason::Cancelled,
             Self::ForeignObject { .. } => Reason::ForeignObject,
             Self::NetworkOutdated { .. } => Reason::NetworkOutdated,
             Self::LinkNotAllowed { .. } | Self::ForwarderMissing => Reason::LinkNotAllowed,
@@ -263,6 +273,7 @@ impl Blocked {
             | Self::PolicyDenied { .. }
             | Self::WouldNeverSchedule { .. }
             | Self::ReleaseFailed { .. }
+            | Self::ReleaseCancelled { .. }
             | Self::ForeignObject { .. }
             | Self::NetworkOutdated { .. }
             | Self::LinkNotAllowed { .. }

@@ -33,7 +33,9 @@ impl Blocked {
             Self::QuotaExceeded { .. } => "ask for less, or choose a larger plan",
             Self::PolicyDenied { .. } => "ask for what is allowed, or have the policy changed",
             Self::WouldNeverSchedule { .. } => "add such a node, or ask for one that is there",
-            Self::ReleaseFailed { .. } => "change the spec or run `skep retry` to try again",
+            Self::ReleaseFailed { .. } | Self::ReleaseCancelled { .. } => {
+                "change the spec or run `skep retry` to try again"
+            }
             // A secret is never taken over, because its value cannot be read.
             Self::ForeignObject { object } if object.starts_with("secret ") => "remove or rename it",
             Self::ForeignObject { .. } => "remove or rename it, or take it over with `skep adopt`",
@@ -123,6 +125,12 @@ impl Blocked {
             }
             Self::ReleaseFailed { release, rolled_back: false, why } => {
                 write!(f, "release {release} failed: {why}")
+            }
+            Self::ReleaseCancelled { release, rolled_back: true, why } => {
+                write!(f, "release {release} was {why}, and what ran before it runs")
+            }
+            Self::ReleaseCancelled { release, rolled_back: false, why } => {
+                write!(f, "release {release} was {why}, and nothing ran before it")
             }
             Self::ForeignObject { object } => {
                 write!(f, "{object} exists and was not made for this resource")
@@ -225,6 +233,8 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         WouldNeverSchedule { why: text() },
         ReleaseFailed { release: release, rolled_back: true, why: text() },
         ReleaseFailed { release: release, rolled_back: false, why: text() },
+        ReleaseCancelled { release: release, rolled_back: true, why: text() },
+        ReleaseCancelled { release: release, rolled_back: false, why: text() },
         ForeignObject { object: text() },
         NetworkOutdated { object: text(), why: text() },
         LinkNotAllowed { org: text() },

@@ -217,6 +217,7 @@ fn shortened(value: &Value) -> Value {
 pub fn is_complete(plan: &Plan) -> bool {
     plan.blocked.iter().all(|blocked| match blocked {
         Blocked::ReleaseFailed { .. }
+        | Blocked::ReleaseCancelled { .. }
         | Blocked::ForeignObject { .. }
         | Blocked::RouteInvalid { .. }
         | Blocked::UpdateInProgress { .. }

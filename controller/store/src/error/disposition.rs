@@ -21,6 +21,7 @@ impl StoreError {
             Self::RevisionConflict { .. }
                 | Self::PlanStale { .. }
                 | Self::RollbackStale { .. }
+                | Self::CancelStale { .. }
                 | Self::ReleaseTaken { .. }
                 | Self::AddressTaken { .. }
                 | Self::ResourceGone { .. }

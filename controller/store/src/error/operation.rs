@@ -30,6 +30,7 @@ operations! {
     Drift => "note drift",
     Intervene => "pause, resume or retry a resource",
     RollBack => "return an environment to a release",
+    Cancel => "cancel a release",
     Run => "ask for a run",
     Form => "scale, restart, stop or start an environment",
     Suspend => "suspend an organisation or let it go on",

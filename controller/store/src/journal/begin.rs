@@ -75,7 +75,7 @@ impl Begin {
                 .transpose()?,
             rollback: plan.rollback,
             ends_rollback: plan.ends_rollback,
-            verdicts: release::verdict_rows(plan.uid, &plan.verdicts)?,
+            verdicts: release::verdict_rows(&plan.key, plan.uid, &plan.verdicts)?,
             runs: run::news_rows(plan.uid, &plan.runs),
             phase: plan.phase.as_ref().map(|phase| run::phase_row(plan.uid, phase)).transpose()?,
             creates: plan.steps.iter().any(|step| step.op.creates()),

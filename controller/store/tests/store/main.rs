@@ -3,6 +3,7 @@
 
 mod apply;
 mod audit;
+mod cancel;
 mod compaction;
 mod convergence;
 mod delete;

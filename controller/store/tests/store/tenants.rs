@@ -213,6 +213,11 @@ fn attempts() -> Vec<(&'static str, &'static str, &'static str)> {
         ),
         ("run", "UPDATE", "UPDATE run SET stopped_by = 'evil' WHERE process = 'globex'"),
         (
+            "release",
+            "UPDATE",
+            "UPDATE release SET cancelled_by = 'evil', cancelled_at = now() WHERE why = 'globex'",
+        ),
+        (
             "resource",
             "INSERT",
             "INSERT INTO resource (uid, org, kind, name, api_version, spec)
@@ -327,6 +332,7 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
         "UPDATE resource SET finalizers = '{}' WHERE kind = 'Environment'",
         "UPDATE secret_version SET digest = ''",
         "UPDATE run SET outcome = 'succeeded', output = ''",
+        "UPDATE release SET verdict = 'succeeded'",
         "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds)
              SELECT env_uid, 2, 'release', 1, 'release', '{}', 1 FROM run",
         "DELETE FROM audit",

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
-use skep_planner::{InventoryEntry, Op, Plan, Release, ReleaseVersion, Step, Verdict};
+use skep_planner::{Cancelled, InventoryEntry, Op, Plan, Release, ReleaseVersion, Step, Verdict};
 use skep_schemas::{ResourceKey, Uid};
 
 use super::Store;
@@ -18,6 +18,8 @@ impl Store {
         for change in &plan.verdicts {
             let pending = |found: &&mut Release| found.version == change.release && !found.verdict.is_final();
             if let Some(release) = releases.iter_mut().find(pending) {
+                let of_cancelled = matches!(change.verdict, Verdict::Cancelled { .. });
+                ensure!(release.cancelled.is_none() || of_cancelled, "{} was cancelled", release.version);
                 release.verdict = change.verdict.clone();
             }
         }
@@ -26,7 +28,7 @@ impl Store {
                 bail!("release {} of {} exists already", new.version, plan.key);
             }
             for release in releases.iter_mut().filter(|release| !release.verdict.is_final()) {
-                release.verdict = Verdict::Superseded;
+                release.verdict = release.cancelled.as_ref().map_or(Verdict::Superseded, Cancelled::verdict);
             }
             self.authors.made(plan.uid, new);
             releases.push(Release {
@@ -35,6 +37,7 @@ impl Store {
                 verdict: Verdict::Pending,
                 created_at: now,
                 rollback_to: new.rollback_to,
+                cancelled: None,
             });
         }
         self.begin_phase(plan)?;

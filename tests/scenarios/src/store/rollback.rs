@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use skep_planner::reconcile::secret::SecretFacts;
-use skep_planner::{Plan, Release, naming};
+use skep_planner::{Cancelled, Plan, Release, naming};
 use skep_schemas::{AnySpec, Kind, Meta, ResourceKey, Rollback, Uid};
 
 use super::Store;
@@ -34,6 +34,17 @@ impl Store {
         };
         let environment = self.resources.get_mut(key).with_context(|| format!("{key} does not exist"))?;
         environment.meta.rollback = rollback;
+        Ok(())
+    }
+
+    /// Asks that the release be cancelled that is being rolled out.
+    pub fn cancel(&mut self, key: &ResourceKey) -> Result<()> {
+        let uid = self.get(key).with_context(|| format!("{key} does not exist"))?.meta.uid;
+        let by = self.authors.change(self.now).by;
+        let at = self.now;
+        let releases = self.releases.entry(uid).or_default();
+        let pending = releases.iter_mut().find(|release| !release.verdict.is_final());
+        pending.context("no release is being rolled out")?.cancelled = Some(Cancelled { by, at });
         Ok(())
     }
 

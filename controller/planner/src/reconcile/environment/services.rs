@@ -174,6 +174,10 @@ fn create(
 ) -> Option<Step> {
     let stance = &input.desired.stance;
     let gone = inventory::was_there(&input.desired.inventory, &object);
+    // What was given up before it was sent is not sent now.
+    if target.given_up && !gone {
+        return None;
+    }
     if gone && !stance.note(plan, &object, DriftClass::Missing, Some("present"), None) {
         return None;
     }

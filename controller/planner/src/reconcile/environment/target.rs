@@ -23,7 +23,7 @@ pub(super) struct Target {
     pub(super) version: ReleaseVersion,
     /// What it runs.
     pub(super) content: ReleaseContent,
-    /// It failed, and there is no release to return to.
+    /// It failed or was cancelled, and there is no release to return to.
     pub(super) given_up: bool,
 }
 
@@ -151,7 +151,8 @@ fn why(newest: Option<&Release>, content: &ReleaseContent, rollback_to: Option<R
     match (newest, rollback_to) {
         (None, _) => "first release".to_owned(),
         (Some(newest), _) if newest.content == *content => {
-            format!("{} failed; somebody asked to try it again", newest.version)
+            let what = if newest.cancelled.is_some() { "was cancelled" } else { "failed" };
+            format!("{} {what}; somebody asked to try it again", newest.version)
         }
         (Some(newest), Some(to)) if newest.rollback_to == Some(to) => {
             format!("{}; otherwise as {to}", differences(&newest.content, content))
@@ -180,8 +181,9 @@ fn stopping(input: &EnvironmentInput<'_>, target: &Target) -> Vec<Blocked> {
 
 /// The newest release should run, unless it failed, or its release phase has not passed yet.
 fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> Option<Target> {
-    let verdict = match &newest.verdict {
-        Verdict::Pending => match phase::of(input, newest) {
+    let verdict = match (&newest.verdict, &newest.cancelled) {
+        (Verdict::Pending, Some(cancelled)) => cancelled.verdict(),
+        (Verdict::Pending, None) => match phase::of(input, newest) {
             Phase::Passed => verdict::verdict(input, newest),
             Phase::Failed(why) => verdict::failed(input, why),
             Phase::Open(_) => return before(input),
@@ -190,20 +192,16 @@ fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> 
                 return before(input);
             }
         },
-        known => known.clone(),
+        (known, _) => known.clone(),
     };
     if verdict.is_final() && !newest.verdict.is_final() {
         plan.verdicts.push(VerdictChange { release: newest.version, verdict: verdict.clone() });
     }
-    let Some(why) = verdict.failure() else {
+    let good = last_good(input.desired);
+    let Some(blocked) = not_to_run(newest.version, &verdict, good.is_some()) else {
         return Some(Target::of(newest));
     };
-    let good = last_good(input.desired);
-    plan.blocked.push(Blocked::ReleaseFailed {
-        release: newest.version,
-        rolled_back: good.is_some(),
-        why: why.to_owned(),
-    });
+    plan.blocked.push(blocked);
     // Without a release to go back to, the failed one stays as it is: taking it away would not help anyone find out why. One that was never sent
     // is not sent now.
     match good {
@@ -213,6 +211,15 @@ fn existing(input: &EnvironmentInput<'_>, newest: &Release, plan: &mut Plan) -> 
         }
         None => None,
     }
+}
+
+/// That the newest release is not to run, if it is not.
+fn not_to_run(release: ReleaseVersion, verdict: &Verdict, rolled_back: bool) -> Option<Blocked> {
+    let why = verdict.failure()?.to_owned();
+    Some(match verdict {
+        Verdict::Cancelled { .. } => Blocked::ReleaseCancelled { release, rolled_back, why },
+        _ => Blocked::ReleaseFailed { release, rolled_back, why },
+    })
 }
 
 /// What runs until the release phase of the newest release is over.
@@ -226,10 +233,11 @@ impl Target {
     }
 }
 
-/// Did somebody ask to try the failed release again, after it was made?
+/// Did somebody ask to try the failed release again, after it was made? One that was cancelled: after that.
 fn is_retried(input: &EnvironmentInput<'_>, newest: &Release) -> bool {
     let asked = input.desired.environment.meta.retried_at;
-    newest.verdict.failure().is_some() && asked.is_some_and(|asked| asked > newest.created_at)
+    let since = newest.cancelled.as_ref().map_or(newest.created_at, |cancelled| cancelled.at);
+    newest.verdict.failure().is_some() && asked.is_some_and(|asked| asked > since)
 }
 
 /// The newest release that worked.

@@ -155,7 +155,8 @@ fn begin(input: &EnvironmentInput<'_>, run: &Run, plan: &mut Plan) {
         let gone = RunEnd::failed(format!("somebody removed its service {}", object.name));
         return ended(run, gone, now, RunOutput { gap, ..RunOutput::default() }, plan);
     }
-    let stays = run.purpose == RunPurpose::Release && run.stopped_by.is_none();
+    let stays =
+        run.purpose == RunPurpose::Release && run.stopped_by.is_none() && cancelled(input, run).is_none();
     if is_superseded(input, run) {
         let reason = format!("release {} was replaced before it had begun", run.release);
         return over(RunEnd::Stopped { reason }, plan);
@@ -201,11 +202,20 @@ fn release_of<'a>(desired: &'a EnvironmentDesired, run: &Run) -> Option<&'a Rele
     desired.releases.iter().find(|release| release.version == run.release)
 }
 
-/// How it ends because somebody wants it to: whoever stopped it, or the platform, which suspended the organisation with all that it runs.
+/// How it ends because somebody wants it to: whoever stopped it, or cancelled the release that it comes before, or the platform, which suspended the
+/// organisation with all that it runs.
 fn stopped(input: &EnvironmentInput<'_>, run: &Run) -> Option<RunEnd> {
     let by = run.stopped_by.as_ref().map(|by| format!("stopped by {by}"));
+    let cancelled = || cancelled(input, run);
     let suspended = || instances::suspended(input.desired).map(|stop| stop.in_words(input.desired));
-    Some(RunEnd::Stopped { reason: by.or_else(suspended)? })
+    Some(RunEnd::Stopped { reason: by.or_else(cancelled).or_else(suspended)? })
+}
+
+/// Who cancelled the release of a release phase. Whoever does means what is under way as well.
+fn cancelled(input: &EnvironmentInput<'_>, run: &Run) -> Option<String> {
+    let release = release_of(input.desired, run).filter(|_| run.purpose == RunPurpose::Release)?;
+    let cancelled = release.cancelled.as_ref()?;
+    Some(format!("release {} was cancelled by {}", release.version, cancelled.by))
 }
 
 fn is_late(input: &EnvironmentInput<'_>, since: Timestamp) -> bool {
