@@ -14,6 +14,7 @@ mod intervention;
 mod journal;
 pub(crate) mod log;
 mod master_key;
+mod notification;
 mod quota;
 pub(crate) mod release;
 pub(crate) mod resource;
@@ -338,6 +339,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(release::table());
     routes.extend(rollback::table());
     routes.extend(run::table());
+    routes.extend(notification::table());
     routes.extend(formation::table());
     routes.extend(secret::table());
     routes.extend(token::table());

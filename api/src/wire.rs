@@ -20,6 +20,7 @@ mod journal;
 mod log;
 mod log_place;
 mod master_key;
+mod notification;
 mod operation;
 mod panel;
 mod people;
@@ -51,6 +52,7 @@ pub use log::{
 };
 pub use log_place::LogPlace;
 pub use master_key::{ClosedOrganization, MasterKeyRotation, MasterKeyUse, MasterKeyView, RotateMasterKey};
+pub use notification::{DeliveryList, DeliveryQuery, DeliveryState, DeliveryView, Resent, TestSent};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, Readiness, VersionView,
 };

@@ -13,8 +13,8 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
-    explain, formation, get, holds, intervention, login, logs, master_key, member, migrate, orphans, person,
-    plan, quota, release, run, secrets, serve, token, version, wait,
+    explain, formation, get, holds, intervention, login, logs, master_key, member, migrate, notifications,
+    orphans, person, plan, quota, release, run, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -94,6 +94,8 @@ pub(crate) enum Command {
     Wait(wait::WaitArgs),
     /// Show what happened.
     Events(events::EventsArgs),
+    /// Show what a Notification told, and what was not taken; send that again, or a test.
+    Notifications(notifications::NotificationsArgs),
     /// Show what somebody else changed in the Swarm, and what became of it.
     Drift(drift::DriftArgs),
     /// Change nothing of a resource, and of what is part of it, for a while.

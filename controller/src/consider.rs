@@ -12,6 +12,7 @@ use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation, ImageFailure,
 };
 use skep_planner::reconcile::network_policy::{self, NetworkPolicyDesired, NetworkPolicyObservation};
+use skep_planner::reconcile::notification::{self, NotificationDesired};
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive, registry_credential};
@@ -39,6 +40,8 @@ pub(crate) enum Seen {
     RegistryCredential(Box<RegistryAccess>),
     /// A network policy.
     NetworkPolicy(Box<NetworkPolicyDesired>, Box<NetworkPolicyObservation>),
+    /// A notification.
+    Notification(Box<NotificationDesired>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
 }
@@ -90,6 +93,7 @@ impl Seen {
             }
             Desired::Domain(domain, environment) => Self::Domain(domain, environment),
             Desired::RegistryCredential(access) => Self::RegistryCredential(access),
+            Desired::Notification(desired) => Self::Notification(desired),
             Desired::NetworkPolicy(desired) => {
                 let observed = observer.network_policy(&desired).await;
                 Self::NetworkPolicy(desired, Box::new(observed))
@@ -106,7 +110,9 @@ impl Seen {
             Self::Environment(desired, _) => &mut desired.inventory,
             Self::NetworkPolicy(desired, _) => &mut desired.inventory,
             // Nothing of these is in the Swarm.
-            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => return,
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Notification(_) | Self::Passive(_) => {
+                return;
+            }
         };
         inventory.retain(|known| known.object != entry.object);
         inventory.push(entry);
@@ -121,6 +127,7 @@ impl Seen {
             Self::NetworkPolicy(desired, _) => &desired.policy.meta,
             Self::Domain(domain, _) => &domain.meta,
             Self::RegistryCredential(access) => &access.credential.meta,
+            Self::Notification(desired) => &desired.notification.meta,
             Self::Passive(resource) => &resource.meta,
         }
     }
@@ -132,7 +139,7 @@ impl Seen {
             Self::Secret(desired, _) => Some(&desired.stance),
             Self::Environment(desired, _) => Some(&desired.stance),
             Self::NetworkPolicy(desired, _) => Some(&desired.stance),
-            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => None,
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Notification(_) | Self::Passive(_) => None,
         }
     }
 
@@ -175,7 +182,9 @@ impl Seen {
                     .chain(observed.networks.iter().filter_map(|(name, found)| network(name, found)))
                     .collect()
             }
-            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => Vec::new(),
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Notification(_) | Self::Passive(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -194,6 +203,7 @@ impl Seen {
             | Self::NetworkPolicy(..)
             | Self::Domain(..)
             | Self::RegistryCredential(_)
+            | Self::Notification(_)
             | Self::Passive(_) => None,
         }
     }
@@ -210,6 +220,7 @@ impl Seen {
             | Self::NetworkPolicy(..)
             | Self::Domain(..)
             | Self::RegistryCredential(_)
+            | Self::Notification(_)
             | Self::Passive(_) => None,
         }
     }
@@ -223,6 +234,7 @@ impl Seen {
             Self::NetworkPolicy(desired, _) => &desired.policy.status,
             Self::Domain(domain, _) => &domain.status,
             Self::RegistryCredential(access) => &access.credential.status,
+            Self::Notification(desired) => &desired.notification.status,
             Self::Passive(resource) => &resource.status,
         }
     }
@@ -239,7 +251,7 @@ impl Seen {
             Self::Environment(desired, observed) => {
                 environment::plan(&EnvironmentInput { settings, mode, desired, observed, now })
             }
-            Self::Domain(..) | Self::RegistryCredential(_) | Self::Passive(_) => {
+            Self::Domain(..) | Self::RegistryCredential(_) | Self::Notification(_) | Self::Passive(_) => {
                 let meta = self.meta();
                 Plan::empty(meta.key.clone(), meta.uid, meta.generation)
             }
@@ -269,6 +281,7 @@ impl Seen {
                 encode(domain::status(settings, domain, environment.as_deref(), now))
             }
             Self::RegistryCredential(access) => encode(registry_credential::status(access, now)),
+            Self::Notification(desired) => encode(notification::status(desired, now)),
             Self::Passive(resource) => {
                 encode(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
             }

@@ -12,6 +12,7 @@ use skep_planner::policy::scan::ScanFacts;
 use skep_planner::policy::signature::SignatureFacts;
 use skep_planner::reconcile::environment::EnvironmentDesired;
 use skep_planner::reconcile::network_policy::NetworkPolicyDesired;
+use skep_planner::reconcile::notification::NotificationDesired;
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::{SecretDesired, SecretFacts};
 use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec, KindSpec, OrganizationSpec, SecretSpec};
@@ -37,6 +38,8 @@ pub(crate) enum Desired {
     RegistryCredential(Box<RegistryAccess>),
     /// A network policy.
     NetworkPolicy(Box<NetworkPolicyDesired>),
+    /// A notification.
+    Notification(Box<NotificationDesired>),
     /// A kind without objects of its own.
     Passive(Box<Resource>),
 }
@@ -51,6 +54,7 @@ impl Desired {
             Self::Domain(domain, _) => domain.meta.generation,
             Self::RegistryCredential(access) => access.credential.meta.generation,
             Self::NetworkPolicy(desired) => desired.policy.meta.generation,
+            Self::Notification(desired) => desired.notification.meta.generation,
             Self::Passive(resource) => resource.meta.generation,
         }
     }
@@ -91,6 +95,14 @@ pub(crate) async fn load(
         AnySpec::NetworkPolicy(spec) => {
             let policy = Resource { meta, spec: *spec, status };
             Desired::NetworkPolicy(Box::new(links::network_policy(snapshot, policy, now).await?))
+        }
+        AnySpec::Notification(spec) => {
+            let Some(org) = key.org().cloned() else { return Err(StoreError::NotFound { key: key.clone() }) };
+            let mut secrets = secret_facts(snapshot, &org).await?;
+            let secret = spec.target().and_then(|target| secrets.remove(target.secret()));
+            let standing = snapshot.notification_standing(meta.uid).await?;
+            let notification = Resource { meta, spec: *spec, status };
+            Desired::Notification(Box::new(NotificationDesired { notification, secret, standing }))
         }
         spec @ (AnySpec::App(_)
         | AnySpec::Plan(_)

@@ -30,6 +30,7 @@ pub mod local;
 mod logs;
 mod lookup;
 pub mod metrics;
+mod notify;
 mod observe;
 mod policies;
 mod preview;

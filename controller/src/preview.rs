@@ -237,7 +237,8 @@ const fn order(kind: Kind) -> u8 {
         | Kind::Domain
         | Kind::DriftPolicy
         | Kind::ImagePolicy
-        | Kind::RegistryCredential => 1,
+        | Kind::RegistryCredential
+        | Kind::Notification => 1,
         Kind::Environment => 2,
         Kind::NetworkPolicy => 3,
     }

@@ -202,7 +202,7 @@ impl ResourceReconciler {
             .map_err(|source| PassError::Encode { key: key(), source })?;
         self.board.set(&meta.key, assessed.ready, plan.blocked.iter().map(Blocked::reason));
         assessed.stamp(fence.pass(), self.sightings.look(plan, seen.recorded_status(), now));
-        let events = events::of_status(seen.recorded_status(), &assessed.json);
+        let events = events::of_status(meta.key.kind(), seen.recorded_status(), &assessed.json);
         let written = self
             .store
             .write_status_and_tell(fence, meta.uid, assessed.generation, assessed.json, events)

@@ -19,6 +19,7 @@ use crate::config::{ConfigError, ServeConfig};
 use crate::housekeeping;
 use crate::lead::Lead;
 use crate::logs::Loki;
+use crate::notify::{self, Deliver};
 use crate::wake;
 
 /// How long everything may take to end.
@@ -131,8 +132,10 @@ async fn serve(
     let mut registry = Registry::default();
     let Assembly { swarm, held, queue, reconciler, safety, control, tasks, metrics } =
         Assembly::new(&ground, &mut registry, put);
-    let duties =
+    let mut duties =
         housekeeping::start(&tasks, &store, &control, &held, &metrics.own_writes, safety, config.resync);
+    let clock = Arc::clone(&ground.environs.clock);
+    duties.push(notify::start(&tasks, &held, Deliver::new(ground.outbound.clone(), store.clone(), clock)));
     let lead = Lead {
         store: store.clone(),
         swarm,

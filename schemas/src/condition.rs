@@ -141,6 +141,8 @@ reasons! {
     Paused,
     /// The loop is on hold until an administrator confirms what it would do.
     SafetyHold,
+    /// Messages of a Notification were not taken, or were given up.
+    MessagesUndelivered,
     /// Another writer sets the same fields again and again; Skep has stopped correcting them.
     Contested,
 }

@@ -152,9 +152,13 @@ impl Permission {
             Self::ReadLogs | Self::RotateSecrets => Within(Role::Deployer),
             Self::Write => match kind {
                 Some(Kind::App | Kind::Environment | Kind::Domain | Kind::Secret) => Within(Role::Deployer),
-                // A password of the organisation goes wherever a credential says.
+                // A password of the organisation goes wherever a credential says, and what happens in it wherever a notification does.
                 Some(
-                    Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential | Kind::NetworkPolicy,
+                    Kind::DriftPolicy
+                    | Kind::ImagePolicy
+                    | Kind::RegistryCredential
+                    | Kind::NetworkPolicy
+                    | Kind::Notification,
                 ) => Within(Role::Admin),
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
                 Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
@@ -168,7 +172,8 @@ impl Permission {
                     | Kind::DriftPolicy
                     | Kind::ImagePolicy
                     | Kind::RegistryCredential
-                    | Kind::NetworkPolicy,
+                    | Kind::NetworkPolicy
+                    | Kind::Notification,
                 ) => Within(Role::Admin),
                 Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
             },

@@ -61,6 +61,10 @@ impl From<StoreError> for ApiError {
                 error.to_string(),
                 "wait until some are over, or stop some; `skep runs` lists them",
             ),
+            StoreError::TooManyMessages { .. } => Self::invalid(
+                error.to_string(),
+                "see why they are not taken with `skep notifications list`, and ask again when there is room",
+            ),
             StoreError::Formation(ref broken) => formation(broken, &error),
             StoreError::HostTaken { ref host } => {
                 let about = About::Host(host.clone());

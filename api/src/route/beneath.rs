@@ -52,7 +52,7 @@ const OTHERS: [&str; 17] = [
 const MEMBER: &str = "theirs@globex.test";
 
 /// What globex has, by kind.
-const THEIRS: [(Kind, &str); 8] = [
+const THEIRS: [(Kind, &str); 9] = [
     (Kind::App, r#"{"source": {"image": "shop:1"}, "processes": {"web": {}}}"#),
     (Kind::Environment, r#"{"app": "theirs"}"#),
     (Kind::Domain, r#"{"host": "www.globex.test", "environment": "theirs"}"#),
@@ -63,6 +63,7 @@ const THEIRS: [(Kind, &str); 8] = [
     ),
     (Kind::DriftPolicy, r#"{"mode": "report"}"#),
     (Kind::ImagePolicy, r#"{"enforcement": "report"}"#),
+    (Kind::Notification, r#"{"webhook": {"url": "https://hooks.globex.test/skep", "secret": "theirs"}}"#),
     (
         Kind::NetworkPolicy,
         r#"{"ingress": [{"environment": "theirs", "process": "web", "port": 80, "from": [{"organization": "acme"}]}]}"#,
@@ -137,6 +138,7 @@ impl Bed {
                  FROM resource WHERE org = 'globex' AND kind = 'Environment';
              INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds, outcome, ended_at, output)
                  SELECT env_uid, 1, 'one-off', 1, 'web', '{\"cpu\": \"1\", \"memory\": \"1Gi\"}', 1, 'succeeded', now(), 'globex' FROM release;
+             INSERT INTO notification_delivery (notification, type, body, sameness) SELECT uid, 'run.failed', '\"globex\"', '' FROM notification_target;
              INSERT INTO drift (owner, org, kind, name, object_kind, object_name, pointer, class, response, noticed)
                  SELECT uid, org, kind, name, 'service', 'globex', '', 'modified', 'give-up', 'event' FROM resource
                  WHERE org = 'globex'",
@@ -335,8 +337,9 @@ async fn without_the_codes_own_check_the_database_refuses_whatever_is_another_or
             let is_theirs = within_org && route.is_served && named.kind.scope() == KindScope::Org;
             if route.verb == Verb::Get && is_theirs {
                 let (status, said) = bed.call(&globex, &route, named, &Value::Null).await?;
-                // Runs are environments' alone.
-                let has_none = route.path.contains("/runs") && named.kind != Kind::Environment;
+                // Runs are environments' alone, and messages notifications'.
+                let has_none = route.path.contains("/runs") && named.kind != Kind::Environment
+                    || route.path.contains("/deliveries") && named.kind != Kind::Notification;
                 assert!(status == 200 || has_none, "{what}, and for globex {status}");
                 shown += usize::from(said.contains("theirs") || said == "a stream");
             }

@@ -36,7 +36,8 @@ pub(super) async fn retry(call: Call<NoQuery, NoBody>) -> Result<Found, ApiError
         | Kind::IsolationTier
         | Kind::DriftPolicy
         | Kind::ImagePolicy
-        | Kind::RegistryCredential => {
+        | Kind::RegistryCredential
+        | Kind::Notification => {
             return Err(refused("retry", &key, USED_BY));
         }
     }
@@ -64,7 +65,8 @@ fn pausable(key: ResourceKey, verb: &str) -> Result<ResourceKey, ApiError> {
         | Kind::IsolationTier
         | Kind::DriftPolicy
         | Kind::ImagePolicy
-        | Kind::RegistryCredential => Err(refused(verb, &key, USED_BY)),
+        | Kind::RegistryCredential
+        | Kind::Notification => Err(refused(verb, &key, USED_BY)),
     }
 }
 

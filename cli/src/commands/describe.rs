@@ -48,7 +48,8 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
         | Kind::DriftPolicy
         | Kind::ImagePolicy
         | Kind::RegistryCredential
-        | Kind::NetworkPolicy => Vec::new(),
+        | Kind::NetworkPolicy
+        | Kind::Notification => Vec::new(),
     };
     let drift = DriftQuery {
         kind: Some(key.kind()),

@@ -35,6 +35,7 @@ pub(crate) mod logs;
 pub(crate) mod master_key;
 pub(crate) mod member;
 pub(crate) mod migrate;
+pub(crate) mod notifications;
 pub(crate) mod orphans;
 pub(crate) mod person;
 pub(crate) mod plan;
@@ -152,6 +153,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Confirm(args) => confirm::run(&Session::open(global)?, &args).await,
         Command::Orphans(args) => orphans::run(&Session::open(global)?, &args).await,
         Command::Wait(args) => wait::run(&Session::open(global)?, args).await,
+        Command::Notifications(args) => notifications::run(&Session::open(global)?, args).await,
         Command::Events(args) => events::run(&Session::open(global)?, args).await,
         Command::Logs(args) => logs::run(&Session::open(global)?, args).await,
         Command::Drift(args) => drift::run(&Session::open(global)?, args).await,

@@ -77,6 +77,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::ImagePolicy, _) => &["ENFORCEMENT"],
         (Kind::RegistryCredential, _) => &["REGISTRY", "USERNAME", "SECRET", "VERSION"],
         (Kind::NetworkPolicy, _) => &["LINKS", "AGREED"],
+        (Kind::Notification, _) => &["TO", "SECRET", "DEAD"],
     }
 }
 
@@ -122,6 +123,12 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
             let states = || links.into_iter().flatten().filter_map(|link| link.get("state")?.as_str());
             let agreed = states().filter(|state| *state == "agreed").count();
             vec![states().count().to_string().into(), agreed.to_string().into()]
+        }
+        Kind::Notification if view.spec.get("slack").is_some() => {
+            vec!["slack".into(), spec("/slack/secret").into(), status("/dead").into()]
+        }
+        Kind::Notification => {
+            vec![spec("/webhook/url").into(), spec("/webhook/secret").into(), status("/dead").into()]
         }
     }
 }

@@ -27,6 +27,8 @@ const ID_BYTES: usize = 16;
 /// A message.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
+    /// What tells it from others. Whoever sends it again sends it with the same.
+    pub id: &'a str,
     /// Where it is sent.
     pub url: &'a str,
     /// When it is sent, in seconds since 1970.
@@ -37,25 +39,23 @@ pub struct Message<'a> {
     pub secret: Option<&'a SecretString>,
 }
 
-impl Message<'_> {
-    /// What tells it from others: the same if the same is sent to the same at the same time.
-    fn id(&self) -> String {
-        let Self { url, sent_at, body, .. } = self;
-        let digest = digest::digest(&digest::SHA256, format!("{url}\n{sent_at}\n{body}").as_bytes());
-        let bytes = digest.as_ref().get(..ID_BYTES).unwrap_or_default();
-        format!("msg_{}", hex::encode(bytes))
-    }
+/// An id for a message that has none of its own: the same if the same is sent to the same at the same time.
+pub fn id_of(url: &str, sent_at: i64, body: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, format!("{url}\n{sent_at}\n{body}").as_bytes());
+    let bytes = digest.as_ref().get(..ID_BYTES).unwrap_or_default();
+    format!("msg_{}", hex::encode(bytes))
+}
 
+impl Message<'_> {
     fn request(&self) -> Result<Request<Bytes>, OutboundError> {
-        let Self { url, sent_at, body, secret } = self;
-        let id = self.id();
+        let Self { id, url, sent_at, body, secret } = self;
         let mut request = Request::post(*url)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
-            .header("webhook-id", &id)
+            .header("webhook-id", *id)
             .header("webhook-timestamp", *sent_at);
         if let Some(secret) = secret {
-            let signature = HeaderValue::from_str(&signature(secret, &id, *sent_at, body));
+            let signature = HeaderValue::from_str(&signature(secret, id, *sent_at, body));
             // In Base64 nothing is that may not stand in a header.
             request = request.header("webhook-signature", signature.unwrap_or(HeaderValue::from_static("")));
         }

@@ -162,7 +162,8 @@ impl Usage {
                 | AnySpec::IsolationTier(_)
                 | AnySpec::DriftPolicy(_)
                 | AnySpec::ImagePolicy(_)
-                | AnySpec::RegistryCredential(_) => {}
+                | AnySpec::RegistryCredential(_)
+                | AnySpec::Notification(_) => {}
             }
         }
         usage

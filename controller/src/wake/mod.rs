@@ -187,7 +187,8 @@ const fn is_of_all(kind: Kind) -> bool {
         | Kind::App
         | Kind::Environment
         | Kind::Domain
-        | Kind::NetworkPolicy => false,
+        | Kind::NetworkPolicy
+        | Kind::Notification => false,
     }
 }
 

@@ -126,6 +126,14 @@ pub enum StoreError {
         /// How many it may have.
         limit: usize,
     },
+    /// So many messages of a Notification wait that no more is added.
+    #[error("{limit} messages of {key} wait already")]
+    TooManyMessages {
+        /// The Notification.
+        key: ResourceKey,
+        /// How many may wait.
+        limit: i64,
+    },
     /// A rule about how much of an environment runs.
     #[error(transparent)]
     Formation(Box<FormationError>),

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use sqlx::types::Uuid;
 
 use crate::error::{Fault, Operation, StoreError};
+use crate::notification::{self, Notice, Told};
 use crate::row::key_of_columns;
 use crate::scoped::ScopedStore;
 use crate::time::Time;
@@ -66,9 +67,11 @@ pub struct NewEvent {
     pub reason: String,
     /// What happened, for people.
     pub message: String,
+    /// What it is for those outside; none if they are not told.
+    pub notice: Option<Notice>,
 }
 
-/// Records what happened to resources. Equal events are counted; the oldest make room for new ones.
+/// Records what happened to resources, and has those told who want to be. Equal events are counted; the oldest make room for new ones.
 pub(crate) async fn record_all(
     tx: &mut PgConnection,
     events: &[(Uid, Option<&str>, &NewEvent)],
@@ -77,7 +80,7 @@ pub(crate) async fn record_all(
     let distinct: BTreeMap<(Uuid, &str, &str, String), Option<&str>> = events
         .iter()
         .map(|(uid, pass, event)| {
-            let message = event.message.chars().take(MESSAGE_MAX).collect();
+            let message = shortened(&event.message);
             ((uid.uuid(), event.severity.as_str(), event.reason.as_str(), message), *pass)
         })
         .collect();
@@ -111,9 +114,18 @@ pub(crate) async fn record_all(
         &uids,
         EVENTS_MAX
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    let told: Vec<Told<'_>> = events
+        .iter()
+        .filter_map(|(uid, _, event)| Some(Told { uid: *uid, event, notice: event.notice? }))
+        .collect();
+    notification::enqueue_all(tx, &told).await
+}
+
+/// A message as it is kept.
+pub(crate) fn shortened(message: &str) -> String {
+    message.chars().take(MESSAGE_MAX).collect()
 }
 
 impl ScopedStore {

@@ -42,6 +42,7 @@ mod list;
 mod master_keys;
 mod member;
 mod migrate;
+mod notification;
 mod options;
 mod people;
 mod policy;
@@ -97,6 +98,7 @@ pub use master_keys::{
     ClosedOrganization, FURTHER_KEYS_MAX, MasterKeyStanding, MasterKeyUse, MasterKeys, Rotation, TooManyKeys,
 };
 pub use member::{Beat, Member};
+pub use notification::{Attempt, Claimed, Delivery, DeliveryState, MessageId, Notice, Resend};
 pub use options::StoreOptions;
 pub use people::{
     InvitationInfo, MemberInfo, NewInvitation, PEOPLE_MAX, PeopleError, Person, PersonId, SessionId,

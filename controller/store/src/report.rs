@@ -50,7 +50,7 @@ impl Store {
         self.report(Report { fence: fence.clone(), uid, status, events }).await
     }
 
-    /// Records that something happened to a resource. Equal events are counted; the oldest make room for new ones.
+    /// Records that something happened to a resource, and tells nobody outside. Equal events are counted; the oldest make room for new ones.
     pub async fn record_event(
         &self,
         fence: &Fence,
@@ -59,11 +59,12 @@ impl Store {
         reason: &str,
         message: &str,
     ) -> Result<(), StoreError> {
-        let event = NewEvent { severity, reason: reason.to_owned(), message: message.to_owned() };
+        let (reason, message) = (reason.to_owned(), message.to_owned());
+        let event = NewEvent { severity, reason, message, notice: None };
         self.record_events(fence, uid, vec![event]).await
     }
 
-    /// The same for several things at once.
+    /// The same for several things at once; of what has a notice, those are told who want to be.
     pub async fn record_events(
         &self,
         fence: &Fence,

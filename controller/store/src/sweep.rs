@@ -26,6 +26,12 @@ const RUNS_KEPT: i64 = 100;
 const RUNS_KEPT_MAX: i64 = 1000;
 const RUNS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long messages are kept that were delivered, and those that were given up.
+const DELIVERED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const DEAD_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// So many messages that are over are kept of each Notification.
+const MESSAGES_KEPT_MAX: i64 = 10_000;
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -91,6 +97,8 @@ pub struct Swept {
     pub signatures: u64,
     /// What scanners said.
     pub scans: u64,
+    /// Messages of Notifications that are over.
+    pub notifications: u64,
 }
 
 impl Store {
@@ -110,6 +118,7 @@ impl Store {
         let keyed_requests = self.sweep_keyed_requests().await.map_err(fault)?;
         let signatures = self.sweep_signatures().await.map_err(fault)?;
         let scans = self.sweep_scans().await.map_err(fault)?;
+        let notifications = self.sweep_notifications().await.map_err(fault)?;
         Ok(Swept {
             releases,
             runs,
@@ -123,6 +132,7 @@ impl Store {
             keyed_requests,
             signatures,
             scans,
+            notifications,
         })
     }
 
@@ -163,6 +173,29 @@ impl Store {
                  SELECT org, url, repository, digest FROM image_scan
                  WHERE checked_at < now() - make_interval(secs => $1) LIMIT $2)",
             SCANS_KEPT.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    /// That messages were dropped is told for as long as of those that were given up.
+    async fn sweep_notifications(&self) -> Result<u64, Fault> {
+        let forgotten = sqlx::query!(
+            "UPDATE notification_target SET dropped = 0, dropped_at = NULL WHERE dropped_at < now() - make_interval(secs => $1)",
+            DEAD_KEPT.as_secs_f64()
+        );
+        forgotten.execute(self.pool()).await?;
+        let swept = sqlx::query!(
+            "DELETE FROM notification_delivery WHERE id IN (
+                 SELECT id FROM notification_delivery
+                 WHERE ended_at < now() - make_interval(secs => CASE WHEN state = 'dead' THEN $2::double precision ELSE $1::double precision END) LIMIT $4)
+             OR id IN (
+                 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY notification ORDER BY id DESC) AS age
+                                 FROM notification_delivery WHERE state <> 'waiting') d
+                 WHERE d.age > $3 LIMIT $4)",
+            DELIVERED_KEPT.as_secs_f64(),
+            DEAD_KEPT.as_secs_f64(),
+            MESSAGES_KEPT_MAX,
             SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())

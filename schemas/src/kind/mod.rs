@@ -21,6 +21,7 @@ mod environment;
 mod image_policy;
 mod isolation_tier;
 mod network_policy;
+mod notification;
 mod organization;
 mod plan;
 mod process;
@@ -42,6 +43,9 @@ pub use isolation_tier::{
 pub use network_policy::{
     EgressRule, IngressRule, LinkDirection, LinkPeer, LinkState, LinkStatus, LinkTarget, NetworkPolicyDetail,
     NetworkPolicySpec,
+};
+pub use notification::{
+    MessageType, NotificationDetail, NotificationSpec, NotificationTarget, SlackTarget, Topic, WebhookTarget,
 };
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
@@ -322,6 +326,10 @@ kinds! {
         spec: NetworkPolicySpec, scope: Org, plural: "networkpolicies",
         about: "Which port of an organisation which other organisation may reach, and what of others it reaches itself."
     },
+    Notification {
+        spec: NotificationSpec, scope: Org, plural: "notifications",
+        about: "Who outside is told what happens in an organisation: releases, rollbacks, crash loops, drift."
+    },
 }
 
 impl Kind {
@@ -336,7 +344,8 @@ impl Kind {
             | Self::Domain
             | Self::DriftPolicy
             | Self::ImagePolicy
-            | Self::RegistryCredential => false,
+            | Self::RegistryCredential
+            | Self::Notification => false,
         }
     }
 }

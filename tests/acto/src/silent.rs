@@ -19,6 +19,7 @@ pub struct Silent {
 const FOR_PEOPLE: &str = "words for people; shown as they are";
 const OF_REGISTRIES: &str = "says what a registry must have beside an image, and the simulated Swarm has no registries; `engine_signatures` shows it";
 const OF_SCANNERS: &str = "says whom to ask about an image, and names of hosts lead nowhere here; `an-image-waits-for-the-yes-of-every-scanner` and `engine_signatures` show it";
+const OUTSIDE: &str = "says what is told to somebody outside, which nothing here hears; the store's `notification` tests show it";
 const BY_HAND: &str = "says what happens when somebody changes an object by hand, which this campaign does not do; `tests/scenarios` and `engine_drift` do";
 
 /// All of them.
@@ -58,6 +59,8 @@ pub static SILENT: &[Silent] = &[
     Silent { kind: Some(Kind::ImagePolicy), pattern: "/spec/requireSignature", reason: OF_REGISTRIES },
     Silent { kind: Some(Kind::Plan), pattern: "/spec/images/scan", reason: OF_SCANNERS },
     Silent { kind: Some(Kind::ImagePolicy), pattern: "/spec/scan", reason: OF_SCANNERS },
+    Silent { kind: Some(Kind::Notification), pattern: "/spec/events", reason: OUTSIDE },
+    Silent { kind: Some(Kind::Notification), pattern: "/spec/environments", reason: OUTSIDE },
     Silent {
         kind: None,
         pattern: "/spec/processes/*/timeLimit",

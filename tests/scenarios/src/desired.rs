@@ -4,11 +4,12 @@ use skep_planner::RegistryAccess;
 use skep_planner::policy::{self, scan::ScanFacts, signature::SignatureFacts};
 use skep_planner::reconcile::environment::{EnvironmentDesired, PlanChoice, Terms, TierChoice};
 use skep_planner::reconcile::network_policy::{AgreedLink, NetworkPolicyDesired};
+use skep_planner::reconcile::notification::{NotificationDesired, NotificationStanding};
 use skep_planner::reconcile::organization::OrganizationDesired;
 use skep_planner::reconcile::secret::SecretDesired;
 use skep_schemas::kind::{
     AppSpec, DomainSpec, EnvironmentSpec, ImagePolicySpec, IsolationTierSpec, LinkTarget, NetworkPolicySpec,
-    OrganizationSpec, PlanSpec, RegistryCredentialSpec, SecretSpec,
+    NotificationSpec, OrganizationSpec, PlanSpec, RegistryCredentialSpec, SecretSpec,
 };
 use skep_schemas::{Kind, OrgName, Resource, ResourceKey, ResourceName, Scope};
 
@@ -168,6 +169,13 @@ pub(crate) fn registry_access(store: &Store, key: &ResourceKey) -> Option<Regist
     let credential: Resource<RegistryCredentialSpec> = store.typed(key)?;
     let password = store.secret_facts(key.org()?).remove(&credential.spec.password.secret);
     Some(RegistryAccess { credential, password, stored: true })
+}
+
+pub(crate) fn notification(store: &Store, key: &ResourceKey) -> Option<NotificationDesired> {
+    let notification: Resource<NotificationSpec> = store.typed(key)?;
+    let target = notification.spec.target()?;
+    let secret = store.secret_facts(key.org()?).remove(target.secret());
+    Some(NotificationDesired { secret, standing: NotificationStanding::default(), notification })
 }
 
 fn terms(store: &Store, organization: Option<&Resource<OrganizationSpec>>) -> Terms {

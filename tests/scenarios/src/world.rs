@@ -13,6 +13,7 @@ use skep_planner::reconcile::environment::{
     self, EnvironmentDesired, EnvironmentInput, EnvironmentObservation,
 };
 use skep_planner::reconcile::network_policy::{self, NetworkPolicyDesired, NetworkPolicyObservation};
+use skep_planner::reconcile::notification::{self, NotificationDesired};
 use skep_planner::reconcile::organization::{self, OrganizationDesired, OrganizationObservation};
 use skep_planner::reconcile::secret::{self, SecretDesired};
 use skep_planner::reconcile::{Assessment, Mode, domain, passive, registry_credential};
@@ -78,6 +79,7 @@ enum Seen {
     Domain(Box<Resource<DomainSpec>>, Option<Box<Resource<EnvironmentSpec>>>),
     RegistryCredential(Box<RegistryAccess>),
     NetworkPolicy(Box<NetworkPolicyDesired>, Box<NetworkPolicyObservation>),
+    Notification(Box<NotificationDesired>),
     Passive(Box<Resource>),
 }
 
@@ -210,6 +212,7 @@ impl World {
                 let observed = observe::network_policy(engine, &desired);
                 Seen::NetworkPolicy(Box::new(desired), Box::new(observed))
             }
+            Kind::Notification => Seen::Notification(Box::new(desired::notification(store, key)?)),
             Kind::App | Kind::Plan | Kind::IsolationTier | Kind::DriftPolicy | Kind::ImagePolicy => {
                 Seen::Passive(Box::new(store.get(key)?.clone()))
             }
@@ -248,6 +251,7 @@ impl World {
             }
             (Seen::Domain(domain, _), _) => empty(&domain.meta),
             (Seen::RegistryCredential(access), _) => empty(&access.credential.meta),
+            (Seen::Notification(desired), _) => empty(&desired.notification.meta),
             (Seen::Passive(resource), _) => empty(&resource.meta),
         }
     }
@@ -268,6 +272,7 @@ impl World {
                 json(domain::status(settings, domain, environment.as_deref(), now))
             }
             Seen::RegistryCredential(access) => json(registry_credential::status(access, now)),
+            Seen::Notification(desired) => json(notification::status(desired, now)),
             Seen::Passive(resource) => {
                 json(passive::status::<AppDetail>(&resource.meta, &resource.status, now))
             }

@@ -186,6 +186,7 @@ impl Pass<'_> {
             severity: Severity::Normal,
             reason: "Made".to_owned(),
             message: "it was made".to_owned(),
+            notice: None,
         };
         let (uid, generation) = (self.resource.meta.uid, self.resource.meta.generation);
         let status = json!({ "name": self.name() });

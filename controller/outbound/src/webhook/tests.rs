@@ -48,19 +48,19 @@ async fn a_message_is_posted_whole_with_a_signature_over_its_id_its_time_and_its
     let (url, heard) = host("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
     let secret = SecretString::from("not in the form of Standard Webhooks");
     let body = r#"{"image":"ghcr.io/acme/shop"}"#;
-    let message = Message { url: &url, sent_at: 1_700_000_000, body, secret: Some(&secret) };
+    let id = id_of(&url, 1_700_000_000, body);
+    let message = Message { id: &id, url: &url, sent_at: 1_700_000_000, body, secret: Some(&secret) };
     let answer = outbound(&url).deliver(&message).await.unwrap();
     assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"{}"[..]));
     let heard = heard.await.unwrap();
     assert!(heard.starts_with("POST /skep HTTP/1.1\r\n") && heard.ends_with(body), "{heard}");
     assert_eq!(header(&heard, "content-type"), Some("application/json"));
     assert_eq!(header(&heard, "webhook-timestamp"), Some("1700000000"));
-    let id = header(&heard, "webhook-id").unwrap();
-    let signed = signature(&secret, id, 1_700_000_000, body);
+    assert_eq!(header(&heard, "webhook-id"), Some(&*id));
+    let signed = signature(&secret, &id, 1_700_000_000, body);
     assert_eq!(header(&heard, "webhook-signature"), Some(&*signed));
     assert!(!heard.contains(secret.expose_secret()), "{heard}");
-    let other = Message { sent_at: 1_700_000_001, ..message };
-    assert_ne!(other.id(), id);
+    assert_ne!(id_of(&url, 1_700_000_001, body), id);
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn without_a_secret_a_message_is_not_signed_and_no_answer_leads_it_elsewhe
     let (url, heard) =
         host("HTTP/1.1 307 Temporary Redirect\r\nlocation: https://127.0.0.1/\r\ncontent-length: 0\r\n\r\n")
             .await;
-    let message = Message { url: &url, sent_at: 0, body: "{}", secret: None };
+    let message = Message { id: "msg_1", url: &url, sent_at: 0, body: "{}", secret: None };
     let answer = outbound(&url).deliver(&message).await.unwrap();
     assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT);
     assert_eq!(header(&heard.await.unwrap(), "webhook-signature"), None);
@@ -78,8 +78,8 @@ async fn without_a_secret_a_message_is_not_signed_and_no_answer_leads_it_elsewhe
 async fn a_message_goes_nowhere_inside() {
     let outbound = Outbound::new(Reach::default()).unwrap();
     for url in ["https://127.0.0.1:9/skep", "http://192.0.2.1/skep", "https://169.254.169.254/latest"] {
-        let error =
-            outbound.deliver(&Message { url, sent_at: 0, body: "{}", secret: None }).await.unwrap_err();
+        let message = Message { id: "msg_1", url, sent_at: 0, body: "{}", secret: None };
+        let error = outbound.deliver(&message).await.unwrap_err();
         assert!(error.is_refusal(), "{url}: {error}");
     }
 }

@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod domain;
 pub mod environment;
 pub mod network_policy;
+pub mod notification;
 pub mod organization;
 mod own_service;
 pub mod passive;

@@ -50,5 +50,6 @@ operations! {
     KeyedRequest => "read or write requests with a key",
     Scan => "read or note what scanners say of images",
     Signature => "read or note what is known of signatures",
+    Notify => "read or note messages of Notifications",
     Sweep => "remove what is no longer kept",
 }

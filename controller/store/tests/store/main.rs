@@ -17,6 +17,7 @@ mod list;
 mod master_keys;
 mod member;
 mod migrate;
+mod notification;
 mod people;
 mod policy;
 mod print;

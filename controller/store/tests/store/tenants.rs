@@ -43,6 +43,10 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
             domain(name, "www", &format!("www.{name}.test")),
             secret(name, "db", Some("a value")),
             manifest(key(name, Kind::DriftPolicy, "calm"), json!({ "mode": "report" })),
+            manifest(
+                key(name, Kind::Notification, "ops"),
+                json!({ "webhook": { "url": format!("https://hooks.{name}.test/"), "secret": "db" } }),
+            ),
         ])
         .await
         .unwrap();
@@ -82,6 +86,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
                  VALUES ('{name}', 'registry.test/shop', 'sha256:' || repeat('a', 64), 'a key', now(), now());
              INSERT INTO image_scan (org, url, repository, digest, verdict, since, checked_at)
                  VALUES ('{name}', 'https://scanner.test', 'registry.test/shop', 'sha256:' || repeat('a', 64), 'pass', now(), now());
+             INSERT INTO notification_delivery (notification, type, body, sameness)
+                 SELECT uid, 'run.failed', '{name}', '{name}' FROM notification_target WHERE org = '{name}';
              INSERT INTO confirmed_removal (owner, confirmed_by) SELECT uid, '{name}' FROM resource WHERE org = '{name}';"
         ));
     }
@@ -211,6 +217,21 @@ fn attempts() -> Vec<(&'static str, &'static str, &'static str)> {
             "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds)
                  SELECT '{Environment}', 2, 'one-off', 1, 'web', '{}', 1",
         ),
+        (
+            "notification_target",
+            "UPDATE",
+            "UPDATE notification_target SET dropped = 7 WHERE uid = '{Notification}'",
+        ),
+        (
+            "notification_delivery",
+            "INSERT",
+            "INSERT INTO notification_delivery (notification, type, body, sameness) VALUES ('{Notification}', 'evil', '{}', '')",
+        ),
+        (
+            "notification_delivery",
+            "UPDATE",
+            "UPDATE notification_delivery SET state = 'waiting' WHERE notification = '{Notification}'",
+        ),
         ("run", "UPDATE", "UPDATE run SET stopped_by = 'evil' WHERE process = 'globex'"),
         (
             "release",
@@ -296,7 +317,7 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
             "SELECT uid FROM resource WHERE kind = '{kind}' AND (org = 'globex' OR org = '' AND name = 'globex')"
         ))
     };
-    let kinds = ["App", "Domain", "Environment", "Secret", "Organization"]
+    let kinds = ["App", "Domain", "Environment", "Secret", "Notification", "Organization"]
         .map(|kind| (format!("{{{kind}}}"), uid(kind)));
     let filled = |sql: &str| {
         let sql = sql.replace("{new}", "00000000-0000-7000-8000-000000000001");
