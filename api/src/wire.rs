@@ -57,9 +57,9 @@ pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, Readiness, VersionView,
 };
 pub use panel::{
-    PanelAppQuery, PanelConfig, PanelConfigChange, PanelDeleteQuery, PanelDeploy, PanelDeployMode,
-    PanelDomain, PanelEnvironment, PanelEnvironmentPatch, PanelListQuery, PanelLogQuery, PanelQuery,
-    PanelReleaseQuery, PanelScale,
+    PanelAppQuery, PanelBuildpackOrder, PanelCatalogItem, PanelConfig, PanelConfigChange, PanelDeleteQuery,
+    PanelDeploy, PanelDeployMode, PanelDomain, PanelEnvironment, PanelListQuery, PanelLogQuery, PanelPatch,
+    PanelQuery, PanelReleaseQuery, PanelScale,
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,

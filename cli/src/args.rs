@@ -13,7 +13,7 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
-    explain, formation, get, holds, intervention, login, logs, master_key, member, migrate, notifications,
+    explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate, notifications,
     orphans, person, plan, quota, release, run, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
@@ -72,6 +72,8 @@ impl Global {
 pub(crate) enum Command {
     /// Make the server's state as the manifests say.
     Apply(apply::ApplyArgs),
+    /// Write the manifests that a new application begins with.
+    Init(init::InitArgs),
     /// Show what an apply would change; exit code 1 if anything.
     Diff(diff::DiffArgs),
     /// Show what an apply would change.

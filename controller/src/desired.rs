@@ -107,6 +107,9 @@ pub(crate) async fn load(
         spec @ (AnySpec::App(_)
         | AnySpec::Plan(_)
         | AnySpec::IsolationTier(_)
+        | AnySpec::Buildpack(_)
+        | AnySpec::Stack(_)
+        | AnySpec::Template(_)
         | AnySpec::DriftPolicy(_)
         | AnySpec::ImagePolicy(_)) => Desired::Passive(Box::new(Resource { meta, spec, status })),
     }))

@@ -231,7 +231,12 @@ async fn referrers(
 
 const fn order(kind: Kind) -> u8 {
     match kind {
-        Kind::Organization | Kind::Plan | Kind::IsolationTier => 0,
+        Kind::Organization
+        | Kind::Plan
+        | Kind::IsolationTier
+        | Kind::Buildpack
+        | Kind::Stack
+        | Kind::Template => 0,
         Kind::Secret
         | Kind::App
         | Kind::Domain

@@ -4,8 +4,9 @@
 //! themselves ([`kind`]), the scalar newtypes their fields are made of ([`scalar`]), and the conditions a status speaks in
 //! ([`condition`]). Around them: the strict reader of manifests ([`manifest`]) with its [`diagnostic`]s and their [`codes`],
 //! the generated JSON Schemas ([`schema`]), the documentation of fields and codes ([`explain`]), and the form in which
-//! stored resources are shown ([`resource_view`]), what people say of how much runs ([`formation`]), and the [`role`]s of those who ask. Everything else (store, planner, API, CLI) moves these types around and never re-parses a string that
-//! was checked here.
+//! stored resources are shown ([`resource_view`]), the manifests that an application of a [`template`] begins with, what people say of how
+//! much runs ([`formation`]), and the [`role`]s of those who ask. Everything else (store, planner, API, CLI) moves these types around and never
+//! re-parses a string that was checked here.
 //!
 //! Guarantees: a value of any type in this crate is valid by construction; a spec written by [`serde`] reads back equal;
 //! nothing here knows a clock, a socket or a runtime.
@@ -23,6 +24,7 @@ pub mod role;
 pub mod scalar;
 pub mod schema;
 pub mod selector;
+pub mod template;
 
 pub use codes::Code;
 pub use condition::{Condition, ConditionKind, ConditionStatus, Reason};

@@ -146,7 +146,7 @@ impl Permission {
             Self::BeSomebody => Person,
             Self::Read => match kind {
                 // What can be chosen from; every tenant does.
-                Some(Kind::Plan | Kind::IsolationTier) => AnyRole,
+                Some(kind) if kind.is_of_catalog() => AnyRole,
                 _ => Within(Role::Viewer),
             },
             Self::ReadLogs | Self::RotateSecrets => Within(Role::Deployer),
@@ -161,7 +161,15 @@ impl Permission {
                     | Kind::Notification,
                 ) => Within(Role::Admin),
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
-                Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
+                Some(
+                    Kind::Organization
+                    | Kind::Plan
+                    | Kind::IsolationTier
+                    | Kind::Buildpack
+                    | Kind::Stack
+                    | Kind::Template,
+                )
+                | None => OnPlatform(Role::Admin),
             },
             Self::Delete => match kind {
                 Some(
@@ -175,7 +183,15 @@ impl Permission {
                     | Kind::NetworkPolicy
                     | Kind::Notification,
                 ) => Within(Role::Admin),
-                Some(Kind::Organization | Kind::Plan | Kind::IsolationTier) | None => OnPlatform(Role::Admin),
+                Some(
+                    Kind::Organization
+                    | Kind::Plan
+                    | Kind::IsolationTier
+                    | Kind::Buildpack
+                    | Kind::Stack
+                    | Kind::Template,
+                )
+                | None => OnPlatform(Role::Admin),
             },
             Self::Intervene => match kind {
                 Some(Kind::Organization) => Within(Role::Admin),

@@ -10,7 +10,7 @@ use crate::answer::{Document, Found};
 use crate::call::{Call, Json, JsonBody};
 use crate::error::ApiError;
 use crate::routes::config::{changed, json, spec, write};
-use crate::wire::{PanelConfig, PanelConfigChange, PanelDeploy, PanelEnvironmentPatch, PanelQuery};
+use crate::wire::{PanelConfig, PanelConfigChange, PanelDeploy, PanelPatch, PanelQuery};
 
 pub(super) async fn get(call: Call<PanelQuery>) -> Result<Document<PanelConfig>, ApiError> {
     let environment = found(&call, Kind::Environment).await?;
@@ -35,16 +35,15 @@ pub(super) async fn deploy(call: Call<PanelQuery, Json<PanelDeploy>>) -> Result<
 }
 
 /// Some fields of the spec, as RFC 7396 merges them.
-pub(super) async fn merge_patch(
-    call: Call<PanelQuery, Json<PanelEnvironmentPatch>>,
-) -> Result<Found, ApiError> {
+pub(super) async fn merge_patch(call: Call<PanelQuery, Json<PanelPatch>>) -> Result<Found, ApiError> {
     let environment = found(&call, Kind::Environment).await?;
     let mut merged = json(spec(&environment)?)?;
     merge(&mut merged, &Value::Object(call.body.0.spec.clone()));
     write(&call, &environment, merged).await.map(Found)
 }
 
-fn merge(target: &mut Value, patch: &Value) {
+/// Changes a value as a merge patch says.
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
         return;
@@ -68,8 +67,8 @@ impl JsonBody for PanelConfigChange {
     const EXAMPLE: &'static str = r#"{"env": {"STAGE": "live", "DEBUG": null}}"#;
 }
 
-impl JsonBody for PanelEnvironmentPatch {
-    const IS: &'static str = "a change of an environment";
+impl JsonBody for PanelPatch {
+    const IS: &'static str = "a change of a spec";
     const EXAMPLE: &'static str = r#"{"spec": {"region": "eu", "image": null}}"#;
 }
 

@@ -64,14 +64,18 @@ fn named_after(host: &str) -> Result<ResourceName, ApiError> {
     })
 }
 
-async fn create<B>(
+/// A new resource, of its name and its spec.
+pub(super) async fn create<B>(
     call: &Call<PanelQuery, B>,
     kind: Kind,
     name: ResourceName,
     spec: Value,
 ) -> Result<Written, ApiError> {
     let key = ResourceKey::new(scope(call, kind)?, kind, name).map_err(ApiError::internal)?;
-    let metadata = json!({ "org": key.org(), "name": key.name() });
+    let mut metadata = json!({ "name": key.name() });
+    if let Some(org) = key.org() {
+        metadata["org"] = json!(org);
+    }
     let document = json!({ "apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec });
     let sourced = OneManifest::of_json(&document).of(key).await?;
     let written = resource::write(call, sourced, Precondition::MustNotExist, false).await;

@@ -11,6 +11,7 @@
 //! Guarantees: every route of `seeds.tsv`, the list of what the documents ask for, has a row, and every row is in that list;
 //! `docs/panel-api.md` is made from the rows.
 
+mod catalog;
 mod config;
 mod create;
 mod domain;

@@ -22,7 +22,8 @@ pub(super) async fn list_all_apps(call: Call<PanelListQuery>) -> Result<Document
     page(call, &Scope::Platform, Kind::App).await
 }
 
-async fn page(
+/// The resources of a kind in one place.
+pub(super) async fn page(
     call: Call<PanelListQuery>,
     scope: &Scope,
     kind: Kind,
@@ -44,12 +45,8 @@ pub(super) async fn put(call: Call<PanelQuery, OneManifest>) -> Result<Found, Ap
     replace(call, kind).await
 }
 
-/// A plan, for the platform.
-pub(super) async fn put_plan(call: Call<PanelQuery, OneManifest>) -> Result<Found, ApiError> {
-    replace(call, Kind::Plan).await
-}
-
-async fn replace(call: Call<PanelQuery, OneManifest>, kind: Kind) -> Result<Found, ApiError> {
+/// Writes a manifest in the place of what has that uid.
+pub(super) async fn replace(call: Call<PanelQuery, OneManifest>, kind: Kind) -> Result<Found, ApiError> {
     let (body, call) = call.without_body();
     let meta = found(&call, kind).await?.meta;
     let sourced = body.of(meta.key).await?;
@@ -62,12 +59,8 @@ pub(super) async fn delete(call: Call<PanelDeleteQuery>) -> Result<Deleted, ApiE
     remove(&call, call.address.about()?).await
 }
 
-/// A plan, for the platform.
-pub(super) async fn delete_plan(call: Call<PanelDeleteQuery>) -> Result<Deleted, ApiError> {
-    remove(&call, Kind::Plan).await
-}
-
-async fn remove(call: &Call<PanelDeleteQuery>, kind: Kind) -> Result<Deleted, ApiError> {
+/// Removes what has that uid.
+pub(super) async fn remove(call: &Call<PanelDeleteQuery>, kind: Kind) -> Result<Deleted, ApiError> {
     let meta = found(call, kind).await?.meta;
     let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
     // As above.

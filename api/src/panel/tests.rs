@@ -20,10 +20,7 @@ const DOCUMENTS: [&str; 5] =
     ["integration-plan", "consolidated-plan", "complete-plan", "implementation-complete", "todo-list"];
 
 /// Kinds of the design that are not there yet.
-const COMING: [&str; 12] = [
-    "Stack",
-    "Buildpack",
-    "Template",
+const COMING: [&str; 9] = [
     "AddonPlan",
     "Node",
     "Volume",

@@ -34,6 +34,9 @@ pub(super) async fn retry(call: Call<NoQuery, NoBody>) -> Result<Found, ApiError
         Kind::Domain => return Err(refused("retry", &key, "retry the environment that it leads to")),
         Kind::Plan
         | Kind::IsolationTier
+        | Kind::Buildpack
+        | Kind::Stack
+        | Kind::Template
         | Kind::DriftPolicy
         | Kind::ImagePolicy
         | Kind::RegistryCredential
@@ -63,6 +66,9 @@ fn pausable(key: ResourceKey, verb: &str) -> Result<ResourceKey, ApiError> {
         Kind::Domain => Err(refused(verb, &key, &format!("{verb} the environment that it leads to"))),
         Kind::Plan
         | Kind::IsolationTier
+        | Kind::Buildpack
+        | Kind::Stack
+        | Kind::Template
         | Kind::DriftPolicy
         | Kind::ImagePolicy
         | Kind::RegistryCredential

@@ -117,12 +117,30 @@ pub struct PanelConfigChange {
     pub env: BTreeMap<EnvName, Option<String>>,
 }
 
-/// Fields of an environment's spec to be changed, as a JSON merge patch (RFC 7396): what is not named stays, null removes.
+/// Fields of a spec to be changed, as a JSON merge patch (RFC 7396): what is not named stays, null removes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PanelEnvironmentPatch {
+pub struct PanelPatch {
     /// The fields, as a manifest has them.
     pub spec: Map<String, Value>,
+}
+
+/// A part of the catalogue to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PanelCatalogItem {
+    /// Its name.
+    pub name: ResourceName,
+    /// Its spec, as a manifest has it.
+    pub spec: Map<String, Value>,
+}
+
+/// In which order the buildpacks of a stack are tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PanelBuildpackOrder {
+    /// All of them.
+    pub buildpacks: Vec<ResourceName>,
 }
 
 /// What an environment is to run.

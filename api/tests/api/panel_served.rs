@@ -54,6 +54,15 @@ async fn resources_are_listed_and_read_by_uid() -> Result<()> {
     let uid = plans.json()["items"][0]["metadata"]["uid"].as_str().unwrap().to_owned();
     let one = acme.ask("GET", &format!("/api/paas/plans/{uid}"), None).await?;
     assert_eq!(one.read::<ResourceView>().metadata.name.as_str(), "hobby");
+    for (kind, plural, spec) in CATALOG.into_iter().filter(|(kind, ..)| *kind != "Plan") {
+        acme.server.put(&format!("/v1/{plural}/first"), &manifest(kind, "first", spec)).await?;
+        assert_eq!(
+            names(&acme.ask("GET", &format!("/api/paas/{plural}"), None).await?),
+            ["first"],
+            "{plural}"
+        );
+        assert_eq!(names(&acme.ask("GET", &format!("/v1/{plural}"), None).await?), ["first"], "{plural}");
+    }
     Ok(())
 }
 
@@ -179,6 +188,57 @@ async fn the_platform_sees_the_apps_of_all_organisations_and_deletes_plans() -> 
     let path = format!("/api/admin/paas/plans/{uid}?confirm=true");
     assert_eq!(acme.ask("DELETE", &path, None).await?.code(), "SK0403");
     assert!([202, 204].contains(&server.delete(&path).await?.status));
+    Ok(())
+}
+
+/// Kinds of the catalogue, with a spec of each.
+const CATALOG: [(&str, &str, &str); 4] = [
+    ("Buildpack", "buildpacks", r#"{"image": "docker.io/paketobuildpacks/nodejs"}"#),
+    ("Stack", "stacks", r#"{"builder": "docker.io/heroku/builder:24", "buildpacks": ["nodejs", "ruby"]}"#),
+    ("Template", "templates", r#"{"description": "Anything"}"#),
+    ("Plan", "plans", r#"{"instance": {"cpu": "1", "memory": "1Gi"}}"#),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_is_made_changed_and_deleted_by_the_platform() -> Result<()> {
+    let acme = Tenant::new().await?;
+    let server = &acme.server;
+    let platform = async |method: &str, path: &str, body: Option<&Value>| {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        server.ask(&server.token, method, path, body).await
+    };
+    for (kind, plural, spec) in CATALOG {
+        let list = format!("/api/admin/paas/{plural}");
+        let spec: Value = serde_json::from_str(spec)?;
+        let body = json!({"name": "made", "spec": spec});
+        assert_eq!(acme.ask("POST", &list, Some(body.clone())).await?.code(), "SK0403", "{plural}");
+        let made = platform("POST", &list, Some(&body)).await?;
+        assert_eq!(made.status, 201, "{plural}: {}", made.json());
+        assert_eq!(platform("POST", &list, Some(&body)).await?.code(), "SK0307", "{plural}");
+        let made = made.read::<ResourceView>();
+        assert_eq!((made.kind.as_str(), made.metadata.name.as_str()), (kind, "made"));
+        let one = format!("{list}/{}", made.metadata.uid);
+        let patch = json!({"spec": {"description": "changed"}});
+        assert_eq!(acme.ask("PATCH", &one, Some(patch.clone())).await?.code(), "SK0403", "{plural}");
+        let changed = platform("PATCH", &one, Some(&patch)).await?;
+        let description = changed.json()["spec"]["description"].clone();
+        assert_eq!((changed.status, description), (200, json!("changed")), "{plural}");
+        if plural == "stacks" {
+            let reorder = format!("{one}/buildpacks/reorder");
+            let order = json!({"buildpacks": ["ruby", "nodejs"]});
+            let reordered = platform("POST", &reorder, Some(&order)).await?;
+            assert_eq!(reordered.json()["spec"]["buildpacks"], order["buildpacks"]);
+            let twice = json!({"buildpacks": ["ruby", "ruby"]});
+            assert_eq!(platform("POST", &reorder, Some(&twice)).await?.status, 422);
+        }
+        if plural != "plans" {
+            assert_eq!(server.get(&one).await?.json()["spec"]["description"], "changed");
+            assert_eq!(names(&server.get(&list).await?), ["made"], "{plural}");
+            assert_eq!(acme.ask("GET", &list, None).await?.code(), "SK0403", "{plural}");
+        }
+        assert_eq!(acme.ask("DELETE", &one, None).await?.code(), "SK0403", "{plural}");
+        assert!([202, 204].contains(&server.delete(&one).await?.status), "{plural}");
+    }
     Ok(())
 }
 

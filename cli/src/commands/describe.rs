@@ -42,6 +42,9 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
         Kind::Organization
         | Kind::Plan
         | Kind::IsolationTier
+        | Kind::Buildpack
+        | Kind::Stack
+        | Kind::Template
         | Kind::Secret
         | Kind::App
         | Kind::Domain

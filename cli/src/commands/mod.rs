@@ -29,6 +29,7 @@ pub(crate) mod explain;
 pub(crate) mod formation;
 pub(crate) mod get;
 pub(crate) mod holds;
+pub(crate) mod init;
 pub(crate) mod intervention;
 pub(crate) mod login;
 pub(crate) mod logs;
@@ -123,6 +124,7 @@ impl Session {
 pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
     match command {
         Command::Apply(args) => apply::run(&Session::open(global)?, args).await,
+        Command::Init(args) => init::run(&Session::open(global)?, args).await,
         Command::Diff(args) => diff::run(&Session::open(global)?, args).await,
         Command::Plan(args) => plan::run(&Session::open(global)?, args).await,
         Command::Get(args) => get::run(&Session::open(global)?, args).await,

@@ -70,6 +70,9 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::Domain, _) => &["HOST", "ENVIRONMENT"],
         (Kind::Plan, _) => &["CPU", "MEMORY", "MAX"],
         (Kind::IsolationTier, _) => &["LEVEL", "POOL"],
+        (Kind::Buildpack, _) => &["IMAGE"],
+        (Kind::Stack, _) => &["BUILDER"],
+        (Kind::Template, _) => &["PLAN", "DESCRIPTION"],
         (Kind::App, _) => &["IMAGE"],
         (Kind::Secret, _) => &["VERSION"],
         (Kind::Organization, _) => &["NETWORK"],
@@ -107,6 +110,9 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
             vec![spec("/instance/cpu").into(), spec("/instance/memory").into(), spec("/maxInstances").into()]
         }
         Kind::IsolationTier => vec![spec("/level").into(), spec("/pool").into()],
+        Kind::Buildpack => vec![spec("/image").into()],
+        Kind::Stack => vec![spec("/builder").into()],
+        Kind::Template => vec![spec("/plan").into(), spec("/description").into()],
         Kind::App => vec![spec("/source/image").into()],
         Kind::Secret => vec![status("/version").into()],
         Kind::Organization => vec![status("/network/subnet").into()],

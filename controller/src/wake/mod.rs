@@ -183,6 +183,9 @@ const fn is_of_all(kind: Kind) -> bool {
         Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => true,
         Kind::Plan
         | Kind::IsolationTier
+        | Kind::Buildpack
+        | Kind::Stack
+        | Kind::Template
         | Kind::Secret
         | Kind::App
         | Kind::Environment

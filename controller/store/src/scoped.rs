@@ -12,7 +12,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use skep_schemas::{Kind, OrgName, ResourceKey, Scope};
+use skep_schemas::{OrgName, ResourceKey, Scope};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
@@ -96,8 +96,7 @@ impl ScopedStore {
             (Reach::Tenant(_, None), _) => false,
             (Reach::Tenant(_, Some(own)), Scope::Org(org)) => own == org,
             (Reach::Tenant(_, Some(own)), Scope::Platform) => {
-                matches!(key.kind(), Kind::Plan | Kind::IsolationTier)
-                    || *key == ResourceKey::organization(own)
+                key.kind().is_of_catalog() || *key == ResourceKey::organization(own)
             }
         }
     }

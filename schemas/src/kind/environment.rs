@@ -179,6 +179,22 @@ pub struct SecuritySpec {
     pub capabilities: BTreeSet<Capability>,
 }
 
+impl SecuritySpec {
+    /// Checks what stands under `/security`.
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if self.user == Some(0) {
+            problems.push("/security/user", "user 0 is root", "name another user, or leave the image's");
+        }
+        if self.user.is_some() && !self.capabilities.is_empty() {
+            problems.push(
+                "/security/capabilities",
+                "only root has capabilities, and `user` names another user",
+                "ask for none, or leave `user` out and let the image begin as root",
+            );
+        }
+    }
+}
+
 /// What is so about an environment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -296,16 +312,7 @@ impl KindSpec for EnvironmentSpec {
                 "use at least `10s`",
             );
         }
-        if self.security.user == Some(0) {
-            problems.push("/security/user", "user 0 is root", "name another user, or leave the image's");
-        }
-        if self.security.user.is_some() && !self.security.capabilities.is_empty() {
-            problems.push(
-                "/security/capabilities",
-                "only root has capabilities, and `user` names another user",
-                "ask for none, or leave `user` out and let the image begin as root",
-            );
-        }
+        self.security.check(problems);
     }
 
     fn references(&self, key: &ResourceKey) -> Vec<ResourceKey> {

@@ -15,6 +15,7 @@ use crate::condition::Condition;
 use crate::resource::{Generation, ResourceKey, Revision};
 
 mod app;
+mod buildpack;
 mod domain;
 mod drift_policy;
 mod environment;
@@ -28,8 +29,11 @@ mod process;
 mod registry_credential;
 mod secret;
 mod signer;
+mod stack;
+mod template;
 
 pub use app::{AppDetail, AppSource, AppSpec};
+pub use buildpack::{BuildpackDetail, BuildpackSpec};
 pub use domain::{DomainDetail, DomainSpec, TlsMode};
 pub use drift_policy::{DriftMode, DriftPolicyDetail, DriftPolicySpec};
 pub use environment::{
@@ -57,6 +61,8 @@ pub use secret::{
     Alphabet, GENERATED_MAX, GenerateSpec, SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue,
 };
 pub use signer::{Identity, Signer, Subjects};
+pub use stack::{StackDetail, StackSpec};
+pub use template::{TemplateDetail, TemplateSecret, TemplateSpec};
 
 /// Where the resources of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,6 +300,18 @@ kinds! {
         spec: IsolationTierSpec, scope: Platform, plural: "isolationtiers",
         about: "How organisations are kept apart: on which nodes their instances run, and what their containers may be."
     },
+    Buildpack {
+        spec: BuildpackSpec, scope: Platform, plural: "buildpacks",
+        about: "What recognises the code of one language or framework, and makes it run."
+    },
+    Stack {
+        spec: StackSpec, scope: Platform, plural: "stacks",
+        about: "What images of apps are built with, and what they run on."
+    },
+    Template {
+        spec: TemplateSpec, scope: Platform, plural: "templates",
+        about: "What an application of one framework begins with."
+    },
     Secret {
         spec: SecretSpec, scope: Org, plural: "secrets",
         about: "A value that processes read as a file and that nobody can read back."
@@ -340,11 +358,31 @@ impl Kind {
             Self::Organization | Self::Secret | Self::Environment | Self::NetworkPolicy => true,
             Self::Plan
             | Self::IsolationTier
+            | Self::Buildpack
+            | Self::Stack
+            | Self::Template
             | Self::App
             | Self::Domain
             | Self::DriftPolicy
             | Self::ImagePolicy
             | Self::RegistryCredential
+            | Self::Notification => false,
+        }
+    }
+
+    /// Is it a part of the platform's catalogue? Every organisation may read what there is to choose from, and the platform alone writes it.
+    pub const fn is_of_catalog(self) -> bool {
+        match self {
+            Self::Plan | Self::IsolationTier | Self::Buildpack | Self::Stack | Self::Template => true,
+            Self::Organization
+            | Self::Secret
+            | Self::RegistryCredential
+            | Self::App
+            | Self::Environment
+            | Self::Domain
+            | Self::DriftPolicy
+            | Self::ImagePolicy
+            | Self::NetworkPolicy
             | Self::Notification => false,
         }
     }

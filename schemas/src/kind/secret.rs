@@ -160,7 +160,7 @@ impl KindSpec for SecretSpec {
             check_value(value, problems);
         }
         if let Some(generate) = &self.generate {
-            check_generate(*generate, problems);
+            check_generate("/generate", *generate, problems);
         }
         if self.value.is_some() && self.generate.is_some() {
             problems.push(
@@ -202,12 +202,13 @@ fn check_value(value: &SecretValue, problems: &mut Problems) {
     }
 }
 
-fn check_generate(generate: GenerateSpec, problems: &mut Problems) {
+/// Checks how a random value is to look; `pointer` is where that stands.
+pub(super) fn check_generate(pointer: &str, generate: GenerateSpec, problems: &mut Problems) {
     let GenerateSpec { length, alphabet } = generate;
     let least = alphabet.length_min();
     if !(least..=GENERATED_MAX).contains(&length) {
         problems.push(
-            "/generate/length",
+            format!("{pointer}/length"),
             format!("a random value of {length} such characters is none that is made"),
             format!("use {least}, which nobody guesses, to {GENERATED_MAX}"),
         );

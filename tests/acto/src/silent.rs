@@ -20,6 +20,8 @@ const FOR_PEOPLE: &str = "words for people; shown as they are";
 const OF_REGISTRIES: &str = "says what a registry must have beside an image, and the simulated Swarm has no registries; `engine_signatures` shows it";
 const OF_SCANNERS: &str = "says whom to ask about an image, and names of hosts lead nowhere here; `an-image-waits-for-the-yes-of-every-scanner` and `engine_signatures` show it";
 const OUTSIDE: &str = "says what is told to somebody outside, which nothing here hears; the store's `notification` tests show it";
+const OF_THE_CATALOG: &str =
+    "something to choose from; nothing of it is rendered into the Swarm until somebody does";
 const BY_HAND: &str = "says what happens when somebody changes an object by hand, which this campaign does not do; `tests/scenarios` and `engine_drift` do";
 
 /// All of them.
@@ -52,6 +54,9 @@ pub static SILENT: &[Silent] = &[
         pattern: "/spec/links",
         reason: "counts of a dedicated tier, and that here is enhanced. `who-may-be-linked-is-the-platforms-to-say` shows it",
     },
+    Silent { kind: Some(Kind::Buildpack), pattern: "/spec", reason: OF_THE_CATALOG },
+    Silent { kind: Some(Kind::Stack), pattern: "/spec", reason: OF_THE_CATALOG },
+    Silent { kind: Some(Kind::Template), pattern: "/spec", reason: OF_THE_CATALOG },
     Silent { kind: Some(Kind::App), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::Secret), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent { kind: Some(Kind::DriftPolicy), pattern: "/spec", reason: BY_HAND },

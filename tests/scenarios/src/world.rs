@@ -213,9 +213,14 @@ impl World {
                 Seen::NetworkPolicy(Box::new(desired), Box::new(observed))
             }
             Kind::Notification => Seen::Notification(Box::new(desired::notification(store, key)?)),
-            Kind::App | Kind::Plan | Kind::IsolationTier | Kind::DriftPolicy | Kind::ImagePolicy => {
-                Seen::Passive(Box::new(store.get(key)?.clone()))
-            }
+            Kind::App
+            | Kind::Plan
+            | Kind::IsolationTier
+            | Kind::Buildpack
+            | Kind::Stack
+            | Kind::Template
+            | Kind::DriftPolicy
+            | Kind::ImagePolicy => Seen::Passive(Box::new(store.get(key)?.clone())),
         })
     }
 

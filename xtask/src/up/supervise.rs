@@ -28,6 +28,9 @@ const EDGE_PORT: u16 = 8080;
 /// What the example application says.
 const PAGE: &str = "Hello from Skep, version 1";
 
+/// What its next version says, for whoever wants to try a roll-out.
+const NEXT_PAGE: &str = "Hello from Skep, version 2";
+
 /// Holds an installation of the given `skep` until it is asked to stop.
 pub(crate) fn run(program: &Path) -> Result<()> {
     // A session of its own, so that neither the end of the terminal nor its Ctrl-C reaches it.
@@ -42,6 +45,7 @@ pub(crate) fn run(program: &Path) -> Result<()> {
     step("images: the example application and the proxy");
     engine.publish(&Recipe::busybox()?, server::ANCHOR)?;
     engine.publish(&Recipe::web(PAGE)?, "hello:v1")?;
+    engine.publish(&Recipe::web(NEXT_PAGE)?, "hello:v2")?;
     step("edge: Traefik from manifests/traefik.yaml");
     edge::deploy(&engine, &workspace::root()?.join("manifests/traefik.yaml"), 1)?;
     let front = forward::listen(EDGE_PORT)?;

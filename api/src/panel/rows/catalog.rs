@@ -16,12 +16,15 @@ rows! {
         Read of Plan, "The regions that there are."
         => "Node";
     Get "/api/paas/stacks" "getPaasStacks":
-        Read of Plan, "The stacks that apps are built with."
-        => "Stack";
+        Read of Stack, "The stacks that apps are built with."
+        => "Stack", "GET /v1/stacks"
+        => resource::list, "resources_are_listed_and_read_by_uid";
     Get "/api/paas/buildpacks" "getPaasBuildpacks":
-        Read of Plan, "The buildpacks that there are."
-        => "Buildpack";
+        Read of Buildpack, "The buildpacks that there are."
+        => "Buildpack", "GET /v1/buildpacks"
+        => resource::list, "resources_are_listed_and_read_by_uid";
     Get "/api/paas/templates" "getPaasTemplates":
-        Read of Plan, "The templates that an app can begin with."
-        => "Template";
+        Read of Template, "The templates that an app can begin with."
+        => "Template", "GET /v1/templates"
+        => resource::list, "resources_are_listed_and_read_by_uid";
 }
