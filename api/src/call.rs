@@ -148,6 +148,11 @@ impl Address {
         }
     }
 
+    /// That of something of it that has a number.
+    pub(crate) fn numbered(self, number: u32) -> Self {
+        Self { number: Some(number.into()), ..self }
+    }
+
     /// That of all resources of a kind in a scope.
     pub(crate) fn of_all(scope: &Scope, kind: Kind) -> Self {
         Self { org: scope.org().cloned(), kind: Some(kind), ..Self::default() }

@@ -5,6 +5,7 @@
 mod audit;
 mod batch;
 pub(crate) mod config;
+mod deployment;
 mod doctor;
 mod drift;
 mod event;

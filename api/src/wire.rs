@@ -13,6 +13,7 @@ use skep_schemas::{Kind, OrgName, ResourceKey, ResourceName, Uid};
 mod audit;
 mod config;
 mod debug;
+mod deployment;
 mod doctor;
 mod drift;
 mod formation;
@@ -37,6 +38,7 @@ pub use audit::{
 };
 pub use config::{ConfigChange, ConfigItem, ConfigSecret, ConfigSince, ConfigView};
 pub use debug::{ActivationView, FollowerView, LeaseView, QueueView, ReconcileView, TaskView, TasksView};
+pub use deployment::{DeploymentState, ReleaseOutputView, RolledView, StageName, StageView, WaitView};
 pub use doctor::{CheckOutcome, CheckView, DoctorQuery, DoctorReport};
 pub(crate) use drift::ending as drift_ending;
 pub use drift::{

@@ -12,7 +12,7 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    adopt, apply, audit, completion, config, confirm, delete, describe, dev, diff, doctor, drift, events,
+    adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift, events,
     explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate, notifications,
     orphans, person, plan, quota, release, run, secrets, serve, token, version, wait,
 };
@@ -122,6 +122,8 @@ pub(crate) enum Command {
     Logs(logs::LogsArgs),
     /// List what an environment ran: each change of it is a release.
     Releases(release::ReleasesArgs),
+    /// List the attempts at releases: where each stands, and what of it took how long.
+    Deployments(deployment::DeploymentsArgs),
     /// Show one release with everything that it runs, or what is different from another.
     Release(release::ReleaseArgs),
     /// Run a command once, in the image, config and secrets of the release that runs.

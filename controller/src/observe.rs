@@ -145,6 +145,7 @@ impl Observer {
             services,
             runs,
             outputs: BTreeMap::new(),
+            last_lines: None,
             tasks,
             containers,
             nodes: seen(nodes),
@@ -152,6 +153,7 @@ impl Observer {
             image: image.map(|image| image.map(|found| found.resolved)),
         };
         observed.outputs = self.outputs(settings, desired, &observed).await;
+        observed.last_lines = self.last_lines(settings, desired, &observed).await;
         observed
     }
 

@@ -205,7 +205,14 @@ impl ResourceReconciler {
         let events = events::of_status(meta.key.kind(), seen.recorded_status(), &assessed.json);
         let written = self
             .store
-            .write_status_and_tell(fence, meta.uid, assessed.generation, assessed.json, events)
+            .write_status_and_tell(
+                fence,
+                meta.uid,
+                assessed.generation,
+                assessed.json,
+                events,
+                plan.noted.as_ref(),
+            )
             .await;
         written.map_err(|source| PassError::Record { key: key(), source })?;
         if let Some(why) = seen.image_unanswered() {

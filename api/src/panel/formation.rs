@@ -60,7 +60,7 @@ async fn restart_all<Q>(call: Call<Q>, key: &ResourceKey) -> Result<Document<For
 }
 
 /// The environment of an app that is meant: the one that the request names, or the only one.
-async fn environment<B>(call: &Call<PanelAppQuery, B>) -> Result<ResourceKey, ApiError> {
+pub(super) async fn environment<B>(call: &Call<PanelAppQuery, B>) -> Result<ResourceKey, ApiError> {
     let app = found(call, Kind::App).await?.meta.key;
     let referrers = call.store.snapshot().await?.referrers(&app).await?;
     let environments = referrers.into_iter().filter(|it| matches!(it.spec, AnySpec::Environment(_)));

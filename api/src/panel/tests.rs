@@ -112,10 +112,11 @@ fn what_will_serve_a_row_is_a_kind_and_what_serves_it_today_is_a_route() {
 #[test]
 fn the_test_that_a_row_names_is_there() {
     const UNSERVED_WALK: &str = include_str!("../../tests/api/panel.rs");
-    const SERVED_WALKS: [&str; 3] = [
+    const SERVED_WALKS: [&str; 4] = [
         include_str!("../../tests/api/panel_served.rs"),
         include_str!("../../tests/api/panel_changes.rs"),
         include_str!("../../tests/api/formation.rs"),
+        include_str!("../../tests/api/deployment.rs"),
     ];
     assert!(UNSERVED_WALK.contains(&format!("async fn {WALK}()")));
     for served in rows::all().filter_map(|row| row.served.as_ref()) {

@@ -131,11 +131,12 @@ impl Bed {
         bed.postgres.psql(
             &bed.database,
             "INSERT INTO event (uid, severity, reason, message) SELECT uid, 'normal', 'X', 'globex' FROM resource;
-             INSERT INTO release (env_uid, version, why, content) SELECT uid, 1, 'theirs',
+             INSERT INTO release (env_uid, uid, version, why, content) SELECT uid, uid, 1, 'theirs',
                  '{\"image\": {\"reference\": \"shop:1\", \"resolved\": {\"from\": \"engine\",
                    \"id\": \"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}},
                    \"processes\": {}, \"secrets\": [], \"restart\": {}, \"security\": {}}'
                  FROM resource WHERE org = 'globex' AND kind = 'Environment';
+             INSERT INTO release_output (env_uid, version, process, output) SELECT env_uid, version, 'web', 'theirs' FROM release;
              INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds, outcome, ended_at, output)
                  SELECT env_uid, 1, 'one-off', 1, 'web', '{\"cpu\": \"1\", \"memory\": \"1Gi\"}', 1, 'succeeded', now(), 'globex' FROM release;
              INSERT INTO notification_delivery (notification, type, body, sameness) SELECT uid, 'run.failed', '\"globex\"', '' FROM notification_target;

@@ -2,12 +2,13 @@
 
 use skep_planner::diff::value_changes;
 use skep_planner::{
-    FieldChange, Release, ReleaseContent, ReleaseProcess, ReleaseVersion, ResolvedImage, Verdict,
+    FieldChange, LastLines, Release, ReleaseContent, ReleaseProcess, ReleaseVersion, ResolvedImage, Verdict,
 };
-use skep_schemas::kind::EnvironmentSpec;
+use skep_schemas::kind::{EnvironmentSpec, RELEASE_PHASE};
 use skep_schemas::{AnySpec, ImageRef, Kind, Manifest, Meta, Owner, Resource, ResourceKey};
 use skep_store::{ApplyItem, Precondition, RecordedRelease};
 
+use super::deployment;
 use super::resource::shown;
 use crate::access::{Access, Permission};
 use crate::answer::Document;
@@ -18,8 +19,8 @@ use crate::route::Route;
 use crate::route::Verb::{Get, Post};
 use crate::wire::{
     OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
-    ReleaseList, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict,
-    ReleaseView,
+    ReleaseList, ReleaseOutputView, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion,
+    ReleaseVerdict, ReleaseView,
 };
 
 /// The routes.
@@ -41,6 +42,14 @@ pub(super) fn table() -> Vec<Route> {
             "getRelease",
             "One release with everything that it runs, and what differs from another.",
             get,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/environments/{name}/releases/{id}/output",
+            Access::Needs(Permission::ReadLogs),
+            "getReleaseOutput",
+            "The last lines of what a release failed by: of an instance, or of its release phase.",
+            output,
         ),
         Route::new(
             Post,
@@ -75,7 +84,7 @@ pub(crate) async fn list(call: Call<ReleaseQuery>) -> Result<Document<ReleaseLis
     Ok(Document(ReleaseList { items, next: next.filter(|_| is_full) }))
 }
 
-async fn get(call: Call<OneReleaseQuery>) -> Result<Document<ReleaseView>, ApiError> {
+pub(crate) async fn get(call: Call<OneReleaseQuery>) -> Result<Document<ReleaseView>, ApiError> {
     let key = call.address.key_of(Kind::Environment)?;
     let asked = call.address.number()?;
     let number = u32::try_from(asked).map_err(|_| no_release(&key, asked))?;
@@ -92,6 +101,31 @@ async fn get(call: Call<OneReleaseQuery>) -> Result<Document<ReleaseView>, ApiEr
         None => None,
     };
     Ok(Document(ReleaseView { release: item(&release), content, difference }))
+}
+
+/// They are no part of the release: whoever may read that need not be one who may read what is printed.
+pub(crate) async fn output(call: Call<NoQuery>) -> Result<Document<ReleaseOutputView>, ApiError> {
+    let key = call.address.key_of(Kind::Environment)?;
+    let asked = call.address.number()?;
+    let version = ReleaseVersion::new(u32::try_from(asked).map_err(|_| no_release(&key, asked))?);
+    let mut snapshot = call.store.snapshot().await?;
+    let environment = snapshot.get(&key).await?.ok_or_else(|| ApiError::NotFound { key: key.clone() })?;
+    let uid = environment.meta.uid;
+    let release = snapshot.release(uid, version).await?.ok_or_else(|| no_release(&key, asked))?;
+    if let Some(LastLines { process, output }) = snapshot.last_lines(uid, version).await? {
+        return Ok(Document(ReleaseOutputView { process, text: output.text, gap: output.gap }));
+    }
+    let failed = release.release.verdict.failure().is_some();
+    let phase = match release.phase.filter(|_| failed) {
+        Some(phase) => snapshot.run_output(uid, phase.run).await?,
+        None => None,
+    };
+    let printed = phase.ok_or_else(|| ApiError::NoneSuch {
+        problem: format!("nothing is kept of what release {version} of {key} printed"),
+        help: "the last lines are kept of a release that fails; `skep logs` has what runs prints",
+    })?;
+    let process = RELEASE_PHASE.parse().map_err(ApiError::internal)?;
+    Ok(Document(ReleaseOutputView { process, text: printed.text, gap: printed.gap }))
 }
 
 /// What is asked for is written down; the loop does it. So the release is told as it is before that.
@@ -220,9 +254,11 @@ fn differing(from: &ReleaseContentView, to: &ReleaseContentView) -> Result<Vec<F
 }
 
 fn item(recorded: &RecordedRelease) -> ReleaseItem {
-    let RecordedRelease { release, why, decided_at, made_by } = recorded;
+    let RecordedRelease { release, why, decided_at, made_by, uid, phase: _ } = recorded;
+    let (state, timeline) = deployment::told(recorded);
     ReleaseItem {
         version: release.version.get(),
+        uid: *uid,
         image: release.content.image.reference.to_string(),
         digest: release.content.image.digest().to_string(),
         processes: release.content.processes.keys().cloned().collect(),
@@ -230,6 +266,8 @@ fn item(recorded: &RecordedRelease) -> ReleaseItem {
         rollback_to: release.rollback_to.map(ReleaseVersion::get),
         made_by: made_by.clone(),
         verdict: verdict(&release.verdict),
+        state,
+        timeline,
         cancelled_by: release.cancelled.as_ref().map(|cancelled| cancelled.by.clone()),
         reason: release.verdict.failure().map(str::to_owned),
         created_at: release.created_at,

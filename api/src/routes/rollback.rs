@@ -144,6 +144,7 @@ mod tests {
             created_at: jiff::Timestamp::UNIX_EPOCH,
             rollback_to: None,
             cancelled: None,
+            timeline: None,
         }
     }
 

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_planner::FieldChange;
 use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
-use skep_schemas::{Duration, EnvName, MountPath, ProcessName, Region, ResourceName};
+use skep_schemas::{Duration, EnvName, MountPath, ProcessName, Region, ResourceName, Uid};
 
-use super::{ApplyAction, ResourceView};
+use super::{ApplyAction, DeploymentState, ResourceView, StageView};
 
 /// One release of an environment, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,9 @@ use super::{ApplyAction, ResourceView};
 pub struct ReleaseItem {
     /// Its number.
     pub version: u32,
+    /// By which the panel's paths name it as a deployment; none for one from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Uid>,
     /// The image as it was written.
     pub image: String,
     /// What that stood for.
@@ -33,6 +36,11 @@ pub struct ReleaseItem {
     pub made_by: Option<String>,
     /// How it went.
     pub verdict: ReleaseVerdict,
+    /// Where the attempt at it stands.
+    pub state: DeploymentState,
+    /// What of it took how long; empty for one from before that was noted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<StageView>,
     /// Who asked that it be cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_by: Option<String>,

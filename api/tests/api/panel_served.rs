@@ -139,6 +139,40 @@ async fn releases_are_told_and_an_environment_is_returned_to_one_of_them() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deployments_are_told_and_an_environment_is_returned_to_one_of_them() -> Result<()> {
+    let acme = Tenant::new().await?;
+    let resource = acme.native("environments/live").await?;
+    let fence = acme.server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    for version in 1..=2 {
+        let mut plan = releasing(&resource, version, (version > 1).then_some(Verdict::Succeeded))?;
+        plan.release.as_mut().unwrap().content.region = Some(format!("r{version}").parse()?);
+        acme.server.store.begin_plan(&fence, &plan).await?;
+    }
+    let native: ReleaseList = acme.server.get("/v1/orgs/acme/environments/live/releases").await?.read();
+    let app = acme.uid("apps/shop").await?;
+    for path in
+        [format!("/api/paas/apps/{app}/deployments"), format!("/api/paas/applications/{app}/deployments")]
+    {
+        assert_eq!(acme.ask("GET", &path, None).await?.read::<ReleaseList>(), native, "{path}");
+    }
+    let uid = native.items[1].uid.unwrap();
+    let one = format!("/api/paas/deployments/{uid}");
+    let told = acme.ask("GET", &one, None).await?.json();
+    assert_eq!((&told["release"]["version"], &told["release"]["state"]), (&json!(1), &json!("done")));
+    let given = acme.ask("POST", &format!("{one}/rollback"), None).await?;
+    assert_eq!((given.status, &given.json()["to"]), (200, &json!(1)), "{given:?}");
+    let other = "/api/paas/deployments/7c9e6679-7425-40de-944b-e07fc1f90ae7";
+    for path in [other.to_owned(), format!("{other}x")] {
+        assert_eq!(acme.ask("GET", &path, None).await?.code(), "SK0601", "{path}");
+        assert_eq!(acme.ask("POST", &format!("{path}/rollback"), None).await?.code(), "SK0601", "{path}");
+    }
+    let viewer = acme.server.token_of(Some("acme"), "viewer", Role::Viewer).await?;
+    let refused = acme.server.ask(&viewer, "POST", &format!("{one}/rollback"), None).await?;
+    assert_eq!(refused.code(), "SK0403");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_run_once() -> Result<()> {
     let acme = Tenant::new().await?;
     let (live, resource) = (acme.live().await?, acme.native("environments/live").await?);

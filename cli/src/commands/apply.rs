@@ -11,6 +11,7 @@ use skep_api::wire::{ApplyAnswer, Batch, BatchQuery, ResourceView};
 use skep_schemas::manifest::{ReadOptions, SourcedManifest};
 use skep_schemas::{ResourceKey, Revision};
 
+use super::deployment::tell_last_lines;
 use super::{Outcome, Session};
 use crate::address::key_of;
 use crate::args::span;
@@ -64,7 +65,12 @@ pub(super) async fn run(session: &Session, args: ApplyArgs) -> Result<Outcome> {
     let end =
         wait(&session.client, tracker(&manifests, views), args.timeout, Display::for_stderr(args.timeout))
             .await?;
-    Ok(conclude(&end, args.timeout))
+    let outcome = conclude(&end, args.timeout);
+    if matches!(end, End::Failed(_)) {
+        let keys: Vec<ResourceKey> = manifests.iter().map(|sourced| sourced.manifest.key.clone()).collect();
+        tell_last_lines(session, &keys).await?;
+    }
+    Ok(outcome)
 }
 
 /// What a plan file says is to be applied.

@@ -19,6 +19,7 @@ pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod confirm;
 pub(crate) mod delete;
+pub(crate) mod deployment;
 pub(crate) mod describe;
 pub(crate) mod dev;
 pub(crate) mod diff;
@@ -138,6 +139,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Release(args) => release::show(&Session::open(global)?, args).await,
         Command::Promote(args) => release::promote(&Session::open(global)?, args).await,
         Command::Rollback(args) => release::roll_back(&Session::open(global)?, args).await,
+        Command::Deployments(args) => deployment::list(&Session::open(global)?, args).await,
         Command::Cancel(args) => release::cancel(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
         Command::Secrets(args) => secrets::run(&Session::open(global)?, args).await,

@@ -12,6 +12,7 @@ use skep_api::wire::{
 use skep_planner::FieldChange;
 use skep_schemas::ResourceKey;
 
+use super::deployment::{show_last_lines, stages};
 use super::wait::until_ready;
 use super::{Outcome, Session};
 use crate::address::{Address, resource_path};
@@ -109,7 +110,7 @@ pub(crate) struct CancelArgs {
     release: Option<u32>,
 }
 
-fn number(text: &str) -> Result<u32, String> {
+pub(super) fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix('v').unwrap_or(text);
     digits.parse().map_err(|_| "releases are called v1, v2 and so on".to_owned())
 }
@@ -134,6 +135,9 @@ pub(super) async fn show(session: &Session, args: ReleaseArgs) -> Result<Outcome
     let view: ReleaseView = session.client.get(&with_query(&path, &query)?).await?;
     let told = told(&view)?;
     print(&args.output.of(&view, || told)?)?;
+    if args.output == PlanFormat::default() && args.against.is_none() {
+        show_last_lines(session, &environment, &view.release).await?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -250,6 +254,9 @@ fn told(view: &ReleaseView) -> Result<String> {
     if let Some(reason) = &release.reason {
         text.push_str(&format!("because {}\n", harmless(reason)));
     }
+    if view.difference.is_none() && !release.timeline.is_empty() {
+        text.push_str(&format!("\n{}", stages(&release.timeline, stdout_style())));
+    }
     match &view.difference {
         Some(difference) if difference.changes.is_empty() => {
             text.push_str(&format!("the same as v{}\n", difference.against));
@@ -279,7 +286,7 @@ mod tests {
     fn view(difference: serde_json::Value) -> ReleaseView {
         serde_json::from_value(json!({
             "release": {"version": 3, "image": "shop:2", "digest": "sha256:ab", "processes": ["web"], "why": "changed: image", "madeBy": "ann",
-                "verdict": "rolledBack", "reason": "web ended with 1", "createdAt": "2026-11-22T10:00:00Z",
+                "verdict": "rolledBack", "state": "rolledBack", "reason": "web ended with 1", "createdAt": "2026-11-22T10:00:00Z",
                 "decidedAt": "2026-11-22T10:00:12Z"},
             "content": {"image": "shop:2", "processes": {}, "secrets": {"key": {"name": "key", "version": 2}},
                 "restart": {}, "security": {}},

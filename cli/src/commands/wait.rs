@@ -8,6 +8,7 @@ use skep_api::wire::ResourceView;
 use skep_schemas::ResourceKey;
 use skep_schemas::condition::ConditionKind;
 
+use super::deployment::tell_last_lines;
 use super::{Outcome, Session, apply};
 use crate::args::{OneResource, span};
 use crate::output::print;
@@ -55,10 +56,15 @@ pub(super) async fn until_ready(
         generation: Some(view.metadata.generation),
         inputs: Some(view.metadata.revision),
     };
+    let environment = key.clone();
     let mut tracker = Tracker::default();
     tracker.add(key, target, Seen::Present(Box::new(view)));
     let end = wait(&session.client, tracker, timeout, Display::for_stderr(timeout)).await?;
-    Ok(apply::conclude(&end, timeout))
+    let outcome = apply::conclude(&end, timeout);
+    if matches!(end, End::Failed(_)) {
+        tell_last_lines(session, std::slice::from_ref(&environment)).await?;
+    }
+    Ok(outcome)
 }
 
 /// Carries it out.

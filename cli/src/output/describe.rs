@@ -221,9 +221,9 @@ mod tests {
         }]))
         .unwrap();
         let releases: Vec<ReleaseItem> = serde_json::from_value(json!([
-            {"version": 3, "image": "shop:1.4", "digest": "sha256:1", "processes": ["web"], "why": "changed: image", "verdict": "rolledBack",
+            {"version": 3, "image": "shop:1.4", "digest": "sha256:1", "processes": ["web"], "why": "changed: image", "verdict": "rolledBack", "state": "rolledBack",
              "reason": "health check failed", "createdAt": "2026-03-01T11:00:00Z"},
-            {"version": 2, "image": "shop:1.3", "digest": "sha256:2", "processes": ["web"], "why": "first release", "verdict": "succeeded",
+            {"version": 2, "image": "shop:1.3", "digest": "sha256:2", "processes": ["web"], "why": "first release", "verdict": "succeeded", "state": "done",
              "createdAt": "2026-03-01T10:30:00Z"},
         ]))
         .unwrap();

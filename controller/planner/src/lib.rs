@@ -13,6 +13,7 @@ pub mod binding;
 pub mod blocked;
 pub mod checkup;
 pub mod constraint;
+pub mod deployment;
 pub mod diff;
 pub mod drift;
 pub mod formation;
@@ -43,13 +44,13 @@ pub use image_start::ImageStart;
 pub use inventory::{InventoryEntry, ObjectKind, ObjectRef};
 pub use naming::InstanceId;
 pub use observed::Observed;
-pub use plan::{Learned, NewRelease, Plan, VerdictChange};
+pub use plan::{Learned, NewRelease, Noted, Plan, VerdictChange};
 pub use pull::{PullAs, PullCredential, RegistryAccess};
 pub use release::{
     Cancelled, Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion,
     ResolvedImage, Verdict,
 };
-pub use run::{NewRun, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
+pub use run::{LastLines, NewRun, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
 pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
 pub use unkept::Unkept;

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::{Generation, ResourceKey, Uid};
 
 use crate::blocked::Blocked;
+use crate::deployment::Timeline;
 use crate::drift::Drift;
 use crate::inventory::ObjectRef;
 use crate::release::{ReleaseContent, ReleaseVersion, Verdict};
-use crate::run::{NewRun, RunChange};
+use crate::run::{LastLines, NewRun, RunChange};
 use crate::step::Step;
 use crate::swarm::ServiceSpec;
 
@@ -21,6 +22,24 @@ pub struct VerdictChange {
     pub release: ReleaseVersion,
     /// How it went.
     pub verdict: Verdict,
+}
+
+/// What is to be noted of the release that is being rolled out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// Which release.
+    pub release: ReleaseVersion,
+    /// All that is known of it by now.
+    pub timeline: Timeline,
+}
+
+/// Last lines to be kept with a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLines {
+    /// The release that failed.
+    pub release: ReleaseVersion,
+    /// The lines.
+    pub lines: LastLines,
 }
 
 /// A release that the plan makes.
@@ -69,6 +88,10 @@ pub struct Plan {
     pub ends_rollback: bool,
     /// Verdicts that became known.
     pub verdicts: Vec<VerdictChange>,
+    /// What the instance printed last by which a release failed, of which there is a verdict.
+    pub last_lines: Option<KeptLines>,
+    /// What is new of the release that is being rolled out. It is written with the verdict or the status, and is alone no reason to write anything.
+    pub noted: Option<Noted>,
     /// The release phase that it begins.
     pub phase: Option<NewRun>,
     /// What became known about runs.
@@ -98,6 +121,8 @@ impl Plan {
             rollback: None,
             ends_rollback: false,
             verdicts: Vec::new(),
+            last_lines: None,
+            noted: None,
             phase: None,
             runs: Vec::new(),
             steps: Vec::new(),

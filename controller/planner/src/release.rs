@@ -15,6 +15,7 @@ use skep_schemas::kind::{
 };
 use skep_schemas::{Duration, EnvName, ImageDigest, ImageRef, MountPath, ProcessName, Region, ResourceName};
 
+use crate::deployment::Timeline;
 use crate::image_start::ImageStart;
 
 /// The number of a release within its environment; the first is 1.
@@ -257,6 +258,8 @@ pub struct Release {
     pub rollback_to: Option<ReleaseVersion>,
     /// Who asked that it be cancelled while it was pending.
     pub cancelled: Option<Cancelled>,
+    /// What was noted while it was pending; none for one from before that was.
+    pub timeline: Option<Timeline>,
 }
 
 /// That somebody asked for a release to be cancelled. It stays with the release; what is done about it is for the loop.

@@ -183,10 +183,30 @@ impl RunEnd {
 /// What a run printed, as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunOutput {
-    /// The end of it: at most [`OUTPUT_KEPT`] bytes, whole lines.
+    /// The end of it, whole lines: of a run at most [`OUTPUT_KEPT`] bytes.
     pub text: String,
     /// What is missing, in words; none when this is all of it.
     pub gap: Option<String>,
+}
+
+/// How much is kept of what the instance printed by which a release failed: so many lines of its end,
+pub const LAST_LINES: u32 = 50;
+/// and of these so many bytes.
+pub const LAST_LINES_KEPT: usize = 16 << 10;
+
+/// What the instance printed last by which a release failed. It may hold secrets, so it shows itself to nobody who only looks at a plan.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LastLines {
+    /// Whose instance it was.
+    pub process: ProcessName,
+    /// The lines.
+    pub output: RunOutput,
+}
+
+impl fmt::Debug for LastLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LastLines({}, {} bytes)", self.process, self.output.text.len())
+    }
 }
 
 /// What became known about a run.

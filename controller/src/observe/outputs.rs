@@ -1,4 +1,4 @@
-//! What a run printed, read when it is over: it goes with the run's service.
+//! What a run printed, read when it is over, because it goes with the run's service; and what the instance printed last by which a release fails, read with the verdict.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,11 +7,10 @@ use futures::StreamExt;
 use futures::future::join_all;
 use skep_planner::reconcile::Mode;
 use skep_planner::reconcile::environment::{
-    EnvironmentDesired, EnvironmentInput, EnvironmentObservation, runs_to_hear,
+    EnvironmentDesired, EnvironmentInput, EnvironmentObservation, lines_to_hear, runs_to_hear,
 };
-use skep_planner::run::OUTPUT_KEPT;
-use skep_planner::swarm::Service;
-use skep_planner::{RunNumber, RunOutput, Settings};
+use skep_planner::run::{LAST_LINES, LAST_LINES_KEPT, OUTPUT_KEPT};
+use skep_planner::{LastLines, RunNumber, RunOutput, Settings};
 use skep_swarm::{LogQuery, LogTarget, SwarmError};
 
 use super::Observer;
@@ -19,8 +18,22 @@ use crate::error::chain;
 
 /// How long an engine may take to tell. One whose node is gone never does, and the run is over all the same.
 const WITHIN: Duration = Duration::from_secs(5);
-/// How many lines are asked for: more would not be kept.
-const LINES: u32 = 5000;
+
+/// How much is kept of what something printed.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    /// So many lines are asked for.
+    lines: u32,
+    /// In bytes.
+    bytes: usize,
+}
+
+impl Kept {
+    /// Of a run. More lines than these would not be kept.
+    const OF_RUN: Self = Self { lines: 5000, bytes: OUTPUT_KEPT };
+    /// Of the instance by which a release fails.
+    const OF_RELEASE: Self = Self { lines: LAST_LINES, bytes: LAST_LINES_KEPT };
+}
 
 impl Observer {
     /// What the runs printed that are over by what is seen, or why it cannot be told.
@@ -35,18 +48,39 @@ impl Observer {
         }
         let input = EnvironmentInput { settings, mode: Mode::Act, desired, observed, now: self.now() };
         let read = runs_to_hear(&input).into_iter().map(async |(number, service)| {
-            let read = tokio::time::timeout(WITHIN, self.output(&service)).await;
-            let told =
-                read.map_err(|_| format!("the engine did not tell within {} seconds", WITHIN.as_secs()));
-            (number, told.and_then(|output| output.map_err(|error| chain(&error))))
+            (number, self.output(LogTarget::Service(service.id), Kept::OF_RUN).await)
         });
         join_all(read).await.into_iter().collect()
     }
 
-    async fn output(&self, service: &Service) -> Result<RunOutput, SwarmError> {
-        let query = LogQuery { follow: false, tail: Some(LINES), since: None };
-        let mut lines = self.swarm.logs(&LogTarget::Service(service.id.clone()), &query).await?;
-        let mut end = End::default();
+    /// What the instance printed last by which the newest release fails, if it fails by one.
+    pub(super) async fn last_lines(
+        &self,
+        settings: &Settings,
+        desired: &EnvironmentDesired,
+        observed: &EnvironmentObservation,
+    ) -> Option<LastLines> {
+        let input = EnvironmentInput { settings, mode: Mode::Act, desired, observed, now: self.now() };
+        let (process, task) = lines_to_hear(&input)?;
+        let told = self.output(LogTarget::Task(task), Kept::OF_RELEASE).await;
+        let output = told.unwrap_or_else(|why| {
+            let gap = Some(format!("what it printed could not be read: {why}"));
+            RunOutput { gap, ..RunOutput::default() }
+        });
+        Some(LastLines { process, output })
+    }
+
+    async fn output(&self, target: LogTarget, kept: Kept) -> Result<RunOutput, String> {
+        let read = tokio::time::timeout(WITHIN, self.read(&target, kept)).await;
+        let told =
+            read.map_err(|_| format!("the engine did not tell within {} seconds", WITHIN.as_secs()))?;
+        told.map_err(|error| chain(&error))
+    }
+
+    async fn read(&self, target: &LogTarget, kept: Kept) -> Result<RunOutput, SwarmError> {
+        let query = LogQuery { follow: false, tail: Some(kept.lines), since: None };
+        let mut lines = self.swarm.logs(target, &query).await?;
+        let mut end = End::of(kept);
         while let Some(line) = lines.next().await {
             end.push(&String::from_utf8_lossy(&line?.message));
         }
@@ -55,8 +89,8 @@ impl Observer {
 }
 
 /// The last lines of something, as many as are kept.
-#[derive(Default)]
 struct End {
+    kept: Kept,
     lines: VecDeque<String>,
     bytes: usize,
     lost: u32,
@@ -64,12 +98,16 @@ struct End {
 }
 
 impl End {
+    const fn of(kept: Kept) -> Self {
+        Self { kept, lines: VecDeque::new(), bytes: 0, lost: 0, told: 0 }
+    }
+
     fn push(&mut self, line: &str) {
         let line = line.trim_end_matches(['\r', '\n']).to_owned();
         self.told += 1;
         self.bytes += line.len() + 1;
         self.lines.push_back(line);
-        while self.bytes > OUTPUT_KEPT {
+        while self.bytes > self.kept.bytes {
             let Some(first) = self.lines.pop_front() else { break };
             self.bytes -= first.len() + 1;
             self.lost += 1;
@@ -77,7 +115,7 @@ impl End {
     }
 
     fn into_output(self) -> RunOutput {
-        let is_cut = self.lost > 0 || self.told >= LINES;
+        let is_cut = self.lost > 0 || self.told >= self.kept.lines;
         let gap = is_cut.then(|| format!("only the last {} lines are kept", self.lines.len()));
         let text = self.lines.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect();
         RunOutput { text, gap }
@@ -89,7 +127,7 @@ mod tests {
     use super::*;
 
     fn output(lines: impl IntoIterator<Item = String>) -> RunOutput {
-        let mut end = End::default();
+        let mut end = End::of(Kept::OF_RUN);
         lines.into_iter().for_each(|line| end.push(&line));
         end.into_output()
     }

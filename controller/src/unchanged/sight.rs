@@ -47,6 +47,7 @@ impl Sight {
             // While there is one, it is looked at all the time.
             runs,
             outputs: _,
+            last_lines: _,
             tasks,
             containers: _,
             nodes,
@@ -185,6 +186,7 @@ pub(super) mod tests {
             services: BTreeMap::from([("acme_prod_web".to_owned(), Observed::Present(web))]),
             runs: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            last_lines: None,
             containers: BTreeMap::new(),
             nodes: Observed::Present(nodes),
             image: None,

@@ -36,6 +36,7 @@ mod intervention;
 mod inventory;
 mod journal;
 mod keyed;
+mod last_lines;
 mod lease;
 mod link;
 mod list;

@@ -1,10 +1,12 @@
 //! Reading resources for people and programs: one by key, or page by page.
 
+use skep_planner::ReleaseVersion;
 use skep_schemas::selector::{Requirement, Selector};
 use skep_schemas::{Kind, OrgName, Resource, ResourceKey, Scope, Uid};
 
 use crate::error::{Fault, Operation, StoreError};
-use crate::row::{ResourceRow, org_column, resource_query};
+use crate::release;
+use crate::row::{ResourceRow, key_of_columns, org_column, resource_query};
 use crate::scoped::ScopedStore;
 use crate::snapshot::Snapshot;
 use crate::watch::Cursor;
@@ -101,6 +103,27 @@ impl ScopedStore {
         let found = async { row.fetch_optional(&mut *self.reader().await?).await }.await;
         let row = found.map_err(|source| Fault::from(source).during(Operation::Read))?;
         row.map(ResourceRow::into_resource).transpose()
+    }
+
+    /// The environment and the release of a deployment of an organisation.
+    pub async fn find_deployment(
+        &self,
+        org: &OrgName,
+        uid: Uid,
+    ) -> Result<Option<(ResourceKey, ReleaseVersion)>, StoreError> {
+        self.try_find_deployment(org, uid).await.map_err(|fault| fault.during(Operation::Read))
+    }
+
+    async fn try_find_deployment(
+        &self,
+        org: &OrgName,
+        uid: Uid,
+    ) -> Result<Option<(ResourceKey, ReleaseVersion)>, Fault> {
+        let mut reader = self.reader().await?;
+        let Some((name, version)) = release::of_deployment(&mut reader, org, uid.uuid()).await? else {
+            return Ok(None);
+        };
+        Ok(Some((key_of_columns(org.as_str(), Kind::Environment.as_str(), &name)?, version)))
     }
 
     /// A page of resources, all of one moment.

@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_planner::{Cancelled, NewRelease, Release, ReleaseContent, ReleaseVersion, Verdict, VerdictChange};
-use skep_schemas::{ResourceKey, Uid};
+use skep_planner::deployment::{Deployment, PhaseTimes, Timeline, deployment};
+use skep_planner::{
+    Cancelled, NewRelease, Noted, Release, ReleaseContent, ReleaseVersion, Verdict, VerdictChange,
+};
+use skep_schemas::{OrgName, ResourceKey, Uid};
 use sqlx::PgConnection;
 use sqlx::types::{Json, Uuid};
 
 use crate::error::{Fault, StoreError, violated};
+use crate::run;
 use crate::time::Time;
 
 /// A release to be recorded, as columns.
@@ -91,6 +95,7 @@ pub(crate) struct VerdictRow {
     version: i32,
     word: &'static str,
     reason: Option<String>,
+    timeline: Option<Value>,
 }
 
 /// The rows of verdicts that are final.
@@ -98,6 +103,7 @@ pub(crate) fn verdict_rows(
     key: &ResourceKey,
     env: Uid,
     changes: &[VerdictChange],
+    noted: Option<&Noted>,
 ) -> Result<Vec<VerdictRow>, StoreError> {
     let of = |change: &VerdictChange| {
         Ok(VerdictRow {
@@ -107,9 +113,16 @@ pub(crate) fn verdict_rows(
             version: column(change.release)?,
             word: change.verdict.as_str(),
             reason: change.verdict.failure().map(str::to_owned),
+            timeline: noted.filter(|noted| noted.release == change.release).map(timeline).transpose()?,
         })
     };
     changes.iter().filter(|change| change.verdict.is_final()).map(of).collect()
+}
+
+/// The column of what is noted.
+pub(crate) fn timeline(noted: &Noted) -> Result<Value, StoreError> {
+    serde_json::to_value(&noted.timeline)
+        .map_err(|why| StoreError::corrupt(format!("the timeline of release {}", noted.release), why))
 }
 
 /// Records how releases went. A verdict that is there already stays; nothing is said over the head of whoever cancelled one.
@@ -121,15 +134,17 @@ pub(crate) async fn judge_all(tx: &mut PgConnection, verdicts: &[&VerdictRow]) -
     let versions: Vec<i32> = verdicts.iter().map(|verdict| verdict.version).collect();
     let words: Vec<String> = verdicts.iter().map(|verdict| verdict.word.to_owned()).collect();
     let reasons: Vec<Option<String>> = verdicts.iter().map(|verdict| verdict.reason.clone()).collect();
+    let timelines: Vec<Option<Value>> = verdicts.iter().map(|verdict| verdict.timeline.clone()).collect();
     let judged = sqlx::query!(
-        "UPDATE release SET verdict = known.word, reason = known.reason, decided_at = now()
-         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) AS known (env, version, word, reason)
+        "UPDATE release SET verdict = known.word, reason = known.reason, decided_at = now(), timeline = coalesce(known.timeline, release.timeline)
+         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::jsonb[]) AS known (env, version, word, reason, timeline)
          WHERE env_uid = known.env AND release.version = known.version AND verdict = 'pending'
            AND (cancelled_by IS NULL OR known.word = 'cancelled')",
         &envs,
         &versions,
         &words,
-        &reasons as _
+        &reasons as _,
+        &timelines as _
     );
     let judged = judged.execute(&mut *tx).await?.rows_affected();
     if usize::try_from(judged).is_ok_and(|judged| judged == verdicts.len()) {
@@ -158,7 +173,8 @@ pub(crate) async fn of_environments(
 ) -> Result<HashMap<Uuid, Vec<Release>>, Fault> {
     let rows = sqlx::query!(
         r#"SELECT l.env_uid, l.version, l.content AS "content: Json<ReleaseContent>", l.verdict, l.reason,
-                  l.created_at AS "created_at: Time", l.rollback_to, l.cancelled_by, l.cancelled_at AS "cancelled_at: Time"
+                  l.created_at AS "created_at: Time", l.rollback_to, l.cancelled_by, l.cancelled_at AS "cancelled_at: Time",
+                  l.timeline AS "timeline: Json<Timeline>"
            FROM unnest($1::uuid[]) AS env (uid)
            CROSS JOIN LATERAL (
                (SELECT version FROM release WHERE env_uid = env.uid ORDER BY version DESC LIMIT $2)
@@ -187,6 +203,7 @@ pub(crate) async fn of_environments(
             created_at: row.created_at.0,
             rollback_to: row.rollback_to.map(stored_version).transpose()?,
             cancelled: cancelled(row.cancelled_by, row.cancelled_at),
+            timeline: row.timeline.map(|timeline| timeline.0),
         });
     }
     Ok(found)
@@ -203,6 +220,17 @@ pub struct RecordedRelease {
     pub decided_at: Option<Timestamp>,
     /// Whose change made it; none for one from before that was noted.
     pub made_by: Option<String>,
+    /// By which its deployment is named; none for one from before there were any.
+    pub uid: Option<Uid>,
+    /// When its release phase was under way, if it has one.
+    pub phase: Option<PhaseTimes>,
+}
+
+impl RecordedRelease {
+    /// The attempt at it.
+    pub fn deployment(&self) -> Deployment {
+        deployment(&self.release, self.phase, self.decided_at)
+    }
 }
 
 struct Row {
@@ -217,6 +245,11 @@ struct Row {
     made_by: Option<String>,
     cancelled_by: Option<String>,
     cancelled_at: Option<Time>,
+    timeline: Option<Json<Timeline>>,
+    uid: Option<Uuid>,
+    run: Option<i32>,
+    run_started_at: Option<Time>,
+    run_ended_at: Option<Time>,
 }
 
 /// Releases of an environment, newest first: so many of those before one.
@@ -230,44 +263,93 @@ pub(crate) async fn history(
     let before = before.map(|version| i32::try_from(version.get()).unwrap_or(i32::MAX));
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT version, content AS "content: Json<ReleaseContent>", why, verdict, reason,
-                  created_at AS "created_at: Time", decided_at AS "decided_at: Time", rollback_to, made_by, cancelled_by,
-                  cancelled_at AS "cancelled_at: Time"
-           FROM release WHERE env_uid = $1 AND ($2::integer IS NULL OR version < $2)
-           ORDER BY version DESC LIMIT $3"#,
+        r#"SELECT l.version, l.content AS "content: Json<ReleaseContent>", l.why, l.verdict, l.reason, l.created_at AS "created_at: Time",
+                  l.decided_at AS "decided_at: Time", l.rollback_to, l.made_by, l.cancelled_by, l.cancelled_at AS "cancelled_at: Time",
+                  l.timeline AS "timeline: Json<Timeline>", l.uid, phase.number AS "run?", phase.started_at AS "run_started_at: Time",
+                  phase.ended_at AS "run_ended_at: Time"
+           FROM release l LEFT JOIN run phase ON phase.env_uid = l.env_uid AND phase.release = l.version AND phase.purpose = 'release'
+           WHERE l.env_uid = $1 AND ($2::integer IS NULL OR l.version < $2)
+           ORDER BY l.version DESC LIMIT $3"#,
         env,
         before,
         i64::from(limit)
     )
     .fetch_all(tx)
     .await?;
-    let recorded = |row| {
-        let Row {
-            version,
-            content,
-            why,
-            verdict: word,
-            reason,
-            created_at,
-            decided_at,
-            rollback_to,
-            made_by,
-            cancelled_by,
-            cancelled_at,
-        } = row;
-        let verdict = verdict(&word, reason)
+    let recorded = |row: Row| {
+        let version = stored_version(row.version)?;
+        let verdict = verdict(&row.verdict, row.reason)
             .ok_or_else(|| StoreError::corrupt(format!("release {version} of {env}"), "unknown verdict"))?;
         let release = Release {
-            version: stored_version(version)?,
-            content: content.0,
+            version,
+            content: row.content.0,
             verdict,
-            created_at: created_at.0,
-            rollback_to: rollback_to.map(stored_version).transpose()?,
-            cancelled: cancelled(cancelled_by, cancelled_at),
+            created_at: row.created_at.0,
+            rollback_to: row.rollback_to.map(stored_version).transpose()?,
+            cancelled: cancelled(row.cancelled_by, row.cancelled_at),
+            timeline: row.timeline.map(|timeline| timeline.0),
         };
-        Ok(RecordedRelease { release, why, decided_at: decided_at.map(|at| at.0), made_by })
+        let (started, ended) = (row.run_started_at.map(|at| at.0), row.run_ended_at.map(|at| at.0));
+        let phase = row.run.map(run::number).transpose()?.map(|run| PhaseTimes { run, started, ended });
+        Ok(RecordedRelease {
+            release,
+            why: row.why,
+            decided_at: row.decided_at.map(|at| at.0),
+            made_by: row.made_by,
+            uid: row.uid.map(Uid::from_uuid),
+            phase,
+        })
     };
     rows.into_iter().map(recorded).collect()
+}
+
+/// Where a deployment is in an organisation: its environment's name, and the release.
+pub(crate) async fn of_deployment(
+    tx: &mut PgConnection,
+    org: &OrgName,
+    uid: Uuid,
+) -> Result<Option<(String, ReleaseVersion)>, Fault> {
+    let row = sqlx::query!(
+        "SELECT r.name, l.version FROM release l JOIN resource r ON r.uid = l.env_uid WHERE l.uid = $1 AND r.org = $2",
+        uid,
+        org.as_str()
+    );
+    let row = row.fetch_optional(tx).await?;
+    Ok(row.map(|row| stored_version(row.version).map(|version| (row.name, version))).transpose()?)
+}
+
+/// Notes how far releases have come that are being rolled out.
+pub(crate) async fn note_all(tx: &mut PgConnection, noted: &[&NotedRow]) -> Result<(), Fault> {
+    if noted.is_empty() {
+        return Ok(());
+    }
+    let envs: Vec<Uuid> = noted.iter().map(|noted| noted.env).collect();
+    let versions: Vec<i32> = noted.iter().map(|noted| noted.version).collect();
+    let timelines: Vec<Value> = noted.iter().map(|noted| noted.timeline.clone()).collect();
+    let set = sqlx::query!(
+        "UPDATE release SET timeline = noted.timeline
+         FROM unnest($1::uuid[], $2::integer[], $3::jsonb[]) AS noted (env, version, timeline)
+         WHERE env_uid = noted.env AND release.version = noted.version AND verdict = 'pending'",
+        &envs,
+        &versions,
+        &timelines
+    );
+    set.execute(tx).await?;
+    Ok(())
+}
+
+/// What is to be noted of a release, as columns.
+pub(crate) struct NotedRow {
+    env: Uuid,
+    version: i32,
+    timeline: Value,
+}
+
+impl NotedRow {
+    /// Of an environment.
+    pub(crate) fn of(env: Uid, noted: &Noted) -> Result<Self, StoreError> {
+        Ok(Self { env: env.uuid(), version: column(noted.release)?, timeline: timeline(noted)? })
+    }
 }
 
 /// The column of a release's number.

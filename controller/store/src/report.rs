@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use skep_planner::Noted;
 use skep_schemas::{Generation, Uid};
 use sqlx::PgConnection;
 use sqlx::types::Uuid;
@@ -11,6 +12,7 @@ use crate::error::{Fault, StoreError};
 use crate::event::{self, NewEvent, Severity};
 use crate::gathered::{Answers, Fenced, Writing};
 use crate::lease::Fence;
+use crate::release::{self, NotedRow};
 use crate::store::Store;
 
 /// What a pass reports of one resource.
@@ -20,6 +22,8 @@ pub(crate) struct Report {
     status: Option<(Generation, Value)>,
     /// Told if the status was written, or if there is none.
     events: Vec<NewEvent>,
+    /// Of the release that is being rolled out.
+    noted: Option<NotedRow>,
 }
 
 impl Store {
@@ -34,10 +38,10 @@ impl Store {
         observed_generation: Generation,
         status: &Value,
     ) -> Result<bool, StoreError> {
-        self.write_status_and_tell(fence, uid, observed_generation, status.clone(), Vec::new()).await
+        self.write_status_and_tell(fence, uid, observed_generation, status.clone(), Vec::new(), None).await
     }
 
-    /// The same, and if it was written, these events with it.
+    /// The same, and if it was written, these events with it; and in any case what is to be noted of the release that is being rolled out.
     pub async fn write_status_and_tell(
         &self,
         fence: &Fence,
@@ -45,9 +49,11 @@ impl Store {
         observed_generation: Generation,
         status: Value,
         events: Vec<NewEvent>,
+        noted: Option<&Noted>,
     ) -> Result<bool, StoreError> {
         let status = Some((observed_generation, status));
-        self.report(Report { fence: fence.clone(), uid, status, events }).await
+        let noted = noted.map(|noted| NotedRow::of(uid, noted)).transpose()?;
+        self.report(Report { fence: fence.clone(), uid, status, events, noted }).await
     }
 
     /// Records that something happened to a resource, and tells nobody outside. Equal events are counted; the oldest make room for new ones.
@@ -74,7 +80,7 @@ impl Store {
         if events.is_empty() {
             return Ok(());
         }
-        self.report(Report { fence: fence.clone(), uid, status: None, events }).await.map(drop)
+        self.report(Report { fence: fence.clone(), uid, status: None, events, noted: None }).await.map(drop)
     }
 
     async fn report(&self, report: Report) -> Result<bool, StoreError> {
@@ -101,6 +107,8 @@ async fn write(tx: &mut PgConnection, reports: &[Report]) -> Answers<bool> {
         told.extend(report.events.iter().map(|event| (report.uid, report.fence.pass(), event)));
     }
     event::record_all(tx, &told).await?;
+    let noted: Vec<&NotedRow> = reports.iter().filter_map(|report| report.noted.as_ref()).collect();
+    release::note_all(tx, &noted).await?;
     Ok(reports.iter().map(|report| Ok(is_written(report))).collect())
 }
 

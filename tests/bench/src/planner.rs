@@ -156,6 +156,7 @@ fn case(settings: &Settings, number: usize, now: Timestamp) -> Result<Case> {
         created_at: "2026-01-01T00:00:00Z".parse()?,
         rollback_to: None,
         cancelled: None,
+        timeline: None,
     });
     for step in plan.steps {
         let Op::CreateService { spec, release, .. } = step.op else { continue };
@@ -254,6 +255,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
             services: Default::default(),
             runs: Default::default(),
             outputs: Default::default(),
+            last_lines: None,
             tasks: Default::default(),
             containers: Default::default(),
             nodes: Observed::Present(vec![serde_json::from_value(node)?]),

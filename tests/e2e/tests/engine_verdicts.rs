@@ -8,6 +8,9 @@ use skep_e2e::manifests::{documents, image, organization, resource};
 use skep_e2e::{Installation, Options};
 use skep_testbed::{EngineVersion, Recipe, wait_until};
 
+/// What the program prints that ends at once.
+const EXITS: &str = "this program ends at once";
+
 /// A release that works, and then one that does not.
 struct Case {
     name: &'static str,
@@ -137,6 +140,12 @@ fn a_release_that_cannot_work_is_told_why_in_time_and_the_one_before_goes_on_ans
             .with_context(|| at.report())?;
         println!("{} after {:?}", case.name, began.elapsed());
     }
+    // What it printed last is told beside the release, and is no part of what everybody reads.
+    let failed = at.cli.run(&["release", "acme/Environment/crashing", "v2"])?.ok()?;
+    let failed = failed.out;
+    ensure!(failed.contains("the last lines of web of v2:") && failed.contains(EXITS), "{failed}");
+    let everybody = at.cli.get("acme", "environment", "crashing")?.to_string();
+    ensure!(!everybody.contains(EXITS), "{everybody}");
     for (case, traffic) in cases.iter().zip(traffic) {
         let counted = traffic.end().with_context(|| format!("{}: {}", case.name, at.report()))?;
         ensure!(counted.bodies.iter().all(|body| body == "v1\n"), "{}: {:?}", case.name, counted.bodies);

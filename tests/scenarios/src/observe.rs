@@ -139,6 +139,7 @@ pub(crate) fn environment(
         services,
         runs,
         outputs: outputs.collect(),
+        last_lines: None,
         tasks,
         containers: engine.containers.clone(),
         nodes: look(engine, "nodes", Some(&nodes)),

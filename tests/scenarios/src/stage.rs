@@ -103,6 +103,10 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.show_runs(&key)
             }
+            "deployments" => {
+                let key = self.key(words)?;
+                self.world.store.show_deployments(&key)
+            }
             "as" => {
                 self.world.store.write_as(words.next("a name")?);
                 Ok(String::new())

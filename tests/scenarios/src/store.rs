@@ -4,6 +4,7 @@
 //! supersedes the pending one. [`journal`] has what a pass writes down, [`authors`] who wrote what, [`formation`] how much is to run.
 
 mod authors;
+mod deployments;
 mod formation;
 mod journal;
 mod rollback;

@@ -327,6 +327,7 @@ impl World {
 
     fn settle(&mut self, seen: &Seen, plan: &Plan, mut report: PassReport) -> Result<PassReport> {
         let (status, recheck) = self.assess(seen, plan)?;
+        self.store.note(plan);
         report.said_something_new = self.store.write_status(&plan.key, status);
         report.recheck = recheck;
         Ok(report)

@@ -111,6 +111,7 @@ cases! {
     fields_that_are_left_to_others_are_left,
     going_back_by_hand_is_a_new_release_that_restarts_nothing,
     instances_that_no_manifest_says_belong_to_whoever_scales,
+    it_is_noted_what_of_a_deployment_took_how_long,
     labels_and_domains_restart_nothing,
     labels_of_a_secret_that_were_changed_are_put_back,
     labels_of_ownership_that_were_taken_off_are_put_back,

@@ -190,7 +190,7 @@ impl Pass<'_> {
         };
         let (uid, generation) = (self.resource.meta.uid, self.resource.meta.generation);
         let status = json!({ "name": self.name() });
-        self.store.write_status_and_tell(self.fence, uid, generation, status, vec![event]).await?;
+        self.store.write_status_and_tell(self.fence, uid, generation, status, vec![event], None).await?;
         made.reported = true;
         Ok(())
     }

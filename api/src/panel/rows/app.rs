@@ -1,7 +1,7 @@
 //! Apps, and what is asked of an app as a whole.
 
 use crate::panel::row::rows;
-use crate::panel::{create, formation, resource};
+use crate::panel::{create, formation, release, resource};
 
 rows! {
     Get "/api/paas/apps" "getPaasApps":
@@ -28,7 +28,8 @@ rows! {
         => "Environment", "PUT /v1/orgs/{org}/environments/{name}";
     Get "/api/paas/apps/{uid}/deployments" "getPaasAppsByUidDeployments":
         Read of Environment, "The deployments of an app."
-        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases"
+        => release::of_app, "deployments_are_told_and_an_environment_is_returned_to_one_of_them";
     Post "/api/paas/apps/{uid}/rollback" "postPaasAppsByUidRollback":
         Write of Environment, "Return an app to the release before."
         => "Environment", "POST /v1/orgs/{org}/environments/{name}/rollback";

@@ -1,7 +1,7 @@
 //! Apps and deployments, as the list of tasks calls them.
 
 use crate::panel::row::rows;
-use crate::panel::{formation, resource};
+use crate::panel::{formation, release, resource};
 
 rows! {
     Post "/api/paas/applications" "postPaasApplications":
@@ -42,17 +42,21 @@ rows! {
         => formation::restart_app, "an_app_is_scaled_and_restarted_where_it_runs";
     Get "/api/paas/applications/{uid}/deployments" "getPaasApplicationsByUidDeployments":
         Read of Environment, "The deployments of an app."
-        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases"
+        => release::of_app, "deployments_are_told_and_an_environment_is_returned_to_one_of_them";
     Get "/api/paas/applications/{uid}/domains" "getPaasApplicationsByUidDomains":
         Read of Domain, "The domains of an app."
         => "Domain", "GET /v1/orgs/{org}/domains";
     Get "/api/paas/deployments/{uid}" "getPaasDeploymentsByUid":
         Read of Environment, "One deployment."
-        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases/{id}";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases/{id}"
+        => release::deployment, "deployments_are_told_and_an_environment_is_returned_to_one_of_them";
     Post "/api/paas/deployments/{uid}/rollback" "postPaasDeploymentsByUidRollback":
         Write of Environment, "Return to the release of a deployment."
-        => "Environment", "POST /v1/orgs/{org}/environments/{name}/rollback";
+        => "Environment", "POST /v1/orgs/{org}/environments/{name}/rollback"
+        => release::roll_back_to_deployment, "deployments_are_told_and_an_environment_is_returned_to_one_of_them";
     Get "/api/paas/deployments/{uid}/logs" "getPaasDeploymentsByUidLogs":
-        ReadLogs of Environment, "What was printed during a deployment."
-        => "Environment";
+        ReadLogs of Environment, "The last lines of what a deployment failed by."
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/releases/{id}/output"
+        => release::output, "what_a_release_failed_by_is_read_by_those_who_may_read_logs_and_by_nobody_else";
 }

@@ -93,7 +93,12 @@ impl Blocked {
         text.trim_end_matches("; ").to_owned()
     }
 
-    fn what_is_so(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Without what to do about it.
+    pub fn what_is_so(&self) -> String {
+        WhatIsSo(self).to_string()
+    }
+
+    fn say_what_is_so(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReferenceMissing { resource } => write!(f, "{resource} does not exist"),
             Self::DependencyNotReady { resource, why } => write!(f, "waiting for {resource}: {why}"),
@@ -189,7 +194,7 @@ struct WhatIsSo<'a>(&'a Blocked);
 
 impl fmt::Display for WhatIsSo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.what_is_so(f)
+        self.0.say_what_is_so(f)
     }
 }
 

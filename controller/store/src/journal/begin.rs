@@ -13,6 +13,7 @@ use super::{PlanId, PlanRecord, StepState, interrupted};
 use crate::error::{Fault, StoreError};
 use crate::gathered::{Answers, Fenced, Writing};
 use crate::inventory::{self, Intent};
+use crate::last_lines::{self, LinesRow};
 use crate::lease::Fence;
 use crate::release::{self, NewRow, VerdictRow};
 use crate::row::finalizer_word;
@@ -38,6 +39,7 @@ pub(crate) struct Begin {
     rollback: Option<Timestamp>,
     ends_rollback: bool,
     verdicts: Vec<VerdictRow>,
+    last_lines: Option<LinesRow>,
     runs: Vec<NewsRow>,
     phase: Option<PhaseRow>,
     creates: bool,
@@ -75,7 +77,12 @@ impl Begin {
                 .transpose()?,
             rollback: plan.rollback,
             ends_rollback: plan.ends_rollback,
-            verdicts: release::verdict_rows(&plan.key, plan.uid, &plan.verdicts)?,
+            verdicts: release::verdict_rows(&plan.key, plan.uid, &plan.verdicts, plan.noted.as_ref())?,
+            last_lines: plan
+                .last_lines
+                .as_ref()
+                .map(|kept| last_lines::lines_row(plan.uid, kept))
+                .transpose()?,
             runs: run::news_rows(plan.uid, &plan.runs),
             phase: plan.phase.as_ref().map(|phase| run::phase_row(plan.uid, phase)).transpose()?,
             creates: plan.steps.iter().any(|step| step.op.creates()),
@@ -112,6 +119,8 @@ async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRe
         begins.iter().zip(&current).filter(|(_, is)| is.is_ok()).map(|(begin, _)| begin).collect();
     let verdicts: Vec<&VerdictRow> = going.iter().flat_map(|begin| &begin.verdicts).collect();
     release::judge_all(tx, &verdicts).await?;
+    let lines: Vec<&LinesRow> = going.iter().filter_map(|begin| begin.last_lines.as_ref()).collect();
+    last_lines::keep_all(tx, &lines).await?;
     let news: Vec<&NewsRow> = going.iter().flat_map(|begin| &begin.runs).collect();
     run::note_all(tx, &news).await?;
     let releases: Vec<&NewRow> = going.iter().filter_map(|begin| begin.release.as_ref()).collect();

@@ -163,7 +163,7 @@ fn run_column(run: RunNumber) -> i32 {
     i32::try_from(run.get()).unwrap_or(i32::MAX)
 }
 
-fn number(column: i32) -> Result<RunNumber, StoreError> {
+pub(crate) fn number(column: i32) -> Result<RunNumber, StoreError> {
     let number = u32::try_from(column).map_err(|why| StoreError::corrupt(format!("run {column}"), why))?;
     Ok(RunNumber::new(number))
 }

@@ -7,6 +7,7 @@ mod cancel;
 mod compaction;
 mod convergence;
 mod delete;
+mod deployment;
 mod drift;
 mod formation;
 mod history;

@@ -69,6 +69,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
                  WHERE org = '{name}' AND kind = 'Environment';
              INSERT INTO release (env_uid, version, content, why) SELECT uid, 1, '{{}}', '{name}' FROM resource
                  WHERE org = '{name}' AND kind = 'Environment';
+             INSERT INTO release_output (env_uid, version, process, output) SELECT uid, 1, 'web', '{name}' FROM resource
+                 WHERE org = '{name}' AND kind = 'Environment';
              INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds) SELECT uid, 1, 'one-off', 1, '{name}', '{{}}', 1
                  FROM resource WHERE org = '{name}' AND kind = 'Environment';
              WITH made AS (

@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
+use skep_planner::deployment::Timeline;
 use skep_planner::{Cancelled, InventoryEntry, Op, Plan, Release, ReleaseVersion, Step, Verdict};
 use skep_schemas::{ResourceKey, Uid};
 
@@ -14,6 +15,9 @@ impl Store {
     pub fn begin(&mut self, plan: &Plan, now: Timestamp) -> Result<()> {
         self.end_rollback(plan)?;
         self.note_runs(plan);
+        if !plan.verdicts.is_empty() {
+            self.note(plan);
+        }
         let releases = self.releases.entry(plan.uid).or_default();
         for change in &plan.verdicts {
             let pending = |found: &&mut Release| found.version == change.release && !found.verdict.is_final();
@@ -38,6 +42,7 @@ impl Store {
                 created_at: now,
                 rollback_to: new.rollback_to,
                 cancelled: None,
+                timeline: Some(Timeline::default()),
             });
         }
         self.begin_phase(plan)?;

@@ -8,10 +8,11 @@
 //!    becomes the last good release, which is what Swarm has returned to by itself.
 //! 3. [`services`]: what must be done so that every process runs the target?
 //!    [`instances`] says how many of each, and who asked for that; [`trial`] what of it waits while a roll-out is under way.
-//! 4. [`status`]: what is there to say?
+//! 4. [`status`]: what is there to say? [`timeline`] notes what of a roll-out took how long.
 
 mod ground;
 mod instances;
+mod last_lines;
 mod phase;
 mod rollback;
 mod runs;
@@ -21,6 +22,7 @@ mod signatures;
 mod status;
 mod target;
 mod terms;
+mod timeline;
 mod trial;
 mod verdict;
 
@@ -33,6 +35,7 @@ use skep_schemas::kind::{
 };
 use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
 
+pub use last_lines::lines_to_hear;
 pub use runs::{runs_to_hear, runs_to_observe};
 pub use scans::scans_to_ask;
 pub use signatures::{SignaturesToCheck, signatures_to_check};
@@ -57,7 +60,7 @@ use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
 use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseVersion, ResolvedImage};
 use crate::render::{self, EngineFeatures, Route, RouteTls};
-use crate::run::{Run, RunNumber, RunOutput};
+use crate::run::{LastLines, Run, RunNumber, RunOutput};
 use crate::settings::Settings;
 use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
 
@@ -228,6 +231,8 @@ pub struct EnvironmentObservation {
     pub runs: BTreeMap<String, Observed<Service>>,
     /// What those runs printed that [`runs_to_hear`] names, or why it cannot be told.
     pub outputs: BTreeMap<RunNumber, Result<RunOutput, String>>,
+    /// What the instance of [`lines_to_hear`] printed last.
+    pub last_lines: Option<LastLines>,
     /// The tasks of all these services, history included.
     pub tasks: BTreeMap<ServiceId, Vec<Task>>,
     /// What is known about containers of failed tasks.
@@ -358,12 +363,15 @@ pub fn plan(input: &EnvironmentInput<'_>) -> Plan {
     if meta.is_deleting() {
         services::remove_all(input, &mut plan);
     } else {
-        if let Some(target) = target::target(input, &mut plan) {
+        let target = target::target(input, &mut plan);
+        last_lines::keep(input, &mut plan);
+        if let Some(target) = target {
             services::converge(input, &target, &mut plan);
         }
         runs::converge(input, &mut plan);
     }
     input.desired.stance.hold(&mut plan);
+    timeline::note(input, &mut plan);
     plan
 }
 

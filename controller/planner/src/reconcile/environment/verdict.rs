@@ -23,7 +23,7 @@ use crate::swarm::{Service, Task, TaskState};
 /// earlier release that is still shown on the service. It is small, because the two mistakes differ: to believe of a release what
 /// was said of an earlier one fails it without a trial, while not to believe it sends it once more, at most until the difference
 /// of the clocks has passed since the release was made.
-const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+pub(super) const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// How long a process may take from its start until it listens on its port, where that is how to tell that it is up. Those with a health check
 /// say it themselves.
@@ -31,13 +31,21 @@ const BOOT: Duration = Duration::from_secs(60);
 
 /// The verdict on a pending release as of now; `Pending` while nothing is certain.
 pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdict {
-    let failed = |reason: String| failed(input, reason);
+    judge(input, release).0
+}
+
+/// The same, and by which process it failed.
+pub(super) fn judge<'r>(
+    input: &EnvironmentInput<'_>,
+    release: &'r Release,
+) -> (Verdict, Option<&'r ProcessName>) {
+    let failed = |name, reason: String| (failed(input, reason), Some(name));
     if !is_seen(input, release) {
-        return Verdict::Pending;
+        return (Verdict::Pending, None);
     }
     // Nothing of it runs, so nothing can be said of it. Once it is started, it has its time from then on.
     if instances::all_stopped(input.desired, &release.content).is_some() {
-        return Verdict::Pending;
+        return (Verdict::Pending, None);
     }
     let deadline = input.desired.environment.spec.rollout.deadline;
     let mut all_done = true;
@@ -52,7 +60,7 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
             match health.rollout {
                 Rollout::RolledBack | Rollout::Paused => {
                     let why = reason.unwrap_or_else(|| swarms_words(service));
-                    return failed(format!("process {name}: {why}"));
+                    return failed(name, format!("process {name}: {why}"));
                 }
                 Rollout::Settled | Rollout::Updating => {}
             }
@@ -60,7 +68,7 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
         if !is_done(input, release, name, process, service, &health) {
             all_done = false;
             if let Some(why) = not_up(input, release, process, service) {
-                return failed(format!("process {name}: {why}"));
+                return failed(name, format!("process {name}: {why}"));
             }
             let is_up =
                 runs(release, service) && health.updated >= instances::wanted(input, &release.content, name);
@@ -72,14 +80,14 @@ pub(super) fn verdict(input: &EnvironmentInput<'_>, release: &Release) -> Verdic
                 let otherwise =
                     if is_up { "Swarm has not ended its roll-out" } else { "its instances did not start" };
                 let why = why.unwrap_or_else(|| otherwise.to_owned());
-                overdue = Some(format!("not done after {time}: process {name}: {why}"));
+                overdue = Some((name, format!("not done after {time}: process {name}: {why}")));
             }
         }
     }
     match overdue {
-        _ if all_done => Verdict::Succeeded,
-        Some(why) => failed(why),
-        None => Verdict::Pending,
+        _ if all_done => (Verdict::Succeeded, None),
+        Some((name, why)) => failed(name, why),
+        None => (Verdict::Pending, None),
     }
 }
 
@@ -131,7 +139,7 @@ fn is_seen(input: &EnvironmentInput<'_>, release: &Release) -> bool {
 
 /// Since when the service has been running, or trying to run, this release; `None` while it was not given to it, or has no instances because
 /// something stopped them.
-fn begun_at(release: &Release, service: &Service) -> Option<Timestamp> {
+pub(super) fn begun_at(release: &Release, service: &Service) -> Option<Timestamp> {
     if !runs(release, service) || service.spec.labels.contains_key(naming::LABEL_STOPPED) {
         return None;
     }
