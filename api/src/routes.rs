@@ -22,6 +22,7 @@ pub(crate) mod resource;
 pub(crate) mod rollback;
 pub(crate) mod run;
 mod safety;
+mod schedule;
 mod secret;
 mod selection;
 mod server;
@@ -341,6 +342,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(rollback::table());
     routes.extend(run::table());
     routes.extend(notification::table());
+    routes.extend(schedule::table());
     routes.extend(formation::table());
     routes.extend(secret::table());
     routes.extend(token::table());

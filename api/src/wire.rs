@@ -29,6 +29,7 @@ mod quota;
 mod release;
 mod run;
 mod safety;
+mod schedule;
 mod secret;
 mod token;
 
@@ -73,14 +74,15 @@ pub use people::{
 pub use quota::{QuotaItem, QuotaView};
 pub use release::{
     OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
-    ReleaseList, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion, ReleaseVerdict,
-    ReleaseView, RollbackRequest, RollbackView,
+    ReleaseList, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseScheduleView,
+    ReleaseSecretVersion, ReleaseVerdict, ReleaseView, RollbackRequest, RollbackView,
 };
 pub use run::{RunAsked, RunList, RunOutputView, RunQuery, RunState, RunView};
 pub use safety::{
     AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
     HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
 };
+pub use schedule::{MissedView, ScheduleList, ScheduleView};
 pub use secret::{
     RestoreSecret, RotateSecret, SecretObjectView, SecretOrigin, SecretReleaseView, SecretRotated,
     SecretUseView, SecretVersionList, SecretVersionView, SecretWhere,

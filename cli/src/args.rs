@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift, events,
     explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate, notifications,
-    orphans, person, plan, quota, release, run, secrets, serve, token, version, wait,
+    orphans, person, plan, quota, release, run, schedules, secrets, serve, token, version, wait,
 };
 use crate::context::Flags;
 
@@ -130,6 +130,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// List the runs of an environment, or show or stop one.
     Runs(run::RunsArgs),
+    /// List what an environment runs by a schedule: when next, how the last run went, and what was missed.
+    Schedules(schedules::SchedulesArgs),
     /// Give an environment the image that another one of its app runs.
     Promote(release::PromoteArgs),
     /// Return an environment to a former release.

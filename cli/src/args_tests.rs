@@ -53,6 +53,7 @@ fn the_documented_command_lines_are_understood() {
         "retry acme/Environment/shop",
         "cancel shop v3",
         "deployments shop --before v3",
+        "schedules shop -o json",
         "member list --org acme",
         "member set alice@example.com --role owner --platform",
         "member remove Alice@Example.com",

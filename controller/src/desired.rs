@@ -260,6 +260,7 @@ async fn environment_desired(
         domains: domains(snapshot, &key).await?,
         releases: snapshot.releases(environment.meta.uid, RELEASES_SEEN).await?,
         runs: snapshot.open_runs(environment.meta.uid).await?,
+        schedules: snapshot.schedule_marks(environment.meta.uid).await?,
         inventory: snapshot.inventory(environment.meta.uid).await?,
         environment,
         org,

@@ -3,7 +3,10 @@
 
 use skep_planner::reconcile::conditions::ReadConditions;
 use skep_planner::release::Verdict;
-use skep_planner::{NewRelease, Plan, ReleaseVersion, RunChange, RunNews, VerdictChange};
+use skep_planner::{
+    Missed, NewRelease, Plan, ReleaseVersion, RunChange, RunNews, ScheduleChange, ScheduleDecision,
+    VerdictChange,
+};
 use skep_schemas::kind::{AnyStatus, MessageType};
 use skep_schemas::{Condition, ConditionKind, ConditionStatus, Kind, Reason};
 use skep_store::{Corrected, NewEvent, Notice, Severity};
@@ -23,6 +26,7 @@ pub(crate) fn of_plan(plan: &Plan, drains: bool) -> Vec<NewEvent> {
     if let Some(phase) = &plan.phase {
         events.push(normal("ReleasePhase", format!("the release phase of {} is to run", phase.release)));
     }
+    events.extend(plan.schedules.iter().filter_map(of_schedule));
     events.extend(plan.steps.iter().map(|step| {
         let message = format!("{} {}: {} ({})", step.op.verb(), step.object, step.why, step.cost);
         normal("Changed", message)
@@ -114,6 +118,24 @@ fn of_run(change: &RunChange) -> Option<NewEvent> {
             }
         }),
     }
+}
+
+/// That a schedule is followed, and what it missed. Its runs tell by themselves.
+fn of_schedule(change: &ScheduleChange) -> Option<NewEvent> {
+    let process = &change.process;
+    Some(match &change.decision {
+        ScheduleDecision::Begins { recurrence, .. } => {
+            normal("ScheduleFollowed", format!("process {process} runs at {recurrence} from now on"))
+        }
+        ScheduleDecision::Passes { missed: None, .. } => return None,
+        ScheduleDecision::Passes { missed: Some(Missed { count, newest, why }), .. } => {
+            let times = if *count == 1 { String::new() } else { format!(" and {} before it", count - 1) };
+            warning("ScheduleMissed", format!("process {process} did not run at {newest}{times}: {why}"))
+        }
+        ScheduleDecision::Ends => {
+            normal("ScheduleEnded", format!("process {process} has no schedule any more"))
+        }
+    })
 }
 
 /// What drift that was put right is worth telling.

@@ -87,6 +87,8 @@ reasons! {
     SecretMissing,
     /// A process takes secrets as variables and does not say what it starts.
     EntryPointMissing,
+    /// What app and environment say of a process together cannot be.
+    ProcessInvalid,
     /// The image could not be found or resolved to a digest.
     ImageUnresolved,
     /// The registry does not give the image out with the credential that there is, or without one.

@@ -39,9 +39,9 @@ pub use resource::{
 pub use resource_view::{MetaView, ResourceView};
 pub use role::Role;
 pub use scalar::{
-    Bytes, Cpu, Duration, EmailAddress, EnvName, FieldPointer, FileName, HookUrl, Host, ImageDigest,
-    ImagePattern, ImageRef, KeyAlgorithm, MountPath, OidcIssuer, OrgName, Port, ProcessName, PublicKey,
-    Region, Registry, ResourceName, ScalarError, Subject, SubjectPattern,
+    Bytes, Cpu, CronExpression, Duration, EmailAddress, EnvName, FieldPointer, FileName, HookUrl, Host,
+    ImageDigest, ImagePattern, ImageRef, KeyAlgorithm, MountPath, OidcIssuer, OrgName, Port, ProcessName,
+    PublicKey, Region, Registry, ResourceName, ScalarError, Subject, SubjectPattern, TimeZoneName,
 };
 
 /// The only API version so far. A manifest must name it, so that a later version can change meaning without guessing.

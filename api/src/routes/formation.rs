@@ -224,7 +224,10 @@ struct Formation<'a> {
 impl Formation<'_> {
     fn names(&self) -> BTreeSet<&ProcessName> {
         let of_app = self.app.into_iter().flat_map(|(_, app)| app.processes.keys());
-        let released = self.newest.into_iter().flat_map(|newest| newest.content.processes.keys());
+        let released = self
+            .newest
+            .into_iter()
+            .flat_map(|newest| newest.content.processes.keys().chain(newest.content.schedules.keys()));
         let named = of_app.chain(self.spec.processes.keys()).chain(released);
         named.filter(|name| name.as_str() != RELEASE_PHASE).collect()
     }
@@ -236,13 +239,19 @@ impl Formation<'_> {
         let number = match &instances {
             InstancesOwner::Manifest { number, .. } | InstancesOwner::Scale { number, .. } => *number,
             InstancesOwner::Engine {} => seen.map_or(1, |seen| seen.desired),
+            InstancesOwner::Schedule { .. } => 0,
         };
         let stopped = said.stopped(name).cloned();
         let is_stopped = self.is_suspended || stopped.is_some();
         let (command, has_ports) = self.program(name);
+        let process_type = match &instances {
+            InstancesOwner::Schedule { .. } => ProcessType::Cron,
+            _ if has_ports => ProcessType::Web,
+            _ => ProcessType::Worker,
+        };
         ProcessItem {
             name: name.clone(),
-            process_type: if has_ports { ProcessType::Web } else { ProcessType::Worker },
+            process_type,
             command,
             wanted: if is_stopped { 0 } else { number },
             running: seen.map_or(0, |seen| seen.running),
@@ -254,6 +263,11 @@ impl Formation<'_> {
 
     fn owner(&self, name: &ProcessName) -> InstancesOwner {
         let app = self.app.map(|(_, app)| app);
+        let released = || self.newest.and_then(|newest| newest.content.schedules.get(name));
+        let schedule = formation::schedule(app, self.spec, name).or_else(|| Some(&released()?.schedule));
+        if let Some(schedule) = schedule {
+            return InstancesOwner::Schedule { recurrence: schedule.recurrence() };
+        }
         if let Some(Instances::Declared(number)) = formation::instances(app, self.spec, name) {
             let own = self.spec.processes.get(name).and_then(|own| own.instances);
             let says = match self.app {
@@ -276,7 +290,7 @@ impl Formation<'_> {
 
     /// What a process starts, and whether it listens: as it was released, or as the manifests say before it was.
     fn program(&self, name: &ProcessName) -> (Vec<String>, bool) {
-        if let Some(released) = self.newest.and_then(|newest| newest.content.processes.get(name)) {
+        if let Some(released) = self.newest.and_then(|newest| newest.content.runnable(name)) {
             let words = [&released.entrypoint, &released.command].into_iter().flatten().flatten();
             return (words.cloned().collect(), !released.ports.is_empty());
         }

@@ -3,6 +3,7 @@
 use skep_planner::diff::value_changes;
 use skep_planner::{
     FieldChange, LastLines, Release, ReleaseContent, ReleaseProcess, ReleaseVersion, ResolvedImage, Verdict,
+    release::ReleaseSchedule,
 };
 use skep_schemas::kind::{EnvironmentSpec, RELEASE_PHASE};
 use skep_schemas::{AnySpec, ImageRef, Kind, Manifest, Meta, Owner, Resource, ResourceKey};
@@ -19,8 +20,8 @@ use crate::route::Route;
 use crate::route::Verb::{Get, Post};
 use crate::wire::{
     OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
-    ReleaseList, ReleaseOutputView, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseSecretVersion,
-    ReleaseVerdict, ReleaseView,
+    ReleaseList, ReleaseOutputView, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseScheduleView,
+    ReleaseSecretVersion, ReleaseVerdict, ReleaseView,
 };
 
 /// The routes.
@@ -291,10 +292,19 @@ fn content(content: &ReleaseContent) -> ReleaseContentView {
             .release_phase
             .as_ref()
             .map(|phase| ReleasePhaseView { process: process(&phase.process), time_limit: phase.time_limit }),
+        schedules: content.schedules.iter().map(|(name, one)| (name.clone(), scheduled(one))).collect(),
         secrets: content.secrets.iter().map(secret).collect(),
         region: content.region.clone(),
         restart: content.restart.clone(),
         security: content.security.clone(),
+    }
+}
+
+fn scheduled(scheduled: &ReleaseSchedule) -> ReleaseScheduleView {
+    ReleaseScheduleView {
+        process: process(&scheduled.process),
+        schedule: scheduled.schedule.clone(),
+        time_limit: scheduled.time_limit,
     }
 }
 

@@ -166,7 +166,7 @@ fn request(asked: &RunAsked) -> Result<RunRequest, ApiError> {
     })
 }
 
-fn view(recorded: RecordedRun) -> RunView {
+pub(super) fn view(recorded: RecordedRun) -> RunView {
     let RecordedRun { run, made_by } = recorded;
     let (state, ended_at) = match &run.end {
         Some((end, at)) => (ended(end), Some(*at)),
@@ -182,6 +182,7 @@ fn view(recorded: RecordedRun) -> RunView {
         command: run.command,
         resources: run.resources,
         time_limit: run.time_limit,
+        slot: run.slot,
         made_by,
         state,
         reason: failed.or(run.waits),

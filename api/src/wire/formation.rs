@@ -90,7 +90,7 @@ pub struct ProcessItem {
     pub restarted: Option<Restarted>,
 }
 
-/// What sort of process it is: one that listens, or one that does not.
+/// What sort of process it is: one that listens, one that does not, or one that runs again and again until it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessType {
@@ -98,6 +98,8 @@ pub enum ProcessType {
     Web,
     /// It has none.
     Worker,
+    /// It has a schedule, and is no service.
+    Cron,
 }
 
 impl ProcessType {
@@ -106,6 +108,7 @@ impl ProcessType {
         match self {
             Self::Web => "web",
             Self::Worker => "worker",
+            Self::Cron => "cron",
         }
     }
 }
@@ -133,6 +136,11 @@ pub enum InstancesOwner {
         who: String,
         /// When.
         at: Timestamp,
+    },
+    /// Nobody: it has none, and runs when it is time.
+    Schedule {
+        /// When: expression and time zone.
+        recurrence: String,
     },
     /// Nobody: the number is that of the service in the engine, for whoever scales it there.
     Engine {},

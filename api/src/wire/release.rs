@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_planner::FieldChange;
-use skep_schemas::kind::{HealthCheck, NamedPort, Resources, RestartSpec, SecuritySpec, VolumeMount};
+use skep_schemas::kind::{
+    HealthCheck, NamedPort, Resources, RestartSpec, ScheduleSpec, SecuritySpec, VolumeMount,
+};
 use skep_schemas::{Duration, EnvName, MountPath, ProcessName, Region, ResourceName, Uid};
 
 use super::{ApplyAction, DeploymentState, ResourceView, StageView};
@@ -152,6 +154,9 @@ pub struct ReleaseContentView {
     /// What runs once before they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_phase: Option<ReleasePhaseView>,
+    /// What runs by a schedule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<ProcessName, ReleaseScheduleView>,
     /// The secrets that all of them read, by the file that each appears as. No value is here.
     pub secrets: BTreeMap<String, ReleaseSecretVersion>,
     /// Where they run.
@@ -161,6 +166,18 @@ pub struct ReleaseContentView {
     pub restart: RestartSpec,
     /// What their containers may do.
     pub security: SecuritySpec,
+}
+
+/// What runs again and again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseScheduleView {
+    /// What runs.
+    pub process: ReleaseProcessView,
+    /// When.
+    pub schedule: ScheduleSpec,
+    /// For how long it may.
+    pub time_limit: Duration,
 }
 
 /// One process of a release.

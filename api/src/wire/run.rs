@@ -67,7 +67,7 @@ impl RunState {
 pub struct RunView {
     /// Its number within its environment.
     pub number: u32,
-    /// What it is for.
+    /// What it is for: `one-off` (somebody asked for it), `release` (it comes before a release), `schedule` (it was time).
     pub purpose: String,
     /// The release whose image, config and secrets it has.
     pub release: u32,
@@ -80,6 +80,9 @@ pub struct RunView {
     pub resources: Resources,
     /// For how long it may run.
     pub time_limit: Duration,
+    /// For which time of its schedule it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Timestamp>,
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<String>,

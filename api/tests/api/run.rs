@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use skep_api::wire::{ResourceView, RunList, RunOutputView, RunState, RunView};
-use skep_planner::{Plan, RunChange, RunEnd, RunNews, RunNumber, RunOutput, Verdict};
+use jiff::Timestamp;
+use skep_api::wire::{ResourceView, RunList, RunOutputView, RunState, RunView, ScheduleList};
+use skep_planner::{
+    Missed, NewRun, Plan, ReleaseVersion, RunChange, RunEnd, RunNews, RunNumber, RunOutput, ScheduleChange,
+    ScheduleDecision, Verdict,
+};
 use skep_schemas::Role;
 
 use crate::operation::{LIVE, releasing, with_environment};
@@ -93,5 +97,63 @@ async fn what_cannot_be_run_is_refused_with_what_to_do() -> Result<()> {
     let deployer = server.token_of(Some("acme"), "deployer", Role::Deployer).await?;
     assert_eq!(server.ask(&deployer, "POST", &runs, body()).await?.read::<RunView>().number, 1);
     assert_eq!(server.ask(&deployer, "POST", &format!("{runs}/1/stop"), None).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_are_told_with_what_comes_next_how_the_last_went_and_what_was_missed() -> Result<()> {
+    let server = with_environment().await?;
+    let listed = format!("{LIVE}/schedules");
+    assert_eq!(server.get(&listed).await?.read::<ScheduleList>().items, [], "nothing has run yet");
+    let resource: ResourceView = server.get(LIVE).await?.read();
+    let fence = server.store.acquire_lease("test", "me", Duration::from_secs(60)).await?.unwrap();
+    let mut plan = releasing(&resource, 1, None)?;
+    let scheduled = serde_json::json!({
+        "process": {
+            "entrypoint": null, "command": ["report"], "workingDir": null, "env": {}, "ports": [], "healthCheck": null,
+            "resources": {"cpu": "500m", "memory": "128Mi", "pids": 64}, "volumes": [], "stopGracePeriod": "30s",
+        },
+        "schedule": {"cron": "* * * * *", "timeZone": "Europe/Berlin", "concurrency": "Forbid"}, "timeLimit": "1h",
+    });
+    if let Some(release) = &mut plan.release {
+        release.content.schedules.insert("report".parse()?, serde_json::from_value(scheduled)?);
+    }
+    server.store.begin_plan(&fence, &plan).await?;
+    assert_eq!(server.get(&listed).await?.read::<ScheduleList>().items, [], "it has not succeeded yet");
+    let judged = releasing(&resource, 2, Some(Verdict::Succeeded))?;
+    server.store.begin_plan(&fence, &Plan { release: None, ..judged.clone() }).await?;
+    let quiet = Plan { release: None, verdicts: Vec::new(), ..judged };
+    let deciding = async |decision| {
+        let change = ScheduleChange { process: "report".parse()?, decision };
+        server.store.begin_plan(&fence, &Plan { schedules: vec![change], ..quiet.clone() }).await?;
+        anyhow::Ok(())
+    };
+    let recurrence = "* * * * * Europe/Berlin".to_owned();
+    let [began, slot]: [Timestamp; 2] = ["2026-11-22T03:00:00Z".parse()?, "2026-11-22T03:02:00Z".parse()?];
+    deciding(ScheduleDecision::Begins { recurrence: recurrence.clone(), at: began }).await?;
+    let (resources, time_limit) =
+        (serde_json::from_value(serde_json::json!({"cpu": "1", "memory": "64Mi"}))?, "1h".parse()?);
+    let run = Some(NewRun { release: ReleaseVersion::new(1), resources, time_limit });
+    let missed = Some(Missed { count: 1, newest: "2026-11-22T03:01:00Z".parse()?, why: "away".to_owned() });
+    deciding(ScheduleDecision::Passes { known: (recurrence, began), slot, run, missed }).await?;
+    let one = server.get(&listed).await?.read::<ScheduleList>().items.remove(0);
+    assert_eq!((one.process.as_str(), one.release, one.since, one.missed), ("report", 1, Some(began), 1));
+    assert_eq!(one.last_missed.map(|missed| missed.why).as_deref(), Some("away"));
+    assert!(one.next.is_some_and(|next| next > Timestamp::now()));
+    let last = one.last_run.unwrap();
+    assert_eq!((last.purpose.as_str(), last.slot, last.state), ("schedule", Some(slot), RunState::Starting));
+    let shown: serde_json::Value = server.get(&format!("{LIVE}/processes")).await?.json();
+    let report = shown["items"].as_array().unwrap().iter().find(|item| item["name"] == "report").unwrap();
+    assert_eq!((&report["type"], &report["wanted"]), (&"cron".into(), &0.into()));
+    assert_eq!(
+        report["instances"],
+        serde_json::json!({"by": "schedule", "recurrence": "* * * * * Europe/Berlin"})
+    );
+    // By hand it runs as any process does.
+    let asked =
+        server.body("POST", &format!("{LIVE}/runs"), "application/json", r#"{"process": "report"}"#).await?;
+    assert_eq!(asked.read::<RunView>().purpose, "one-off");
+    let released: serde_json::Value = server.get(&format!("{LIVE}/releases/1")).await?.json();
+    assert_eq!(released["content"]["schedules"]["report"]["schedule"]["concurrency"], "Forbid");
     Ok(())
 }

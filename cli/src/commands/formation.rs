@@ -249,6 +249,7 @@ fn by(owner: &InstancesOwner) -> String {
         InstancesOwner::Scale { number, owner: ScaleOwner::Person, who, .. } => format!("{who}: {number}"),
         InstancesOwner::Scale { number, owner, who, .. } => format!("{who} ({}): {number}", owner.as_str()),
         InstancesOwner::Engine {} => "whoever scales it".to_owned(),
+        InstancesOwner::Schedule { recurrence } => recurrence.clone(),
     }
 }
 

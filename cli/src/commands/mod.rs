@@ -44,6 +44,7 @@ pub(crate) mod plan;
 pub(crate) mod quota;
 pub(crate) mod release;
 pub(crate) mod run;
+pub(crate) mod schedules;
 mod secret_rollout;
 pub(crate) mod secrets;
 pub(crate) mod serve;
@@ -136,6 +137,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Releases(args) => release::list(&Session::open(global)?, args).await,
         Command::Run(args) => run::run(&Session::open(global)?, args).await,
         Command::Runs(args) => run::list(&Session::open(global)?, args).await,
+        Command::Schedules(args) => schedules::run(&Session::open(global)?, args).await,
         Command::Release(args) => release::show(&Session::open(global)?, args).await,
         Command::Promote(args) => release::promote(&Session::open(global)?, args).await,
         Command::Rollback(args) => release::roll_back(&Session::open(global)?, args).await,

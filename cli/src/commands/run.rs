@@ -245,6 +245,7 @@ fn table(runs: &RunList) -> String {
             Cell::toned(word(run.state), tone(run.state)),
             format!("v{}", run.release).into(),
             run.process.as_str().into(),
+            purpose(run).into(),
             run.created_at.to_string().into(),
             took(run).unwrap_or_else(|| "-".to_owned()).into(),
             run.made_by.as_deref().unwrap_or("-").into(),
@@ -253,11 +254,19 @@ fn table(runs: &RunList) -> String {
         ]
     };
     let rows: Vec<_> = runs.items.iter().map(row).collect();
-    let head = ["RUN", "STATE", "RELEASE", "PROCESS", "ASKED FOR", "TOOK", "BY", "COMMAND", "WHY"];
+    let head = ["RUN", "STATE", "RELEASE", "PROCESS", "FOR", "MADE", "TOOK", "BY", "COMMAND", "WHY"];
     render(&head, &rows, stdout_style())
 }
 
-const fn word(state: RunState) -> &'static str {
+/// What it is for, with the time of its schedule.
+fn purpose(run: &RunView) -> String {
+    match run.slot {
+        Some(slot) => format!("{} of {slot}", run.purpose),
+        None => run.purpose.clone(),
+    }
+}
+
+pub(super) const fn word(state: RunState) -> &'static str {
     match state {
         RunState::Starting => "starting",
         RunState::Running => "running",
@@ -268,7 +277,7 @@ const fn word(state: RunState) -> &'static str {
     }
 }
 
-const fn tone(state: RunState) -> Tone {
+pub(super) const fn tone(state: RunState) -> Tone {
     match state {
         RunState::Succeeded => Tone::Good,
         RunState::Failed | RunState::TimedOut => Tone::Bad,

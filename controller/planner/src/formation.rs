@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use skep_schemas::kind::{AppSpec, EnvironmentSpec, PlanSpec, ProcessSpec, RELEASE_PHASE, Resources};
+use skep_schemas::kind::{
+    AppSpec, EnvironmentSpec, PlanSpec, ProcessSpec, RELEASE_PHASE, Resources, ScheduleSpec,
+};
 use skep_schemas::{Duration, EnvName, ImageRef, ProcessName};
 
 use crate::blocked::Blocked;
-use crate::release::{ReleasePhase, ReleaseProcess};
+use crate::release::{ReleasePhase, ReleaseProcess, ReleaseSchedule};
 
 /// How long an instance may take to end when nothing says otherwise; Heroku's number.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
-/// For how long the release phase may run when nothing says otherwise.
-const RELEASE_PHASE_TIME_LIMIT: Duration = Duration::from_secs(3600);
+/// For how long what runs once may run when nothing says otherwise.
+const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 /// One process and how much of it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Formation {
     pub processes: BTreeMap<ProcessName, FormationProcess>,
     /// What runs once before they do.
     pub release_phase: Option<ReleasePhase>,
+    /// What runs by a schedule.
+    pub schedules: BTreeMap<ProcessName, ReleaseSchedule>,
 }
 
 /// Merges what app, environment and plan say. Everything that stands in the way is returned at once.
@@ -53,7 +57,8 @@ pub fn formation(
     }
     let limits = plan.map_or(default_resources, |plan| plan.instance);
     let processes = processes(Some(app), environment, limits);
-    if processes.is_empty() {
+    let schedules = schedules(app, environment, limits);
+    if processes.is_empty() && schedules.is_empty() {
         blocked.push(Blocked::ReferenceMissing {
             resource: format!("a process in App/{} or the environment", environment.app),
         });
@@ -62,9 +67,12 @@ pub fn formation(
     if let Some(plan) = plan {
         blocked.extend(processes.iter().flat_map(|(name, process)| quota(name, process, plan)));
         blocked.extend(release_phase.iter().flat_map(|phase| beyond(RELEASE_PHASE, &phase.process, plan)));
+        let scheduled = schedules.iter();
+        blocked.extend(scheduled.flat_map(|(name, one)| beyond(name.as_str(), &one.process, plan)));
     }
+    blocked.extend(contradictions(app, environment));
     match image {
-        Some(image) if blocked.is_empty() => Ok(Formation { image, processes, release_phase }),
+        Some(image) if blocked.is_empty() => Ok(Formation { image, processes, release_phase, schedules }),
         Some(_) | None => Err(blocked),
     }
 }
@@ -78,7 +86,9 @@ pub fn processes(
     let inherited = app.map(|app| &app.processes);
     let names = inherited.into_iter().flat_map(BTreeMap::keys).chain(environment.processes.keys());
     let of_app = |name| inherited.and_then(|processes| processes.get(name));
-    let names = names.filter(|name| name.as_str() != RELEASE_PHASE);
+    let goes_on =
+        |name: &&ProcessName| name.as_str() != RELEASE_PHASE && schedule(app, environment, name).is_none();
+    let names = names.filter(goes_on);
     names.map(|name| (name.clone(), process(name, of_app(name), environment, limits))).collect()
 }
 
@@ -90,8 +100,60 @@ fn release_phase(app: &AppSpec, environment: &EnvironmentSpec, limits: Resources
     let time_limit = [own, of_app].into_iter().flatten().find_map(|process| process.time_limit);
     Some(ReleasePhase {
         process: process(name, of_app, environment, limits).process,
-        time_limit: time_limit.unwrap_or(RELEASE_PHASE_TIME_LIMIT),
+        time_limit: time_limit.unwrap_or(TIME_LIMIT),
     })
+}
+
+/// When a process runs that app and environment have; `None` if it goes on running, or there is none of that name.
+pub fn schedule<'a>(
+    app: Option<&'a AppSpec>,
+    environment: &'a EnvironmentSpec,
+    name: &ProcessName,
+) -> Option<&'a ScheduleSpec> {
+    sides(app, environment, name).find_map(|side| side.schedule.as_ref())
+}
+
+/// What the environment says of a process, and what its app does.
+fn sides<'a>(
+    app: Option<&'a AppSpec>,
+    environment: &'a EnvironmentSpec,
+    name: &ProcessName,
+) -> impl Iterator<Item = &'a ProcessSpec> + use<'a> {
+    let of_app = app.and_then(|app| app.processes.get(name));
+    [environment.processes.get(name), of_app].into_iter().flatten()
+}
+
+/// What app and environment have to run by a schedule.
+fn schedules(
+    app: &AppSpec,
+    environment: &EnvironmentSpec,
+    limits: Resources,
+) -> BTreeMap<ProcessName, ReleaseSchedule> {
+    let names = app.processes.keys().chain(environment.processes.keys());
+    let scheduled = names.filter_map(|name| {
+        let schedule = schedule(Some(app), environment, name)?.clone();
+        let time_limit = sides(Some(app), environment, name).find_map(|side| side.time_limit);
+        let process = process(name, app.processes.get(name), environment, limits).process;
+        let time_limit = time_limit.unwrap_or(TIME_LIMIT);
+        Some((name.clone(), ReleaseSchedule { process, schedule, time_limit }))
+    });
+    scheduled.collect()
+}
+
+/// What the one says of a process that cannot be because of what the other says. What one says alone its own check tells.
+fn contradictions(app: &AppSpec, environment: &EnvironmentSpec) -> Vec<Blocked> {
+    let mut found = Vec::new();
+    for name in environment.processes.keys() {
+        let of = |why| Blocked::ProcessInvalid { process: name.to_string(), why };
+        let sides = || sides(Some(app), environment, name);
+        if schedule(Some(app), environment, name).is_some() {
+            let fields = sides().flat_map(ProcessSpec::fields_of_services);
+            found.extend(fields.map(|field| of(format!("has a schedule, and so no {field}"))));
+        } else if sides().any(|side| side.time_limit.is_some()) && name.as_str() != RELEASE_PHASE {
+            found.push(of("has a time limit, and neither a schedule nor an end".to_owned()));
+        }
+    }
+    found
 }
 
 /// Who owns the number of a process's instances.
@@ -109,6 +171,9 @@ pub fn instances(
     environment: &EnvironmentSpec,
     name: &ProcessName,
 ) -> Option<Instances> {
+    if schedule(app, environment, name).is_some() {
+        return None;
+    }
     let (app, own) = (app.and_then(|app| app.processes.get(name)), environment.processes.get(name));
     app.or(own)?;
     let asked = own.and_then(|own| own.instances).or_else(|| app.and_then(|app| app.instances));

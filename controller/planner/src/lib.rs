@@ -32,6 +32,7 @@ pub mod release;
 pub mod render;
 pub mod run;
 pub mod safety;
+pub mod schedule;
 pub mod settings;
 pub mod step;
 pub mod swarm;
@@ -50,7 +51,10 @@ pub use release::{
     Cancelled, Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion,
     ResolvedImage, Verdict,
 };
-pub use run::{LastLines, NewRun, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose};
+pub use run::{
+    LastLines, NewRun, RUNS_OPEN_MAX, Run, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose,
+};
+pub use schedule::{Missed, ScheduleChange, ScheduleDecision, ScheduleMark};
 pub use settings::{Architecture, NetworkPool, OrgSubnet, Settings};
 pub use step::{Cost, FieldChange, Op, Step};
 pub use unkept::Unkept;

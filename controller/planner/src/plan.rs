@@ -12,6 +12,7 @@ use crate::drift::Drift;
 use crate::inventory::ObjectRef;
 use crate::release::{ReleaseContent, ReleaseVersion, Verdict};
 use crate::run::{LastLines, NewRun, RunChange};
+use crate::schedule::ScheduleChange;
 use crate::step::Step;
 use crate::swarm::ServiceSpec;
 
@@ -96,6 +97,8 @@ pub struct Plan {
     pub phase: Option<NewRun>,
     /// What became known about runs.
     pub runs: Vec<RunChange>,
+    /// What it decides about schedules.
+    pub schedules: Vec<ScheduleChange>,
     /// What to do, in order. A later step may rely on an earlier one.
     pub steps: Vec<Step>,
     /// What should be done and is not, and why.
@@ -125,6 +128,7 @@ impl Plan {
             noted: None,
             phase: None,
             runs: Vec::new(),
+            schedules: Vec::new(),
             steps: Vec::new(),
             blocked: Vec::new(),
             drift: Vec::new(),
@@ -141,6 +145,7 @@ impl Plan {
             || !self.verdicts.is_empty()
             || self.phase.is_some()
             || !self.runs.is_empty()
+            || !self.schedules.is_empty()
             || !self.steps.is_empty()
     }
 

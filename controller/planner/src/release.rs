@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use skep_schemas::kind::{
-    HealthCheck, NamedPort, RELEASE_PHASE, Resources, RestartSpec, SecuritySpec, VolumeMount,
+    HealthCheck, NamedPort, RELEASE_PHASE, Resources, RestartSpec, ScheduleSpec, SecuritySpec, VolumeMount,
 };
 use skep_schemas::{Duration, EnvName, ImageDigest, ImageRef, MountPath, ProcessName, Region, ResourceName};
 
@@ -60,6 +60,9 @@ pub struct ReleaseContent {
     /// What runs once before they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_phase: Option<ReleasePhase>,
+    /// What runs by a schedule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<ProcessName, ReleaseSchedule>,
     /// The secrets that all of them read.
     pub secrets: Vec<ReleaseSecret>,
     /// Where they run.
@@ -84,16 +87,18 @@ pub struct ReleaseImage {
 }
 
 impl ReleaseContent {
-    /// Everything that runs, by name: the processes that go on running, and the release phase.
+    /// Everything that runs, by name: the processes that go on running, what has a schedule, and the release phase.
     pub fn runnables(&self) -> impl Iterator<Item = (&str, &ReleaseProcess)> {
         let phase = self.release_phase.iter().map(|phase| (RELEASE_PHASE, &phase.process));
-        self.processes.iter().map(|(name, process)| (name.as_str(), process)).chain(phase)
+        let scheduled = self.schedules.iter().map(|(name, schedule)| (name.as_str(), &schedule.process));
+        self.processes.iter().map(|(name, process)| (name.as_str(), process)).chain(scheduled).chain(phase)
     }
 
-    /// What a run of a process runs: one that goes on running, or the release phase.
+    /// What a run of a process runs: one that goes on running, one that has a schedule, or the release phase.
     pub fn runnable(&self, name: &ProcessName) -> Option<&ReleaseProcess> {
+        let scheduled = || self.schedules.get(name).map(|schedule| &schedule.process);
         let phase = || self.release_phase.as_ref().filter(|_| name.as_str() == RELEASE_PHASE);
-        self.processes.get(name).or_else(|| phase().map(|phase| &phase.process))
+        self.processes.get(name).or_else(scheduled).or_else(|| phase().map(|phase| &phase.process))
     }
 
     /// Does anything of it take a secret as a variable?
@@ -166,6 +171,18 @@ pub struct ReleaseProcess {
 pub struct ReleasePhase {
     /// What runs.
     pub process: ReleaseProcess,
+    /// For how long it may.
+    pub time_limit: Duration,
+}
+
+/// What runs again and again, with the release's image, config and secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSchedule {
+    /// What runs.
+    pub process: ReleaseProcess,
+    /// When, and what is done about what is late or not over.
+    pub schedule: ScheduleSpec,
     /// For how long it may.
     pub time_limit: Duration,
 }

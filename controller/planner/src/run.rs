@@ -20,6 +20,8 @@ use crate::release::ReleaseVersion;
 
 /// How much of what a run printed is kept: the end of it, in bytes.
 pub const OUTPUT_KEPT: usize = 64 << 10;
+/// How many runs of one environment may not be over: each is a service.
+pub const RUNS_OPEN_MAX: usize = 20;
 
 /// The number of a run within its environment; the first is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +54,8 @@ pub enum RunPurpose {
     OneOff,
     /// It comes before a release is rolled out.
     Release,
+    /// It was time for it by a schedule.
+    Schedule,
 }
 
 impl RunPurpose {
@@ -60,12 +64,13 @@ impl RunPurpose {
         match self {
             Self::OneOff => "one-off",
             Self::Release => "release",
+            Self::Schedule => "schedule",
         }
     }
 
     /// The purpose of that word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::OneOff, Self::Release].into_iter().find(|purpose| purpose.as_str() == word)
+        [Self::OneOff, Self::Release, Self::Schedule].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 
@@ -86,6 +91,8 @@ pub struct Run {
     pub resources: Resources,
     /// For how long it may run.
     pub time_limit: Duration,
+    /// For which time of a schedule it is.
+    pub slot: Option<Timestamp>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// Since when it has been running.
@@ -98,7 +105,7 @@ pub struct Run {
     pub end: Option<(RunEnd, Timestamp)>,
 }
 
-/// A run that a plan makes: the release phase of the release that it makes, or that is pending.
+/// A run that a plan makes: the release phase of the release that it makes, or that is pending, or what it is time for by a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRun {
     /// Of which release.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::SignedDuration;
-use skep_planner::{InventoryEntry, Release, Run};
+use skep_planner::{InventoryEntry, Release, Run, ScheduleMark};
 use skep_schemas::kind::KindSpec;
 use skep_schemas::{AnySpec, Kind, OrgName, Resource, ResourceKey, Scope};
 use sqlx::types::Uuid;
@@ -16,7 +16,7 @@ use crate::drift::{self, DriftHistory};
 use crate::error::{Fault, Operation, StoreError};
 use crate::row::{ResourceRow, org_column, resource_query};
 use crate::snapshot::{REFERRERS_MAX, Snapshot, check_count};
-use crate::{inventory, release, run};
+use crate::{inventory, release, run, schedule};
 
 /// The kinds that say something about all environments of their organisation.
 pub(crate) const POLICIES: [Kind; 3] = [Kind::DriftPolicy, Kind::ImagePolicy, Kind::RegistryCredential];
@@ -31,6 +31,7 @@ pub(crate) struct Ahead {
     pub(crate) releases: HashMap<(Uuid, u32), Vec<Release>>,
     /// Those that are not over.
     pub(crate) runs: HashMap<Uuid, Vec<Run>>,
+    pub(crate) schedules: HashMap<Uuid, Vec<ScheduleMark>>,
     pub(crate) inventory: HashMap<Uuid, Vec<InventoryEntry>>,
     /// Within which window.
     pub(crate) drift: HashMap<(Uuid, SignedDuration), DriftHistory>,
@@ -74,10 +75,12 @@ impl Snapshot {
         let uids: Vec<Uuid> = owners.iter().map(|(uid, _)| *uid).collect();
         let releases = release::of_environments(self.connection(), &uids, keep).await?;
         let runs = run::of_environments(self.connection(), &uids).await?;
+        let schedules = schedule::of_environments(self.connection(), &uids).await?;
         let inventory = inventory::of_owners(self.connection(), &uids).await?;
         let drift = drift::of_owners(self.connection(), &owners, window).await?;
         self.ahead.releases.extend(releases.into_iter().map(|(uid, releases)| ((uid, keep), releases)));
         self.ahead.runs.extend(runs);
+        self.ahead.schedules.extend(schedules);
         self.ahead.inventory.extend(inventory);
         self.ahead.drift.extend(drift.into_iter().map(|(uid, history)| ((uid, window), history)));
         Ok(())

@@ -32,6 +32,9 @@ const DEAD_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// So many messages that are over are kept of each Notification.
 const MESSAGES_KEPT_MAX: i64 = 10_000;
 
+/// So many runs of each schedule are kept that succeeded, and so many that did not: what runs every minute makes 1,440 a day.
+const RUNS_OF_SCHEDULE_KEPT: i64 = 20;
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -107,7 +110,8 @@ impl Store {
         let fault = |fault: Fault| fault.during(Operation::Sweep);
         // Releases before values: a value goes with the last release that names it.
         let releases = self.sweep_releases(keep).await.map_err(fault)?;
-        let runs = self.sweep_runs().await.map_err(fault)?;
+        let runs =
+            self.sweep_runs().await.map_err(fault)? + self.sweep_scheduled_runs().await.map_err(fault)?;
         let secret_versions = self.sweep_secret_versions().await.map_err(fault)?;
         let plans = self.sweep_plans(keep.plans).await.map_err(fault)?;
         let audit = self.sweep_audit(keep.audit).await.map_err(fault)?;
@@ -144,6 +148,7 @@ impl Store {
                  SELECT env_uid, number FROM (
                      SELECT env_uid, number, purpose, release, outcome, ended_at, row_number() OVER (PARTITION BY env_uid ORDER BY number DESC) AS age
                      FROM run
+                     WHERE purpose <> 'schedule'
                  ) r
                  WHERE r.outcome IS NOT NULL AND r.age > $1 AND (r.age > $2 OR r.ended_at < now() - make_interval(secs => $3))
                    AND NOT (r.purpose = 'release' AND EXISTS (SELECT FROM release l WHERE l.env_uid = r.env_uid AND l.version = r.release AND l.verdict = 'pending'))
@@ -151,6 +156,21 @@ impl Store {
             RUNS_KEPT,
             RUNS_KEPT_MAX,
             RUNS_KEPT_FOR.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    /// Which slots were run already, the mark of the schedule tells.
+    async fn sweep_scheduled_runs(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM run WHERE (env_uid, number) IN (
+                 SELECT env_uid, number FROM (
+                     SELECT env_uid, number, row_number() OVER (PARTITION BY env_uid, process, outcome = 'succeeded' ORDER BY number DESC) AS age FROM run
+                     WHERE purpose = 'schedule' AND outcome IS NOT NULL
+                 ) r
+                 WHERE r.age > $1 LIMIT $2)",
+            RUNS_OF_SCHEDULE_KEPT,
             SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::once::RELEASE_PHASE;
 use super::process::{ProcessSpec, check_processes};
 use super::{Kind, KindSpec, Problems};
 use crate::resource::ResourceKey;
@@ -44,6 +45,17 @@ impl KindSpec for AppSpec {
 
     fn check(&self, problems: &mut Problems) {
         check_processes(&self.processes, problems);
+        // An environment may limit what its app has a schedule for; there is nobody behind an app.
+        let unlimited = |(name, process): &(&ProcessName, &ProcessSpec)| {
+            process.time_limit.is_some() && process.schedule.is_none() && name.as_str() != RELEASE_PHASE
+        };
+        for (name, _) in self.processes.iter().filter(unlimited) {
+            problems.push(
+                format!("/processes/{name}/timeLimit"),
+                "only what runs once has a time limit",
+                format!("remove it, or give the process a `schedule`; what runs before each roll-out is the process `{RELEASE_PHASE}`"),
+            );
+        }
     }
 
     fn references(&self, _: &ResourceKey) -> Vec<ResourceKey> {

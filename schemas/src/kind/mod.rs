@@ -23,6 +23,7 @@ mod image_policy;
 mod isolation_tier;
 mod network_policy;
 mod notification;
+mod once;
 mod organization;
 mod plan;
 mod process;
@@ -51,11 +52,10 @@ pub use network_policy::{
 pub use notification::{
     MessageType, NotificationDetail, NotificationSpec, NotificationTarget, SlackTarget, Topic, WebhookTarget,
 };
+pub use once::{ConcurrencyPolicy, RELEASE_PHASE, ScheduleSpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
-pub use process::{
-    HealthCheck, INSTANCES_MAX, NamedPort, ProcessSpec, RELEASE_PHASE, Resources, VolumeMount,
-};
+pub use process::{HealthCheck, INSTANCES_MAX, NamedPort, ProcessSpec, Resources, VolumeMount};
 pub use registry_credential::{PasswordSource, RegistryCredentialDetail, RegistryCredentialSpec};
 pub use secret::{
     Alphabet, GENERATED_MAX, GenerateSpec, SECRET_VALUE_MAX, SecretDetail, SecretSpec, SecretValue,

@@ -9,12 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Problems;
+use super::once::ScheduleSpec;
 use crate::scalar::{Bytes, Cpu, Duration, EnvName, MountPath, Port, ProcessName, ResourceName};
 
-/// The process that runs once before each release is rolled out, as in a Procfile, and is no service.
-pub const RELEASE_PHASE: &str = "release";
-/// The longest release phase.
-const TIME_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The most instances of one process: a typing error must not flood a cluster.
 pub const INSTANCES_MAX: u32 = 500;
 /// The most processes of one app: each is a service.
@@ -63,7 +60,10 @@ pub struct ProcessSpec {
     /// How long an instance may take to end after it was asked to, before it is killed. 30s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_grace_period: Option<Duration>,
-    /// For how long the release phase, the process called `release`, may run; 1h when absent. No other process has one.
+    /// When it runs, again and again, each time until it ends. A process that has a schedule is no service: it has neither instances nor ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleSpec>,
+    /// For how long a process that has a schedule, or the release phase, the process called `release`, may run; 1h when absent. No other has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<Duration>,
 }
@@ -186,15 +186,7 @@ pub(super) fn check_processes(processes: &BTreeMap<ProcessName, ProcessSpec>, pr
     for (name, process) in processes {
         let pointer = format!("/processes/{name}");
         process.check(&pointer, problems);
-        if name.as_str() == RELEASE_PHASE {
-            process.check_release_phase(&pointer, problems);
-        } else if process.time_limit.is_some() {
-            problems.push(
-                format!("{pointer}/timeLimit"),
-                "only the release phase has a time limit",
-                format!("remove it; what runs once before each roll-out is the process `{RELEASE_PHASE}`"),
-            );
-        }
+        process.check_once(name, &pointer, problems);
     }
 }
 
@@ -226,32 +218,6 @@ pub(super) fn check_env(pointer: &str, env: &BTreeMap<EnvName, String>, problems
 }
 
 impl ProcessSpec {
-    /// The release phase runs once: it has no instances, nobody sends it requests, and no volume that another process may be writing to.
-    fn check_release_phase(&self, pointer: &str, problems: &mut Problems) {
-        let given = [
-            ("instances", self.instances.is_some()),
-            ("ports", self.ports.is_some()),
-            ("healthCheck", self.health_check.is_some()),
-            ("volumes", self.volumes.is_some()),
-        ];
-        for (field, _) in given.iter().filter(|(_, given)| *given) {
-            problems.push(
-                format!("{pointer}/{field}"),
-                format!("the process `{RELEASE_PHASE}` runs once before each roll-out and has no {field}"),
-                "remove it, or give a process that goes on running another name",
-            );
-        }
-        let limit =
-            self.time_limit.filter(|limit| *limit < Duration::from_secs(1) || *limit > TIME_LIMIT_MAX);
-        if let Some(limit) = limit {
-            problems.push(
-                format!("{pointer}/timeLimit"),
-                format!("{limit} is no time that it may have"),
-                format!("use `1s` to `{TIME_LIMIT_MAX}`"),
-            );
-        }
-    }
-
     fn check(&self, pointer: &str, problems: &mut Problems) {
         if self.instances.is_some_and(|n| n > INSTANCES_MAX) {
             problems.push(

@@ -280,6 +280,7 @@ fn scalar_code(name: &str) -> Code {
         "host" => Code::InvalidHost,
         "image-ref" | "image-digest" => Code::InvalidImage,
         "mount-path" | "file-name" => Code::InvalidPath,
+        "cron-expression" | "time-zone" => Code::InvalidSchedule,
         _ => Code::InvalidName,
     }
 }

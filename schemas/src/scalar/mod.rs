@@ -20,6 +20,7 @@ mod pattern;
 mod pointer;
 mod public_key;
 mod quantity;
+mod recurrence;
 
 pub use email::EmailAddress;
 pub use hook_url::HookUrl;
@@ -32,6 +33,7 @@ pub use pattern::{ImagePattern, Registry};
 pub use pointer::FieldPointer;
 pub use public_key::{KeyAlgorithm, PublicKey};
 pub use quantity::{Bytes, Cpu, Duration};
+pub use recurrence::{CronExpression, TimeZoneName};
 
 /// The JSON Schema extension that names the scalar type of a field (`"x-skep-scalar": "cpu"`).
 pub const SCHEMA_KEY: &str = "x-skep-scalar";
@@ -115,6 +117,8 @@ parsers!(
     OidcIssuer,
     Subject,
     SubjectPattern,
+    CronExpression,
+    TimeZoneName,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

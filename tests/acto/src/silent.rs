@@ -69,7 +69,12 @@ pub static SILENT: &[Silent] = &[
     Silent {
         kind: None,
         pattern: "/spec/processes/*/timeLimit",
-        reason: "how long a release phase may take; here it ends at once. `a-run-ends-when-its-time-is-over` shows it",
+        reason: "how long what runs once may take; here it ends at once. `a-run-ends-when-its-time-is-over` shows it",
+    },
+    Silent {
+        kind: None,
+        pattern: "/spec/processes/*/schedule",
+        reason: "when something runs; here nobody waits until it is time. `a-schedule-starts-each-slot-once` and its neighbours show it",
     },
     Silent {
         kind: Some(Kind::Environment),

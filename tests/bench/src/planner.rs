@@ -244,6 +244,7 @@ fn before_its_first_release(number: usize, now: Timestamp) -> Result<Case> {
             domains,
             releases: Vec::new(),
             runs: Vec::new(),
+            schedules: Vec::new(),
             inventory: Vec::new(),
             stance: Stance::of_policy(None),
         },

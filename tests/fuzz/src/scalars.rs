@@ -8,8 +8,9 @@ use regex::Regex;
 use serde_json::Value as Json;
 use skep_schemas::scalar::{self, Scalar};
 use skep_schemas::{
-    Bytes, Cpu, Duration, EnvName, FieldPointer, FileName, HookUrl, Host, ImageDigest, ImageRef, MountPath,
-    OidcIssuer, OrgName, ProcessName, PublicKey, Region, ResourceName, ScalarError, Subject, SubjectPattern,
+    Bytes, Cpu, CronExpression, Duration, EnvName, FieldPointer, FileName, HookUrl, Host, ImageDigest,
+    ImageRef, MountPath, OidcIssuer, OrgName, ProcessName, PublicKey, Region, ResourceName, ScalarError,
+    Subject, SubjectPattern, TimeZoneName,
 };
 
 use crate::random::Random;
@@ -58,6 +59,14 @@ pub fn good(name: &str) -> Vec<String> {
         "field-pointer" => {
             texts(&["/Labels/team", "/Mode/Replicated/Replicas", "/A/*/b~1c", "/TaskTemplate"])
         }
+        "cron-expression" => texts(&[
+            "* * * * *",
+            "0 3 * * *",
+            "*/15 8-18 1,15 JAN-MAR MON-FRI",
+            "59 23 31 12 7",
+            "0 0 29 2 *",
+        ]),
+        "time-zone" => texts(&["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+3"]),
         _ => Vec::new(),
     }
 }
@@ -121,6 +130,16 @@ pub fn bad(name: &str) -> Vec<String> {
         "subject" => texts(&["", "a b", "*@acme.example", "a\nb"]),
         "subject-pattern" => texts(&["*", "https://*", "a@acme.example", "*@*"]),
         "field-pointer" => texts(&["Labels", "/", "/a//b", "/a/"]),
+        "cron-expression" => texts(&[
+            "* * * *",
+            "60 * * * *",
+            "@daily",
+            "0 0 L * *",
+            "0 0 30 2 *",
+            "* * * * * *",
+            "0 3 * * * UTC",
+        ]),
+        "time-zone" => texts(&["Europe/Atlantis", "europe/berlin", "/UTC", "UTC/", "+01:00", "../UTC"]),
         _ => Vec::new(),
     });
     all
@@ -168,6 +187,8 @@ pub fn oracles() -> &'static BTreeMap<&'static str, Oracle> {
             of::<Subject>(),
             of::<SubjectPattern>(),
             of::<FieldPointer>(),
+            of::<CronExpression>(),
+            of::<TimeZoneName>(),
         ])
     })
 }

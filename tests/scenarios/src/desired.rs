@@ -83,6 +83,7 @@ pub(crate) fn environment(store: &Store, key: &ResourceKey) -> Option<Environmen
         domains: domains.filter_map(|domain| store.typed(&domain)).collect(),
         releases: store.releases(environment.meta.uid),
         runs: store.open_runs(environment.meta.uid),
+        schedules: store.schedule_marks(environment.meta.uid),
         inventory: store.inventory(environment.meta.uid),
         environment,
         org,

@@ -7,7 +7,7 @@ use skep_planner::normalize;
 use skep_planner::step::Cost;
 use skep_planner::swarm::{Service, Task, TaskState};
 use skep_planner::view::PlanView;
-use skep_planner::{RunNews, Step, Verdict};
+use skep_planner::{RunNews, ScheduleChange, ScheduleDecision, Step, Verdict};
 use skep_schemas::kind::{AnyStatus, EnvironmentDetail, Status};
 use skep_schemas::{Condition, ConditionStatus, Resource};
 
@@ -34,6 +34,9 @@ pub(crate) fn done(report: &PlanReport) -> String {
     if let Some(phase) = &plan.phase {
         let _ = writeln!(text, "{}: * release phase of {}", plan.key, phase.release);
     }
+    for change in &plan.schedules {
+        let _ = writeln!(text, "{}: {}", plan.key, schedule(change));
+    }
     for change in &plan.runs {
         let news = match &change.news {
             RunNews::Waits { why } => format!("waits: {why}"),
@@ -59,6 +62,27 @@ pub(crate) fn done(report: &PlanReport) -> String {
         }
     }
     text
+}
+
+fn schedule(change: &ScheduleChange) -> String {
+    let process = &change.process;
+    match &change.decision {
+        ScheduleDecision::Begins { recurrence, at } => format!("* {process} at {recurrence} from {at} on"),
+        ScheduleDecision::Passes { slot, run, missed, .. } => {
+            let missed = missed.as_ref();
+            let missed = missed.map(|missed| {
+                format!("{} missed, the last at {}: {}", missed.count, missed.newest, missed.why)
+            });
+            match (run, missed) {
+                (Some(run), None) => format!("* {process} for {slot} in release {}", run.release),
+                (Some(run), Some(missed)) => {
+                    format!("* {process} for {slot} in release {}; {missed}", run.release)
+                }
+                (None, missed) => format!("= {process}: {}", missed.unwrap_or_default()),
+            }
+        }
+        ScheduleDecision::Ends => format!("= {process} has no schedule any more"),
+    }
 }
 
 fn step_line(step: &Step) -> String {

@@ -99,9 +99,10 @@ impl Stage {
                 let key = self.key(words)?;
                 self.world.store.stop_run(&key, words.next("its number")?.parse()?).map(nothing)
             }
-            "runs" => {
+            "runs" | "schedules" => {
                 let key = self.key(words)?;
-                self.world.store.show_runs(&key)
+                let store = &self.world.store;
+                if verb == "runs" { store.show_runs(&key) } else { store.show_schedules(&key) }
             }
             "deployments" => {
                 let key = self.key(words)?;

@@ -9,6 +9,7 @@ mod formation;
 mod journal;
 mod rollback;
 mod runs;
+mod schedules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +21,8 @@ use skep_planner::reconcile::secret::SecretFacts;
 use skep_planner::{InventoryEntry, NetworkPool, ObjectRef, OrgSubnet, Plan, Release, Run, Verdict, naming};
 use skep_schemas::kind::KindSpec;
 use skep_schemas::{
-    AnySpec, Finalizer, FormationOverride, Generation, Kind, Manifest, Meta, OrgName, Owner, Pause, Resource,
-    ResourceKey, ResourceName, Revision, Uid,
+    AnySpec, Finalizer, FormationOverride, Generation, Kind, Manifest, Meta, OrgName, Owner, Pause,
+    ProcessName, Resource, ResourceKey, ResourceName, Revision, Uid,
 };
 use uuid::Uuid;
 
@@ -35,6 +36,7 @@ pub struct Store {
     resources: BTreeMap<ResourceKey, Resource>,
     releases: BTreeMap<Uid, Vec<Release>>,
     runs: BTreeMap<Uid, Vec<Run>>,
+    schedules: BTreeMap<Uid, BTreeMap<ProcessName, schedules::Followed>>,
     inventory: BTreeMap<(Uid, ObjectRef), InventoryEntry>,
     digests: BTreeMap<Uid, Vec<String>>,
     subnets: BTreeMap<Uid, OrgSubnet>,
@@ -53,6 +55,7 @@ impl Store {
             resources: BTreeMap::new(),
             releases: BTreeMap::new(),
             runs: BTreeMap::new(),
+            schedules: BTreeMap::new(),
             inventory: BTreeMap::new(),
             digests: BTreeMap::new(),
             subnets: BTreeMap::new(),
@@ -213,6 +216,7 @@ impl Store {
         let Some(removed) = self.resources.remove(key) else { return };
         let uid = removed.meta.uid;
         self.releases.remove(&uid);
+        self.schedules.remove(&uid);
         self.digests.remove(&uid);
         self.subnets.remove(&uid);
         self.inventory.retain(|(owner, _), _| *owner != uid);

@@ -39,6 +39,13 @@ pub enum Blocked {
         /// The process.
         process: String,
     },
+    /// What app and environment say of a process contradicts itself, though neither does alone.
+    ProcessInvalid {
+        /// The process.
+        process: String,
+        /// Why it cannot be, in words.
+        why: String,
+    },
     /// The image could not be resolved.
     ImageUnresolved {
         /// The reference.
@@ -230,6 +237,7 @@ impl Blocked {
             Self::DependencyNotReady { .. } => Reason::DependencyNotReady,
             Self::SecretMissing { .. } | Self::PasswordMissing { .. } => Reason::SecretMissing,
             Self::EntryPointMissing { .. } => Reason::EntryPointMissing,
+            Self::ProcessInvalid { .. } => Reason::ProcessInvalid,
             Self::ImageUnresolved { .. } => Reason::ImageUnresolved,
             Self::RegistryDenied { .. } => Reason::RegistryDenied,
             Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
@@ -266,6 +274,7 @@ impl Blocked {
             Self::ReferenceMissing { .. }
             | Self::SecretMissing { .. }
             | Self::EntryPointMissing { .. }
+            | Self::ProcessInvalid { .. }
             | Self::ImageUnresolved { .. }
             | Self::PasswordMissing { .. }
             | Self::RegistryDenied { .. }

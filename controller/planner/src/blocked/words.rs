@@ -22,6 +22,7 @@ impl Blocked {
             Self::EntryPointMissing { .. } => {
                 "add `entrypoint` with the program that the image starts (`docker image inspect` tells), or take `env` from the secrets"
             }
+            Self::ProcessInvalid { .. } => "take it out of the one or the other",
             Self::ImageUnresolved { .. } => "push it or name another, then run `skep retry`",
             Self::PasswordMissing { .. } => "apply a Secret of that name with the password as its value",
             Self::RegistryDenied { credential: Some(_), .. } => {
@@ -105,6 +106,9 @@ impl Blocked {
             Self::SecretMissing { name } => write!(f, "secret {name} does not exist or has no value"),
             Self::EntryPointMissing { process } => {
                 write!(f, "process {process} takes a secret as a variable and does not say what it starts")
+            }
+            Self::ProcessInvalid { process, why } => {
+                write!(f, "process {process} of app and environment together {why}")
             }
             Self::ImageUnresolved { image, why } => write!(f, "image {image} cannot be resolved: {why}"),
             Self::PasswordMissing { credential, secret } => {
@@ -228,6 +232,7 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
         DependencyNotReady { resource: text(), why: text() },
         SecretMissing { name: text() },
         EntryPointMissing { process: text() },
+        ProcessInvalid { process: text(), why: text() },
         ImageUnresolved { image: text(), why: text() },
         PasswordMissing { credential: text(), secret: text() },
         RegistryDenied { registry: text(), image: text(), credential: Some(text()), why: text() },

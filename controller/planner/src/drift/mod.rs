@@ -232,6 +232,7 @@ pub fn is_complete(plan: &Plan) -> bool {
         | Blocked::DependencyNotReady { .. }
         | Blocked::SecretMissing { .. }
         | Blocked::EntryPointMissing { .. }
+        | Blocked::ProcessInvalid { .. }
         | Blocked::ImageUnresolved { .. }
         | Blocked::QuotaExceeded { .. }
         | Blocked::PolicyDenied { stopped: false, .. }

@@ -48,7 +48,7 @@ pub fn is_entry_of(instance: &InstanceId, config: &Config) -> bool {
 
 /// Does any process of a release start by the entry program?
 pub fn has_entry(edge: &EdgeSettings, content: &ReleaseContent) -> bool {
-    content.processes.values().any(|process| Start::of(edge, content, process).is_by_entry())
+    content.runnables().any(|(_, process)| Start::of(edge, content, process).is_by_entry())
 }
 
 /// The port on which a process has to listen to be up; `None` where something else tells, or nothing can be asked.

@@ -143,6 +143,7 @@ fn stop(plan: &mut Plan) -> bool {
     plan.release = None;
     plan.phase = None;
     plan.verdicts.clear();
+    plan.schedules.clear();
     plan.steps.clear();
     plan.learned.clear();
     plan.forget.clear();

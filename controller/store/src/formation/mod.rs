@@ -253,6 +253,7 @@ impl<'a> Processes<'a> {
         let (most, plan) = self.most(tx).await?;
         for (process, instances) in &scale.instances {
             self.know(Some(process))?;
+            self.goes_on(process)?;
             self.is_free(process)?;
             if let Some(Scaled { owner, by, at, .. }) = said.scale.get(process)
                 && !scale.owner.may_replace(*owner)
@@ -276,6 +277,17 @@ impl<'a> Processes<'a> {
             said.scale.insert(process.clone(), scaled);
         }
         Ok(said)
+    }
+
+    /// Refuses a process that has a schedule: it runs until it ends, and not in instances.
+    fn goes_on(&self, process: &ProcessName) -> Result<(), StoreError> {
+        let app = self.app.as_ref().map(|app| &app.spec);
+        let is_scheduled = |name: &ProcessName| formation::schedule(app, &self.environment, name).is_some();
+        if !is_scheduled(process) {
+            return Ok(());
+        }
+        let known = self.known.iter().filter(|name| !is_scheduled(name)).cloned().collect();
+        Err(FormationError::ProcessMissing { key: self.key.clone(), process: process.clone(), known }.into())
     }
 
     /// Refuses a number that a manifest says.

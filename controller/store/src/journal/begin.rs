@@ -18,6 +18,7 @@ use crate::lease::Fence;
 use crate::release::{self, NewRow, VerdictRow};
 use crate::row::finalizer_word;
 use crate::run::{self, NewsRow, PhaseRow};
+use crate::schedule::{self, ScheduleRow};
 
 /// How the first step of a plan is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub(crate) struct Begin {
     last_lines: Option<LinesRow>,
     runs: Vec<NewsRow>,
     phase: Option<PhaseRow>,
+    schedules: Vec<ScheduleRow>,
     creates: bool,
     intents: Vec<Intent>,
     steps: Vec<StepRow>,
@@ -85,6 +87,7 @@ impl Begin {
                 .transpose()?,
             runs: run::news_rows(plan.uid, &plan.runs),
             phase: plan.phase.as_ref().map(|phase| run::phase_row(plan.uid, phase)).transpose()?,
+            schedules: schedule::rows(&plan.key, plan.uid, &plan.schedules)?,
             creates: plan.steps.iter().any(|step| step.op.creates()),
             intents: plan.steps.iter().filter_map(|step| Intent::of(plan.uid, step)).collect(),
             steps,
@@ -127,6 +130,8 @@ async fn begin(tx: &mut PgConnection, begins: &[Begin]) -> Answers<Option<PlanRe
     release::record_all(tx, &releases).await?;
     let phases: Vec<&PhaseRow> = going.iter().filter_map(|begin| begin.phase.as_ref()).collect();
     run::begin_all(tx, &phases).await?;
+    let schedules: Vec<&ScheduleRow> = going.iter().flat_map(|begin| &begin.schedules).collect();
+    schedule::decide_all(tx, &schedules).await?;
     end_rollbacks(tx, &going).await?;
     hold(tx, &going).await?;
     // Of one plan it is told which object somebody else has; of several each is recorded again by itself.

@@ -1,6 +1,8 @@
 //! Asking for a run, and that one be stopped. Locks are taken in the order of an apply: the organisation, then the environment's row.
 
-use skep_planner::{ReleaseContent, ReleaseProcess, ReleaseVersion, Run, RunNumber, RunPurpose};
+use skep_planner::{
+    RUNS_OPEN_MAX, ReleaseContent, ReleaseProcess, ReleaseVersion, Run, RunNumber, RunPurpose,
+};
 use skep_schemas::kind::Resources;
 use skep_schemas::{Duration, ProcessName, ResourceKey};
 use sqlx::PgConnection;
@@ -15,9 +17,6 @@ use crate::quota;
 use crate::release::{column, stored_version};
 use crate::scoped::ScopedStore;
 use crate::time::Time;
-
-/// How many runs of one environment may not be over: each is a service.
-pub const RUNS_OPEN_MAX: usize = 20;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +93,7 @@ impl ScopedStore {
             command: request.command.clone(),
             resources,
             time_limit: request.time_limit,
+            slot: None,
             created_at: row.created_at.0,
             started_at: None,
             stopped_by: None,

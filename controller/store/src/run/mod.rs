@@ -6,15 +6,15 @@
 mod ask;
 mod note;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use skep_planner::{Run, RunEnd, RunNumber, RunOutput, RunPurpose};
 use skep_schemas::kind::Resources;
-use skep_schemas::{Duration, Uid};
+use skep_schemas::{Duration, ProcessName, Uid};
 use sqlx::PgConnection;
 use sqlx::types::{Json, Uuid};
 
-pub use self::ask::{RUNS_OPEN_MAX, RunRequest};
+pub use self::ask::RunRequest;
 pub(crate) use self::note::{NewsRow, PhaseRow, begin_all, news_rows, note_all, phase_row};
 use crate::error::{Fault, Operation, StoreError};
 use crate::release::stored_version;
@@ -41,7 +41,7 @@ impl Snapshot {
         let listed = sqlx::query_as!(
             Row,
             r#"SELECT env_uid, number, purpose, release, process, command AS "command: Json<Vec<String>>", resources AS "resources: Json<Resources>",
-                      time_limit_seconds, made_by, created_at AS "created_at: Time", started_at AS "started_at: Time", stopped_by, waits,
+                      time_limit_seconds, slot AS "slot: Time", made_by, created_at AS "created_at: Time", started_at AS "started_at: Time", stopped_by, waits,
                       outcome, exit_code, reason, ended_at AS "ended_at: Time"
                FROM run WHERE env_uid = $1 AND ($2::integer IS NULL OR number < $2) ORDER BY number DESC LIMIT $3"#,
             env.uuid(),
@@ -89,7 +89,7 @@ pub(crate) async fn of_environments(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT env_uid, number, purpose, release, process, command AS "command: Json<Vec<String>>", resources AS "resources: Json<Resources>",
-                  time_limit_seconds, made_by, created_at AS "created_at: Time", started_at AS "started_at: Time", stopped_by, waits,
+                  time_limit_seconds, slot AS "slot: Time", made_by, created_at AS "created_at: Time", started_at AS "started_at: Time", stopped_by, waits,
                   outcome, exit_code, reason, ended_at AS "ended_at: Time"
            FROM run
            WHERE (env_uid, number) IN (
@@ -109,6 +109,28 @@ pub(crate) async fn of_environments(
     Ok(found)
 }
 
+/// The newest run of each schedule of an environment.
+pub(crate) async fn newest_of_schedules(
+    tx: &mut PgConnection,
+    env: Uuid,
+) -> Result<BTreeMap<ProcessName, RecordedRun>, Fault> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT env_uid, number, purpose, release, process, command AS "command: Json<Vec<String>>", resources AS "resources: Json<Resources>",
+                  time_limit_seconds, slot AS "slot: Time", made_by, created_at AS "created_at: Time", started_at AS "started_at: Time", stopped_by, waits,
+                  outcome, exit_code, reason, ended_at AS "ended_at: Time"
+           FROM run WHERE (env_uid, number) IN
+               (SELECT env_uid, max(number) FROM run WHERE env_uid = $1 AND purpose = 'schedule' GROUP BY env_uid, process)"#,
+        env
+    );
+    let mut found = BTreeMap::new();
+    for row in rows.fetch_all(tx).await? {
+        let run = row.recorded()?;
+        found.insert(run.run.process.clone(), run);
+    }
+    Ok(found)
+}
+
 struct Row {
     env_uid: Uuid,
     number: i32,
@@ -118,6 +140,7 @@ struct Row {
     command: Option<Json<Vec<String>>>,
     resources: Json<Resources>,
     time_limit_seconds: i64,
+    slot: Option<Time>,
     made_by: Option<String>,
     created_at: Time,
     started_at: Option<Time>,
@@ -148,6 +171,7 @@ impl Row {
             command: self.command.map(|command| command.0),
             resources: self.resources.0,
             time_limit: Duration::from_secs(u64::try_from(self.time_limit_seconds).unwrap_or_default()),
+            slot: self.slot.map(|slot| slot.0),
             created_at: self.created_at.0,
             started_at: self.started_at.map(|at| at.0),
             stopped_by: self.stopped_by,
@@ -169,7 +193,7 @@ pub(crate) fn number(column: i32) -> Result<RunNumber, StoreError> {
 }
 
 /// Time limits are whole seconds; what is left over counts as one.
-fn seconds(duration: Duration) -> i64 {
+pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.millis().div_ceil(1000)).unwrap_or(i64::MAX)
 }
 

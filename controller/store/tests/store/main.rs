@@ -29,6 +29,7 @@ mod rollback;
 mod run;
 mod safety;
 mod scan;
+mod schedule;
 mod secret;
 mod secret_versions;
 mod signature;

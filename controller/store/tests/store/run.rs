@@ -3,17 +3,18 @@
 use jiff::Timestamp;
 use serde_json::json;
 use skep_planner::{
-    NewRun, Plan, ReleaseVersion, RunChange, RunEnd, RunNews, RunNumber, RunOutput, RunPurpose, Verdict,
+    NewRun, Plan, RUNS_OPEN_MAX, ReleaseVersion, RunChange, RunEnd, RunNews, RunNumber, RunOutput,
+    RunPurpose, Verdict,
 };
 use skep_schemas::{Duration, Kind, Resource, Scope};
-use skep_store::{Fence, RUNS_OPEN_MAX, RecordedRun, Retention, RunRequest, ScopedStore, StoreError};
+use skep_store::{Fence, RecordedRun, Retention, RunRequest, ScopedStore, StoreError};
 use tokio::task::JoinSet;
 
 use crate::convergence::{judging, plan_of, releasing};
 use crate::support::{Bed, actor, app, environment, key, manifest, org, org_name};
 
 /// An environment that runs a release of the process `web`.
-async fn released(bed: &Bed, fence: &Fence) -> Resource {
+pub(crate) async fn released(bed: &Bed, fence: &Fence) -> Resource {
     let env =
         bed.apply(&[org("acme"), environment("acme", "production", &[])]).await.unwrap().remove(1).resource;
     with_web(bed, fence, &env, 1).await;
@@ -21,7 +22,7 @@ async fn released(bed: &Bed, fence: &Fence) -> Resource {
     env
 }
 
-async fn with_web(bed: &Bed, fence: &Fence, env: &Resource, version: u32) {
+pub(crate) async fn with_web(bed: &Bed, fence: &Fence, env: &Resource, version: u32) {
     let mut plan = releasing(env, version, &[]);
     let process = json!({
         "entrypoint": null, "command": ["serve"], "workingDir": null, "env": {}, "ports": [], "healthCheck": null,
@@ -49,7 +50,7 @@ fn news(env: &Resource, number: u32, news: RunNews) -> Plan {
     Plan { runs: vec![RunChange { number: RunNumber::new(number), news }], ..plan_of(env, Vec::new()) }
 }
 
-fn ended(env: &Resource, number: u32, end: RunEnd, text: &str) -> Plan {
+pub(crate) fn ended(env: &Resource, number: u32, end: RunEnd, text: &str) -> Plan {
     let output = RunOutput { text: text.to_owned(), gap: None };
     news(env, number, RunNews::Ended { end, at: Timestamp::now(), output })
 }

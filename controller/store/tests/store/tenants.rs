@@ -73,6 +73,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
                  WHERE org = '{name}' AND kind = 'Environment';
              INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds) SELECT uid, 1, 'one-off', 1, '{name}', '{{}}', 1
                  FROM resource WHERE org = '{name}' AND kind = 'Environment';
+             INSERT INTO schedule (env_uid, process, recurrence, since, until) SELECT uid, '{name}', '* * * * * UTC', now(), now()
+                 FROM resource WHERE org = '{name}' AND kind = 'Environment';
              WITH made AS (
                  INSERT INTO plan (uid, key, generation, lease, epoch)
                  SELECT uid, '{name}', 1, 'l', 1 FROM resource WHERE org = '{name}' AND kind = 'Environment' RETURNING id)
@@ -358,6 +360,9 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
         "UPDATE release SET verdict = 'succeeded'",
         "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds)
              SELECT env_uid, 2, 'release', 1, 'release', '{}', 1 FROM run",
+        "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds, slot)
+             SELECT env_uid, 2, 'schedule', 1, 'web', '{}', 1, now() FROM run",
+        "UPDATE schedule SET until = '-infinity'",
         "DELETE FROM audit",
         "INSERT INTO membership (person, org_uid, role, given_by) SELECT person, org_uid, 'owner', '' FROM membership",
         "UPDATE person SET email = 'mine@evil.test'",

@@ -46,6 +46,7 @@ impl Store {
             });
         }
         self.begin_phase(plan)?;
+        self.follow_schedules(plan)?;
         plan.steps.iter().for_each(|step| self.intend(plan.uid, step));
         Ok(())
     }

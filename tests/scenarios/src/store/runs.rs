@@ -35,6 +35,7 @@ impl Store {
             command: Some(command),
             resources,
             time_limit,
+            slot: None,
             created_at: now,
             started_at: None,
             stopped_by: None,
@@ -79,6 +80,7 @@ impl Store {
             command: None,
             resources: phase.resources,
             time_limit: phase.time_limit,
+            slot: None,
             created_at: self.now,
             started_at: None,
             stopped_by: None,
@@ -102,7 +104,8 @@ impl Store {
                 (None, None, Some(_)) => "runs".to_owned(),
                 (None, None, None) => "asked for".to_owned(),
             };
-            writeln!(text, "{} {} of {}: {state}", run.number, run.process, run.release)?;
+            let slot = run.slot.map(|slot| format!(" at {slot}")).unwrap_or_default();
+            writeln!(text, "{} {} of {}{slot}: {state}", run.number, run.process, run.release)?;
         }
         Ok(text)
     }

@@ -17,6 +17,16 @@ const STANDS_FOR: Duration = Duration::from_secs(40);
 const FOREIGN_FOR: Duration = Duration::from_secs(5);
 
 impl World {
+    /// The process that was started first ends, as a crash ends it between two passes, and another is started.
+    pub async fn kill_oldest(&mut self) -> Result<()> {
+        if !self.processes.is_empty() {
+            let process = self.processes.remove(0);
+            self.note(format!("{} is killed", process.name));
+            self.bury(process).await?;
+        }
+        self.start().await
+    }
+
     /// Lets a process do something, and whatever goes wrong with that.
     pub(super) async fn act(&mut self, name: &str, act: Act) -> Result<()> {
         let Some(at) = self.processes.iter().position(|process| process.name == name) else { return Ok(()) };

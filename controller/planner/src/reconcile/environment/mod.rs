@@ -9,14 +9,18 @@
 //! 3. [`services`]: what must be done so that every process runs the target?
 //!    [`instances`] says how many of each, and who asked for that; [`trial`] what of it waits while a roll-out is under way.
 //! 4. [`status`]: what is there to say? [`timeline`] notes what of a roll-out took how long.
+//!
+//! Beside that, [`schedules`] says what it is time for, and [`runs`] sees to what runs once.
 
 mod ground;
 mod instances;
 mod last_lines;
 mod phase;
 mod rollback;
+mod routing;
 mod runs;
 mod scans;
+mod schedules;
 mod services;
 mod signatures;
 mod status;
@@ -31,9 +35,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use skep_schemas::kind::{
     AppSpec, DomainSpec, Enforcement, EnvironmentSpec, OrganizationSpec, PlanSpec, SecretMount, SecuritySpec,
-    TlsMode,
 };
-use skep_schemas::{ImageRef, OrgName, ProcessName, Resource, ResourceName, Revision};
+use skep_schemas::{ImageRef, OrgName, Resource, ResourceName, Revision};
 
 pub use last_lines::lines_to_hear;
 pub use runs::{runs_to_hear, runs_to_observe};
@@ -58,9 +61,10 @@ use crate::policy::image::{ImageRules, violations};
 use crate::policy::scan::{self, ScanFacts};
 use crate::policy::signature::{self, SignatureFacts};
 use crate::pull::{self, PullAs, RegistryAccess};
-use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseVersion, ResolvedImage};
-use crate::render::{self, EngineFeatures, Route, RouteTls};
+use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseVersion, ResolvedImage};
+use crate::render::{self, EngineFeatures};
 use crate::run::{LastLines, Run, RunNumber, RunOutput};
+use crate::schedule::ScheduleMark;
 use crate::settings::Settings;
 use crate::swarm::{Config, ContainerId, Network, Node, SecretId, Service, ServiceId, Task};
 
@@ -95,6 +99,8 @@ pub struct EnvironmentDesired {
     pub releases: Vec<Release>,
     /// Its runs that are not over, and the release phase of a release that is pending. The releases that they have are among its releases.
     pub runs: Vec<Run>,
+    /// How far its schedules were followed.
+    pub schedules: Vec<ScheduleMark>,
     /// What was made for it.
     pub inventory: Vec<InventoryEntry>,
     /// How Skep stands to drift of it.
@@ -368,59 +374,10 @@ pub fn plan(input: &EnvironmentInput<'_>) -> Plan {
         if let Some(target) = target {
             services::converge(input, &target, &mut plan);
         }
+        schedules::decide(input, &mut plan);
         runs::converge(input, &mut plan);
     }
     input.desired.stance.hold(&mut plan);
     timeline::note(input, &mut plan);
     plan
-}
-
-/// The routes to one process, and the domains that cannot be routed.
-fn routes(
-    settings: &Settings,
-    desired: &EnvironmentDesired,
-    name: &ProcessName,
-    process: &ReleaseProcess,
-) -> (Vec<Route>, Vec<Blocked>) {
-    let mut routes = Vec::new();
-    let mut blocked = Vec::new();
-    for domain in desired.domains.iter().filter(|domain| domain.spec.process_name() == name.as_str()) {
-        let wanted = |port: &&skep_schemas::kind::NamedPort| {
-            domain.spec.port.as_ref().is_none_or(|name| port.name == *name)
-        };
-        match process.ports.iter().find(wanted) {
-            Some(port) => routes.push(Route {
-                name: naming::router(&desired.org, domain.meta.key.name(), domain.meta.uid),
-                host: domain.spec.host.clone(),
-                port: port.port,
-                tls: match (domain.spec.tls, &settings.edge.certificate_resolver) {
-                    (TlsMode::Automatic, Some(resolver)) => RouteTls::Resolver(resolver.clone()),
-                    (TlsMode::Automatic, None) | (TlsMode::Off, _) => RouteTls::Off,
-                },
-            }),
-            None => blocked.push(Blocked::RouteInvalid {
-                domain: domain.meta.key.name().to_string(),
-                why: match &domain.spec.port {
-                    Some(port) => format!("process {name} has no port called {port}"),
-                    None => format!("process {name} has no port"),
-                },
-            }),
-        }
-    }
-    (routes, blocked)
-}
-
-/// Domains that name a process which the target does not have.
-fn unroutable(desired: &EnvironmentDesired, content: &ReleaseContent) -> Vec<Blocked> {
-    let missing =
-        |domain: &&Resource<DomainSpec>| !content.processes.contains_key(domain.spec.process_name());
-    desired
-        .domains
-        .iter()
-        .filter(missing)
-        .map(|domain| Blocked::RouteInvalid {
-            domain: domain.meta.key.name().to_string(),
-            why: format!("there is no process {}", domain.spec.process_name()),
-        })
-        .collect()
 }

@@ -6,8 +6,9 @@ use skep_schemas::ProcessName;
 
 use super::ground::{Ground, ground};
 use super::instances::Stop;
+use super::routing::{routes, unroutable};
 use super::target::{Target, last_good};
-use super::{EnvironmentInput, instances, routes, runs, trial, unroutable};
+use super::{EnvironmentInput, instances, runs, trial};
 use crate::blocked::Blocked;
 use crate::drift::{self, Drift, DriftClass, ServiceSides};
 use crate::health::{self, Expectations, ServiceHealth, service_health};

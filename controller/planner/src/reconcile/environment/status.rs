@@ -13,8 +13,9 @@ use skep_schemas::{ConditionKind, ConditionStatus, ProcessName, Reason};
 
 use super::instances::Stop;
 use super::phase::{self, Phase};
+use super::routing::routes;
 use super::target::last_good;
-use super::{EnvironmentInput, instances, routes, runs, scans, services};
+use super::{EnvironmentInput, instances, runs, scans, schedules, services};
 use crate::blocked::Blocked;
 use crate::health::Rollout;
 use crate::naming;
@@ -40,7 +41,8 @@ pub fn status(input: &EnvironmentInput<'_>, plan: &Plan) -> Assessment<Environme
         (processes, urls) = (last.processes, last.urls);
     }
     let recheck = conclude(input, plan, &processes, &mut conditions);
-    let of_runs = runs::recheck(input.desired);
+    let of_runs =
+        runs::recheck(input.desired).into_iter().chain(schedules::recheck(input.desired, input.now));
     let recheck = recheck.into_iter().chain(scans::recheck(input.desired, input.now)).chain(of_runs).min();
     conditions.drifted(plan);
     stopped(input, &mut conditions);

@@ -8,12 +8,14 @@ use super::rollback::{self, Asked};
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
 use crate::blocked::Blocked;
-use crate::formation::{self, Formation, FormationProcess};
+use crate::formation::{self, Formation};
 use crate::plan::{NewRelease, Plan, VerdictChange};
 use crate::policy::{self, Violation};
 use crate::pull::PullAs;
 use crate::reconcile::Mode;
-use crate::release::{Release, ReleaseContent, ReleaseImage, ReleaseSecret, ReleaseVersion, Verdict};
+use crate::release::{
+    Release, ReleaseContent, ReleaseImage, ReleaseProcess, ReleaseSecret, ReleaseVersion, Verdict,
+};
 use crate::settings::Settings;
 
 /// The release that should run.
@@ -267,9 +269,10 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
     let image = image(input, &formation).map_err(|why| blocked.push(why)).ok();
     let image_tells = image.as_ref().is_none_or(|image| image.start.is_some());
     if spec.secrets.iter().any(|mount| mount.env.is_some()) && !image_tells {
-        let starts =
-            |process: &FormationProcess| process.process.entrypoint.as_ref().is_some_and(|e| !e.is_empty());
-        let silent = formation.processes.iter().filter(|(_, process)| !starts(process));
+        let starts = |process: &ReleaseProcess| process.entrypoint.as_ref().is_some_and(|e| !e.is_empty());
+        let services = formation.processes.iter().map(|(name, one)| (name, &one.process));
+        let scheduled = formation.schedules.iter().map(|(name, one)| (name, &one.process));
+        let silent = services.chain(scheduled).filter(|(_, process)| !starts(process));
         blocked.extend(silent.map(|(name, _)| Blocked::EntryPointMissing { process: name.to_string() }));
     }
     match image {
@@ -281,6 +284,7 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
                 .map(|(name, process)| (name, process.process))
                 .collect(),
             release_phase: formation.release_phase,
+            schedules: formation.schedules,
             secrets,
             region: spec.region.clone(),
             restart: spec.restart.clone(),
@@ -346,6 +350,14 @@ fn differences(old: &ReleaseContent, new: &ReleaseContent) -> String {
     };
     if phase(old) != phase(new) {
         parts.push("release phase");
+    }
+    let schedules = |content: &ReleaseContent| {
+        let mut schedules = content.schedules.clone();
+        schedules.values_mut().filter(|_| is_config).for_each(|one| one.process.env.clear());
+        schedules
+    };
+    if schedules(old) != schedules(new) {
+        parts.push("schedules");
     }
     if old.secrets != new.secrets {
         parts.push("secrets");

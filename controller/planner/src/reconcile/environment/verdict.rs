@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use skep_schemas::{Duration, ProcessName};
 
 use super::target::last_good;
-use super::{EnvironmentInput, ReleaseProcess, instances};
+use super::{EnvironmentInput, instances};
 use crate::health::{Rollout, ServiceHealth, is_alive, update_started_at};
 use crate::inventory::ObjectKind;
 use crate::naming;
 use crate::observed::Observed;
-use crate::release::{Release, Verdict};
+use crate::release::{Release, ReleaseProcess, Verdict};
 use crate::render::{listens_on, monitor};
 use crate::swarm::{Service, Task, TaskState};
 

@@ -13,9 +13,11 @@ mod progress;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use skep_schemas::kind::ConcurrencyPolicy;
 
 use self::make::{NotNow, made};
 use self::progress::{Progress, progress, why_not};
+use super::verdict::signed;
 use super::{EnvironmentDesired, EnvironmentInput, instances, services};
 use crate::blocked::Blocked;
 use crate::inventory::{self, ObjectKind, ObjectRef};
@@ -164,6 +166,9 @@ fn begin(input: &EnvironmentInput<'_>, run: &Run, plan: &mut Plan) {
     if let Some(end) = stopped(input, run).filter(|_| !stays) {
         return over(end, plan);
     }
+    if let Some(why) = too_late(input, run) {
+        return over(RunEnd::failed(why), plan);
+    }
     if let Some(why) = comes_later(input, run) {
         return waits(run, why, plan);
     }
@@ -178,11 +183,18 @@ fn begin(input: &EnvironmentInput<'_>, run: &Run, plan: &mut Plan) {
     }
 }
 
-/// Why a release phase does not begin although nothing is wrong with it. One that was begun before goes on to its end: what migrates a database is not to
-/// be cut off, nor to meet another that does.
+/// Why a run does not begin yet although nothing is wrong with it: what it takes the place of is not over. A release phase that was begun before goes on to its
+/// end: what migrates a database is not to be cut off, nor to meet another that does.
 fn comes_later(input: &EnvironmentInput<'_>, run: &Run) -> Option<String> {
-    if run.purpose != RunPurpose::Release {
-        return None;
+    match run.purpose {
+        RunPurpose::OneOff => return None,
+        RunPurpose::Release => {}
+        RunPurpose::Schedule => {
+            let earlier = of_schedule(input, run).find(|other| other.number < run.number)?;
+            let replaces = concurrency(input, run) == Some(ConcurrencyPolicy::Replace);
+            return replaces
+                .then(|| format!("run {}, whose place it takes, is to be over first", earlier.number));
+        }
     }
     if let Some(suspended) = instances::suspended(input.desired) {
         return Some(suspended.in_words(input.desired));
@@ -202,13 +214,46 @@ fn release_of<'a>(desired: &'a EnvironmentDesired, run: &Run) -> Option<&'a Rele
     desired.releases.iter().find(|release| release.version == run.release)
 }
 
-/// How it ends because somebody wants it to: whoever stopped it, or cancelled the release that it comes before, or the platform, which suspended the
-/// organisation with all that it runs.
+/// How it ends because somebody wants it to: whoever stopped it, or cancelled the release that it comes before, the platform, which suspended the
+/// organisation with all that it runs, or its schedule, by which a newer run takes its place.
 fn stopped(input: &EnvironmentInput<'_>, run: &Run) -> Option<RunEnd> {
     let by = run.stopped_by.as_ref().map(|by| format!("stopped by {by}"));
     let cancelled = || cancelled(input, run);
     let suspended = || instances::suspended(input.desired).map(|stop| stop.in_words(input.desired));
-    Some(RunEnd::Stopped { reason: by.or_else(cancelled).or_else(suspended)? })
+    let replaced = || {
+        let newest = of_schedule(input, run).rfind(|other| other.number > run.number)?;
+        let replaces = concurrency(input, newest) == Some(ConcurrencyPolicy::Replace);
+        replaces.then(|| format!("run {} took its place", newest.number))
+    };
+    Some(RunEnd::Stopped { reason: by.or_else(cancelled).or_else(suspended).or_else(replaced)? })
+}
+
+/// The runs of the same schedule that are not over.
+fn of_schedule<'a>(
+    input: &EnvironmentInput<'a>,
+    run: &'a Run,
+) -> impl DoubleEndedIterator<Item = &'a Run> + use<'a> {
+    let is_of = |other: &&Run| {
+        let both = [run.purpose, other.purpose];
+        other.end.is_none() && both == [RunPurpose::Schedule; 2] && other.process == run.process
+    };
+    input.desired.runs.iter().filter(is_of)
+}
+
+/// What the schedule of a run says about the one before it.
+fn concurrency(input: &EnvironmentInput<'_>, run: &Run) -> Option<ConcurrencyPolicy> {
+    Some(release_of(input.desired, run)?.content.schedules.get(&run.process)?.schedule.concurrency)
+}
+
+/// Why a run that was written down in time for its schedule is not begun any more: whoever was to begin it was away for longer than it could wait.
+fn too_late(input: &EnvironmentInput<'_>, run: &Run) -> Option<String> {
+    let schedule = release_of(input.desired, run)?.content.schedules.get(&run.process)?;
+    let deadline = signed(schedule.schedule.starting_deadline);
+    let late = input.now.duration_since(run.slot?);
+    let waited = input.now.duration_since(run.created_at);
+    (late > deadline && waited > START_WITHIN).then(|| {
+        format!("not started within its starting deadline of {}", schedule.schedule.starting_deadline)
+    })
 }
 
 /// Who cancelled the release of a release phase. Whoever does means what is under way as well.
