@@ -12,9 +12,10 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
-    adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift, events,
-    explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate, notifications,
-    orphans, person, plan, quota, release, run, schedules, secrets, serve, token, version, wait,
+    adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift,
+    events, explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate,
+    notifications, orphans, person, plan, quota, release, run, schedules, secrets, serve, token, version,
+    wait,
 };
 use crate::context::Flags;
 

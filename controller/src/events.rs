@@ -195,6 +195,7 @@ fn message_type(kind: Kind, condition: &Condition) -> Option<MessageType> {
         | Reason::SecretMissing
         | Reason::SecretUnreadable
         | Reason::EntryPointMissing
+        | Reason::ProcessInvalid
         | Reason::ImageUnresolved
         | Reason::RegistryDenied
         | Reason::PolicyDenied

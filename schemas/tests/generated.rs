@@ -14,9 +14,11 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Those to try, and the catalog to begin with.
 fn examples() -> Vec<PathBuf> {
     let directories = fs::read_dir(repository().join("examples")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = directories
+        .chain([repository().join("manifests/catalog")])
         .filter(|path| path.is_dir())
         .flat_map(|directory| fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
@@ -40,7 +42,7 @@ fn the_generated_schemas_are_those_of_the_types() {
 #[test]
 fn every_example_is_read_and_every_kind_has_one() {
     let mut shown = BTreeSet::new();
-    for directory in ["hello", "links", "shop"] {
+    for directory in ["hello", "links", "shop", "catalog"] {
         let mut batch = Batch::new(ReadOptions::default());
         for path in examples().iter().filter(|path| path.parent().unwrap().ends_with(directory)) {
             batch.add_yaml(&path.display().to_string(), &fs::read_to_string(path).unwrap());
