@@ -171,27 +171,10 @@ impl Permission {
                 )
                 | None => OnPlatform(Role::Admin),
             },
-            Self::Delete => match kind {
-                Some(
-                    Kind::App
-                    | Kind::Environment
-                    | Kind::Domain
-                    | Kind::Secret
-                    | Kind::DriftPolicy
-                    | Kind::ImagePolicy
-                    | Kind::RegistryCredential
-                    | Kind::NetworkPolicy
-                    | Kind::Notification,
-                ) => Within(Role::Admin),
-                Some(
-                    Kind::Organization
-                    | Kind::Plan
-                    | Kind::IsolationTier
-                    | Kind::Buildpack
-                    | Kind::Stack
-                    | Kind::Template,
-                )
-                | None => OnPlatform(Role::Admin),
+            // Whoever may write something there need not be one who may take it away.
+            Self::Delete => match Self::Write.needs(kind) {
+                Within(_) => Within(Role::Admin),
+                needs => needs,
             },
             Self::Intervene => match kind {
                 Some(Kind::Organization) => Within(Role::Admin),
