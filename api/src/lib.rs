@@ -50,7 +50,9 @@ use http::{Method, Uri};
 
 pub use app::Api;
 pub use metrics::Metrics;
-pub use port::{ControlPlane, IdleControl, LogItem, LogItems, LogRequest, PortError, PreviewRequest};
+pub use port::{
+    ControlPlane, IdleControl, LogItem, LogItems, LogRequest, PortError, PreviewRequest, RegionRequest,
+};
 pub use rates::{Rate, RateLimits};
 pub use server::{ServeError, ServeOptions, serve};
 pub use tls::TlsFiles;

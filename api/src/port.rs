@@ -12,12 +12,12 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use skep_planner::checkup::Check;
 use skep_schemas::diagnostic::Diagnostics;
-use skep_schemas::{Manifest, ProcessName, ResourceKey};
+use skep_schemas::{Manifest, OrgName, ProcessName, ResourceKey};
 use skep_store::{Actor, ScopedStore};
 
 pub use self::idle::IdleControl;
 use crate::wire::{
-    AdoptView, Binding, ComponentHealth, LogEvent, LogInstance, LogPlace, PreviewView, TasksView,
+    AdoptView, Binding, ComponentHealth, LogEvent, LogInstance, LogPlace, PreviewView, RegionList, TasksView,
 };
 
 /// A set of changes whose outcome is asked for.
@@ -46,6 +46,15 @@ pub struct LogRequest {
     pub follow: bool,
     /// Where another stream ended, to go on there.
     pub after: Option<LogPlace>,
+}
+
+/// Which regions are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RegionRequest {
+    /// Those that have nodes for this organisation; all when absent.
+    pub org: Option<OrgName>,
+    /// Whether to name the nodes.
+    pub with_nodes: bool,
 }
 
 /// One thing that a stream of output tells.
@@ -101,6 +110,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// A hold was confirmed.
     async fn hold_confirmed(&self) -> Result<(), PortError>;
+
+    /// The regions of the nodes, by one look at them.
+    async fn regions(&self, store: &ScopedStore, request: RegionRequest) -> Result<RegionList, PortError>;
 
     /// What of the cluster weakens what tenants are promised, by one look at it.
     async fn checkup(&self) -> Result<Vec<Check>, PortError>;

@@ -17,6 +17,7 @@ pub(crate) mod log;
 mod master_key;
 mod notification;
 mod quota;
+pub(crate) mod region;
 pub(crate) mod release;
 pub(crate) mod resource;
 pub(crate) mod rollback;
@@ -338,6 +339,7 @@ pub(crate) fn table() -> Vec<Route> {
         ),
     ];
     routes.extend(config::table());
+    routes.extend(region::table());
     routes.extend(release::table());
     routes.extend(rollback::table());
     routes.extend(run::table());

@@ -26,6 +26,7 @@ mod operation;
 mod panel;
 mod people;
 mod quota;
+mod region;
 mod release;
 mod run;
 mod safety;
@@ -72,6 +73,7 @@ pub use people::{
     WebLoginView,
 };
 pub use quota::{QuotaItem, QuotaView};
+pub use region::{NodeItem, RegionList, RegionNodes, RegionView};
 pub use release::{
     OneReleaseQuery, PromoteRequest, PromotionView, ReleaseContentView, ReleaseDifference, ReleaseItem,
     ReleaseList, ReleasePhaseView, ReleaseProcessView, ReleaseQuery, ReleaseScheduleView,

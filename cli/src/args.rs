@@ -14,8 +14,8 @@ use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift,
     events, explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate,
-    notifications, orphans, person, plan, quota, release, run, schedules, secrets, serve, token, version,
-    wait,
+    notifications, orphans, person, plan, quota, regions, release, run, schedules, secrets, serve, token,
+    version, wait,
 };
 use crate::context::Flags;
 
@@ -141,6 +141,8 @@ pub(crate) enum Command {
     Cancel(release::CancelArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
+    /// List the regions in which environments can run, and whether they take work now.
+    Regions(regions::RegionsArgs),
     /// See which values a secret had and where they are used, and give it another one while everything runs.
     Secrets(secrets::SecretsArgs),
     /// Make, list and revoke tokens.

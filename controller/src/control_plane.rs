@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skep_api::wire::{AdoptView, Binding, ComponentHealth, PreviewView, TasksView};
-use skep_api::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest};
+use skep_api::wire::{AdoptView, Binding, ComponentHealth, PreviewView, RegionList, TasksView};
+use skep_api::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest, RegionRequest};
 use skep_planner::Settings;
 use skep_planner::checkup::Check;
 use skep_runtime::Priority;
@@ -20,7 +20,7 @@ use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::tasks::Works;
 use crate::wake::Queue;
-use crate::{adopt, checkup, preview};
+use crate::{adopt, checkup, preview, regions};
 
 /// The controller, for the API.
 pub(crate) struct Control {
@@ -158,6 +158,10 @@ impl ControlPlane for Control {
     async fn hold_confirmed(&self) -> Result<(), PortError> {
         self.guard.want_survey();
         self.guard.holds().await.map(drop).map_err(|source| PortError::Store { source })
+    }
+
+    async fn regions(&self, store: &ScopedStore, request: RegionRequest) -> Result<RegionList, PortError> {
+        regions::regions(store, &**self.observer.swarm(), request).await
     }
 
     async fn checkup(&self) -> Result<Vec<Check>, PortError> {

@@ -35,6 +35,7 @@ mod observe;
 mod policies;
 mod preview;
 mod reconciler;
+mod regions;
 mod safety;
 mod scan;
 pub mod serve;

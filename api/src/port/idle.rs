@@ -7,8 +7,8 @@ use skep_planner::checkup::Check;
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, ScopedStore};
 
-use super::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest};
-use crate::wire::{AdoptView, Binding, ComponentHealth, PreviewView, TasksView};
+use super::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest, RegionRequest};
+use crate::wire::{AdoptView, Binding, ComponentHealth, PreviewView, RegionList, TasksView};
 
 /// Looks where it is told to, previews nothing and does nothing: for whoever serves the API alone, as tests do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +61,15 @@ impl ControlPlane for IdleControl {
 
     async fn hold_confirmed(&self) -> Result<(), PortError> {
         Ok(())
+    }
+
+    async fn regions(&self, store: &ScopedStore, request: RegionRequest) -> Result<RegionList, PortError> {
+        if let Some(org) = &request.org {
+            let key = ResourceKey::organization(org);
+            let found = store.get(&key).await.map_err(|source| PortError::Store { source })?;
+            found.ok_or(PortError::NotFound { key })?;
+        }
+        Ok(RegionList::default())
     }
 
     async fn checkup(&self) -> Result<Vec<Check>, PortError> {

@@ -21,6 +21,7 @@ mod panel_tenant;
 mod people;
 mod problem;
 mod rates;
+mod region;
 mod resource;
 mod run;
 mod safety;

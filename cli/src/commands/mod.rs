@@ -42,6 +42,7 @@ pub(crate) mod orphans;
 pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod quota;
+pub(crate) mod regions;
 pub(crate) mod release;
 pub(crate) mod run;
 pub(crate) mod schedules;
@@ -144,6 +145,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Deployments(args) => deployment::list(&Session::open(global)?, args).await,
         Command::Cancel(args) => release::cancel(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
+        Command::Regions(args) => regions::run(&Session::open(global)?, &args).await,
         Command::Secrets(args) => secrets::run(&Session::open(global)?, args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,
         Command::Member(args) => member::run(&Session::open(global)?, args).await,

@@ -10,7 +10,7 @@ use skep_schemas::Region;
 use crate::swarm::Node;
 
 /// The label that says which region a node is in.
-const REGION: &str = "region";
+pub(crate) const REGION: &str = "region";
 
 /// What must be so of a node's label.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,13 @@ impl Constraints {
     /// As the engine's API has them.
     pub fn rendered(&self) -> Vec<String> {
         self.0.iter().map(ToString::to_string).collect()
+    }
+
+    /// The region, if one is asked for, and all that must be so beside it.
+    pub(crate) fn apart_from_region(&self) -> (Option<&str>, Self) {
+        let region = self.labels().find_map(|(label, value)| (label == REGION).then_some(value));
+        let is_other = |one: &&Constraint| !matches!(one, Constraint::Is { label, .. } if *label == REGION);
+        (region, Self(self.0.iter().filter(is_other).cloned().collect()))
     }
 
     /// The labels that a node must have, with their values.

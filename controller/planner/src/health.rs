@@ -11,7 +11,7 @@ use skep_schemas::Duration;
 use skep_schemas::kind::TaskError;
 
 use self::placement::closed;
-pub use self::placement::{is_usable, schedulable};
+pub use self::placement::{is_usable, schedulable, takes_tasks};
 use crate::constraint::Constraints;
 use crate::normalize;
 use crate::swarm::{ContainerId, Node, Service, Task, TaskSpec, TaskState, UpdateState};

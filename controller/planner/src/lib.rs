@@ -28,6 +28,7 @@ pub mod policy;
 pub mod pull;
 pub mod quota;
 pub mod reconcile;
+pub mod region;
 pub mod release;
 pub mod render;
 pub mod run;

@@ -1,7 +1,7 @@
 //! What apps can be made of and where they can run.
 
-use crate::panel::resource;
 use crate::panel::row::rows;
+use crate::panel::{region, resource};
 
 rows! {
     Get "/api/paas/plans" "getPaasPlans":
@@ -13,8 +13,9 @@ rows! {
         => "Plan", "GET /v1/plans/{name}"
         => resource::get, "resources_are_listed_and_read_by_uid";
     Get "/api/paas/locations" "getPaasLocations":
-        Read of Plan, "The regions that there are."
-        => "Node";
+        Read of Organization, "The regions that there are."
+        => "Node", "GET /v1/orgs/{org}/regions"
+        => region::locations, "a_tenant_sees_names_of_its_regions_and_an_administrator_the_nodes";
     Get "/api/paas/stacks" "getPaasStacks":
         Read of Stack, "The stacks that apps are built with."
         => "Stack", "GET /v1/stacks"

@@ -1,12 +1,16 @@
 //! Where a service may run: which nodes take its tasks now, which could, and why none of those where it may run does. A node that is lost, drained
 //! or paused is another thing than one that is not there.
 
-use crate::constraint::Constraints;
+use crate::constraint::{Constraints, REGION};
 use crate::policy::isolation::LEVEL_LABEL;
+use crate::region;
 use crate::swarm::{Node, NodeAvailability, NodeState};
 
 /// How many nodes are named that keep a service from being placed: enough to begin with.
 const NAMED: usize = 3;
+
+/// How many regions are named to who names one that is not there: a typing error is seen at once, and a status stays short.
+const REGIONS_NAMED: usize = 10;
 
 /// Could a task with these constraints ever run on a node of the cluster? `Err` says why not.
 pub fn schedulable(
@@ -58,6 +62,11 @@ pub fn is_usable(node: &Node) -> bool {
     node.status.state == Some(NodeState::Ready) && node.spec.availability != Some(NodeAvailability::Drain)
 }
 
+/// Is the node up, and does it take new tasks?
+pub fn takes_tasks(node: &Node) -> bool {
+    away(node).is_none()
+}
+
 /// Why no node where a task may run takes any, if that is so: there is none, or none takes any now.
 pub(super) fn closed(nodes: &[Node], constraints: &Constraints) -> Option<String> {
     let in_place: Vec<&Node> = nodes.iter().filter(|node| constraints.allow(node)).collect();
@@ -84,7 +93,24 @@ fn missing(nodes: &[Node], constraints: &Constraints) -> String {
         let with = with.map(|labels| format!(" with {labels}")).unwrap_or_default();
         return format!("every node{with} is kept for others by its label {LEVEL_LABEL}");
     }
-    format!("no node has {}", with.unwrap_or_default())
+    format!("no node has {}{}", with.unwrap_or_default(), regions(nodes, constraints))
+}
+
+/// The regions that there are instead of one that no node is in, for those whom these constraints are of.
+fn regions(nodes: &[Node], constraints: &Constraints) -> String {
+    let (Some(wanted), others) = constraints.apart_from_region() else { return String::new() };
+    if !nodes.iter().any(|node| others.allow(node)) {
+        return String::new();
+    }
+    let offered = region::offered(nodes, &others);
+    if offered.is_empty() {
+        return format!(
+            " (none says a region; an operator says a node's by `docker node update --label-add {REGION}={wanted} NODE`)"
+        );
+    }
+    let names: Vec<&str> = offered.keys().take(REGIONS_NAMED).map(|name| name.as_str()).collect();
+    let more = if offered.len() > names.len() { ", …" } else { "" };
+    format!(" (regions that there are: {}{more})", names.join(", "))
 }
 
 /// The command by which a node becomes one of those that are kept for somebody, if there is none.
@@ -122,10 +148,37 @@ mod tests {
 
     use super::*;
     use crate::health::{Expectations, last_error};
+    use crate::policy::isolation::Isolation;
     use crate::swarm::{Task, TaskState};
 
     /// What engines say of a task whose region has one node, which is lost, beside two others.
     const LOST: &str = "no suitable node (scheduling constraints not satisfied on 2 nodes; 1 node not available for new tasks)";
+
+    #[test]
+    fn who_names_a_region_that_is_not_there_is_told_of_those_that_are_there_for_him() {
+        let region = "eu".parse().expect("a region");
+        let everybody = Isolation::standard().constraints(&"acme".parse().expect("a name"));
+        let constraints = Constraints::new(Some(&region), everybody);
+        let node = |labels: &[(&str, &str)]| {
+            let mut node = Node::default();
+            node.status.state = Some(NodeState::Ready);
+            node.spec.labels =
+                labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+            node
+        };
+        let told = |nodes: &[Node]| schedulable(nodes, &constraints, 1, 1);
+        let vault = node(&[("region", "vault"), (LEVEL_LABEL, "dedicated")]);
+        let nowhere = node(&[]);
+        assert_eq!(
+            told(&[nowhere.clone(), vault.clone()]).unwrap_err(),
+            "no node has region=eu (none says a region; an operator says a node's by `docker node update --label-add region=eu NODE`)"
+        );
+        let many: Vec<Node> = (10..22).map(|one| node(&[("region", &format!("r{one}"))])).collect();
+        let words = told(&[vec![vault.clone(), nowhere], many].concat()).unwrap_err();
+        assert!(words.starts_with("no node has region=eu (regions that there are: r10, r11, "), "{words}");
+        assert!(words.ends_with(", r19, …)"), "{words}");
+        assert_eq!(told(&[vault]).unwrap_err(), "no node has region=eu");
+    }
 
     #[test]
     fn a_region_whose_nodes_are_away_is_not_called_one_without_nodes() {
@@ -154,7 +207,7 @@ mod tests {
             let told = last_error(std::iter::once(&waiting), &BTreeMap::new(), expected);
             (told.map(|error| error.message).unwrap_or_default(), schedulable(&nodes, &constraints, 1, 1))
         };
-        let none = "no node has region=eu".to_owned();
+        let none = "no node has region=eu (regions that there are: us)".to_owned();
         assert_eq!(words(&[]), (none.clone(), Err(none)));
         let lost = node("node-3", "eu", NodeState::Down, NodeAvailability::Active);
         let down = "no node with region=eu takes instances now: node-3 is down".to_owned();
