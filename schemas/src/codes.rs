@@ -75,6 +75,7 @@ codes! {
     NothingToRead       "SK0124" 400 "no manifest was found";
     Unreadable          "SK0125" 400 "a source cannot be read";
     InvalidSchedule     "SK0126" 422 "a schedule is not well-formed";
+    InvalidReference    "SK0127" 422 "a reference in a variable is not well-formed";
 
     ReferenceMissing    "SK0201" 422 "a resource that is referred to does not exist";
     OrganizationMissing "SK0202" 404 "the organisation does not exist";

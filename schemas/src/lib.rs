@@ -18,6 +18,7 @@ pub mod explain;
 pub mod formation;
 pub mod kind;
 pub mod manifest;
+pub mod reference;
 pub mod resource;
 pub mod resource_view;
 pub mod role;
@@ -32,6 +33,7 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use formation::{FormationOverride, Restarted, ScaleOwner, Scaled, Stopped};
 pub use kind::{AnySpec, Kind, KindScope, KindSpec};
 pub use manifest::{Batch, ReadOptions, SourcedManifest};
+pub use reference::{DomainField, EnvironmentField, ProcessField, Reference, ValueTemplate};
 pub use resource::{
     Annotations, Changed, Finalizer, Generation, Labels, Manifest, ManifestMeta, Meta, Owner, Pause,
     Resource, ResourceKey, Revision, Rollback, Scope, Uid,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use skep_schemas::codes::Code;
 use skep_schemas::kind::EnvironmentSpec;
-use skep_schemas::{AnySpec, EnvName, Kind, Owner, Resource};
+use skep_schemas::{AnySpec, EnvName, Kind, Owner, Resource, ValueTemplate};
 use skep_store::{Precondition, RecordedRelease};
 
 use super::resource::{self, Condition, condition};
@@ -79,7 +79,8 @@ async fn view<Q, B>(call: &Call<Q, B>, environment: &Resource) -> Result<ConfigV
     let items = spec.env.iter().map(|(name, value)| ConfigItem {
         name: name.clone(),
         value: value.clone(),
-        since: since(&releases, name, value),
+        resolved: released(&releases, name, value).filter(|released| released != value),
+        since: released(&releases, name, value).and_then(|released| since(&releases, name, &released)),
         overridden_by: spec
             .processes
             .iter()
@@ -93,6 +94,14 @@ async fn view<Q, B>(call: &Call<Q, B>, environment: &Resource) -> Result<ConfigV
         env: mount.env.clone(),
     });
     Ok(ConfigView { revision: environment.meta.revision, items: items.collect(), secrets: secrets.collect() })
+}
+
+/// What the processes of the newest release get for a value of the manifest; none if that release is not of this value.
+fn released(releases: &[RecordedRelease], name: &EnvName, value: &str) -> Option<String> {
+    let newest = &releases.first()?.release.content;
+    let released = ValueTemplate::parse(value).ok()?.resolved(&newest.references)?;
+    let mut processes = newest.processes.values();
+    processes.any(|process| process.env.get(name) == Some(&released)).then_some(released)
 }
 
 /// The first of the newest releases in a row that have a value.

@@ -293,6 +293,7 @@ fn content(content: &ReleaseContent) -> ReleaseContentView {
             .as_ref()
             .map(|phase| ReleasePhaseView { process: process(&phase.process), time_limit: phase.time_limit }),
         schedules: content.schedules.iter().map(|(name, one)| (name.clone(), scheduled(one))).collect(),
+        references: content.references.iter().map(|(of, is)| (of.to_string(), is.clone())).collect(),
         secrets: content.secrets.iter().map(secret).collect(),
         region: content.region.clone(),
         restart: content.restart.clone(),

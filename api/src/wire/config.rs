@@ -26,8 +26,11 @@ pub struct ConfigView {
 pub struct ConfigItem {
     /// Its name.
     pub name: EnvName,
-    /// Its value.
+    /// Its value as the manifest has it: `${…}` is a reference.
     pub value: String,
+    /// What its processes get for it, where that is not the same; none while no release has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
     /// Since which release its processes get this value; none while no release has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<ConfigSince>,

@@ -157,6 +157,9 @@ pub struct ReleaseContentView {
     /// What runs by a schedule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schedules: BTreeMap<ProcessName, ReleaseScheduleView>,
+    /// What the references in variables stood for when it was made, such as `domain.www.url`. The variables above have it as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, String>,
     /// The secrets that all of them read, by the file that each appears as. No value is here.
     pub secrets: BTreeMap<String, ReleaseSecretVersion>,
     /// Where they run.

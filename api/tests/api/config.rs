@@ -78,10 +78,13 @@ async fn a_variable_tells_since_which_release_it_is_so_and_whose_that_was() -> R
             "resources": {"cpu": "500m", "memory": "64Mi", "pids": 64}, "volumes": [], "stopGracePeriod": "30s",
         }})
     };
-    let said = [json!({"STAGE": "test"}), json!({"STAGE": "live"}), json!({"STAGE": "live", "DEBUG": "0"})];
+    let live = json!({"STAGE": "live", "DEBUG": "0", "URL": "https://www.acme.example/x"});
+    let said = [json!({"STAGE": "test"}), json!({"STAGE": "live"}), live];
     for (version, env) in (1..).zip(said) {
         let mut plan = releasing(&resource, version, None)?;
-        plan.release.as_mut().unwrap().content.processes = serde_json::from_value(process(env))?;
+        let content = &mut plan.release.as_mut().unwrap().content;
+        content.processes = serde_json::from_value(process(env))?;
+        content.references = serde_json::from_value(json!({"domain.www.url": "https://www.acme.example"}))?;
         acme.server.store.begin_plan(&fence, &plan).await?;
     }
     let read: ConfigView = acme.ask("GET", CONFIG, None).await?.read();
@@ -93,6 +96,25 @@ async fn a_variable_tells_since_which_release_it_is_so_and_whose_that_was() -> R
         })
         .collect();
     assert_eq!(told, [("DEBUG", None), ("STAGE", Some((2, Some("ann"))))]);
+
+    // A reference is told with what it stands for in the newest release; none is while no release has it.
+    let change =
+        json!({"env": {"URL": "${domain.www.url}/x", "OTHER": "${domain.www.url}", "TEXT": "$${x}"}});
+    let changed: ConfigView = acme.ask("PATCH", CONFIG, Some(change)).await?.read();
+    let item = |name: &str| changed.items.iter().find(|item| item.name.as_str() == name).unwrap();
+    let url = item("URL");
+    assert_eq!(
+        (url.value.as_str(), url.resolved.as_deref()),
+        ("${domain.www.url}/x", Some("https://www.acme.example/x"))
+    );
+    assert_eq!(url.since.as_ref().map(|since| since.release), Some(3));
+    for name in ["OTHER", "TEXT"] {
+        assert_eq!((&item(name).resolved, &item(name).since), (&None, &None), "{name}");
+    }
+    let wrong = json!({"env": {"URL": "${domian.www.url}"}});
+    let wrong = acme.ask("PATCH", CONFIG, Some(wrong)).await?;
+    assert_eq!(wrong.status, 422, "{wrong:?}");
+    assert!(wrong.text().contains("SK0127") && wrong.text().contains("/spec/env/URL"), "{wrong:?}");
     Ok(())
 }
 

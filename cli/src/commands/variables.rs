@@ -99,6 +99,9 @@ pub(super) async fn get(session: &Session, args: GetArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     };
     if let Some(item) = config.items.iter().find(|item| item.name == name) {
+        if let Some(resolved) = &item.resolved {
+            eprintln!("note: its processes get {}", harmless(resolved));
+        }
         let is_shown = std::io::stdout().is_terminal();
         print(&format!("{}\n", if is_shown { harmless(&item.value) } else { item.value.clone() }))?;
         return Ok(Outcome::Done);
@@ -206,7 +209,7 @@ fn table(config: &ConfigView) -> String {
             |since| format!("v{}{}", since.release, if since.or_earlier { " or earlier" } else { "" }),
         );
         let by = since.and_then(|since| since.by.clone()).unwrap_or_default();
-        [item.name.to_string(), item.value.clone(), release, by].map(Cell::from).to_vec()
+        [item.name.to_string(), value(item), release, by].map(Cell::from).to_vec()
     };
     let secret = |secret: &ConfigSecret| {
         let name = secret.env.as_ref().map_or_else(|| file(secret), ToString::to_string);
@@ -217,6 +220,14 @@ fn table(config: &ConfigView) -> String {
     let rows: Vec<Vec<Cell>> =
         config.items.iter().map(variable).chain(config.secrets.iter().map(secret)).collect();
     render(&["NAME", "VALUE", "SINCE", "BY"], &rows, stdout_style())
+}
+
+/// The value, and what its references stand for.
+fn value(item: &ConfigItem) -> String {
+    match &item.resolved {
+        Some(resolved) => format!("{} -> {resolved}", item.value),
+        None => item.value.clone(),
+    }
 }
 
 fn file(secret: &ConfigSecret) -> String {
@@ -247,6 +258,7 @@ mod tests {
                 {"name": "GREETING", "value": "two words\u{1b}[2J", "overriddenBy": ["worker"]},
                 {"name": "STAGE", "value": "live",
                  "since": {"release": 3, "by": "ann", "at": "2026-01-02T03:04:05Z", "orEarlier": true}},
+                {"name": "URL", "value": "${domain.www.url}/x", "resolved": "https://www.acme.example/x"},
             ],
             "secrets": [{"secret": "db", "env": "DATABASE_URL"}, {"secret": "tls", "file": "key.pem"}],
         }))
@@ -260,8 +272,9 @@ mod tests {
         assert!(lines[1].starts_with("GREETING") && lines[1].ends_with("not released yet"), "{table}");
         assert!(!table.contains('\u{1b}'), "{table}");
         assert!(lines[2].contains("live") && lines[2].ends_with("v3 or earlier     ann"), "{table}");
-        assert!(lines[3].starts_with("DATABASE_URL") && lines[3].contains("***** (Secret db)"), "{table}");
-        assert!(lines[4].starts_with("/run/secrets/key.pem"), "{table}");
+        assert!(lines[3].contains("${domain.www.url}/x -> https://www.acme.example/x"), "{table}");
+        assert!(lines[4].starts_with("DATABASE_URL") && lines[4].contains("***** (Secret db)"), "{table}");
+        assert!(lines[5].starts_with("/run/secrets/key.pem"), "{table}");
     }
 
     #[test]
@@ -269,7 +282,10 @@ mod tests {
         let text = exported(&config());
         assert!(text.contains("# DATABASE_URL has the value of Secret db"), "{text}");
         let read = dotenv::parse(&text).unwrap();
-        assert_eq!(read.into_values().collect::<Vec<_>>(), ["two words\u{1b}[2J", "live"]);
+        assert_eq!(
+            read.into_values().collect::<Vec<_>>(),
+            ["two words\u{1b}[2J", "live", "${domain.www.url}/x"]
+        );
     }
 
     #[test]

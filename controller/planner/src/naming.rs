@@ -137,9 +137,14 @@ pub fn volume(org: &OrgName, environment: &ResourceName, volume: &ResourceName) 
     format!("{org}_{environment}_{volume}")
 }
 
+/// The name that every process has inside its organisation's network.
+pub fn address(environment: &ResourceName, process: &ProcessName) -> String {
+    format!("{process}.{environment}.internal")
+}
+
 /// The names under which a process is found inside its organisation's network.
 pub fn aliases(environment: &ResourceName, process: &ProcessName) -> Vec<String> {
-    let long = format!("{process}.{environment}.internal");
+    let long = address(environment, process);
     if process.as_str() == "web" { vec![format!("{environment}.internal"), long] } else { vec![long] }
 }
 

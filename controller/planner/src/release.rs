@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use skep_schemas::kind::{
     HealthCheck, NamedPort, RELEASE_PHASE, Resources, RestartSpec, ScheduleSpec, SecuritySpec, VolumeMount,
 };
-use skep_schemas::{Duration, EnvName, ImageDigest, ImageRef, MountPath, ProcessName, Region, ResourceName};
+use skep_schemas::{
+    Duration, EnvName, ImageDigest, ImageRef, MountPath, ProcessName, Reference, Region, ResourceName,
+};
 
 use crate::deployment::Timeline;
 use crate::image_start::ImageStart;
@@ -63,6 +65,9 @@ pub struct ReleaseContent {
     /// What runs by a schedule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schedules: BTreeMap<ProcessName, ReleaseSchedule>,
+    /// What the references in variables stood for when it was made. The variables above have it as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<Reference, String>,
     /// The secrets that all of them read.
     pub secrets: Vec<ReleaseSecret>,
     /// Where they run.

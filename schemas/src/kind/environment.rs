@@ -28,6 +28,7 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
     /// Environment variables of all its processes. Not for secrets: everyone who may read the environment sees them.
+    /// `${domain.www.url}` in a value is a reference, `$${` the text `${`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<EnvName, String>,
     /// Secrets that all its processes read as files.

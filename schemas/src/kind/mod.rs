@@ -11,8 +11,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::codes::Code;
 use crate::condition::Condition;
 use crate::resource::{Generation, ResourceKey, Revision};
+use crate::scalar::ScalarError;
 
 mod app;
 mod buildpack;
@@ -76,6 +78,8 @@ pub enum KindScope {
 /// Something about a spec that its types allow and its meaning forbids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// What sort of error it is.
+    pub code: Code,
     /// Where: a JSON pointer relative to the spec, such as `/processes/web/ports/0`.
     pub pointer: String,
     /// What is wrong.
@@ -91,7 +95,18 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Notes one problem.
     pub fn push(&mut self, pointer: impl Into<String>, problem: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Problem { pointer: pointer.into(), problem: problem.into(), help: help.into() });
+        let (pointer, problem, help) = (pointer.into(), problem.into(), help.into());
+        self.0.push(Problem { code: Code::InvalidSpec, pointer, problem, help });
+    }
+
+    /// Notes what is wrong with references at a place.
+    pub fn push_references(&mut self, pointer: &str, wrong: Vec<ScalarError>) {
+        self.0.extend(wrong.into_iter().map(|ScalarError { problem, help }| Problem {
+            code: Code::InvalidReference,
+            pointer: pointer.to_owned(),
+            problem,
+            help,
+        }));
     }
 
     /// All that were noted.

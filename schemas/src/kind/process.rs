@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Problems;
 use super::once::ScheduleSpec;
+use crate::reference::ValueTemplate;
 use crate::scalar::{Bytes, Cpu, Duration, EnvName, MountPath, Port, ProcessName, ResourceName};
 
 /// The most instances of one process: a typing error must not flood a cluster.
@@ -42,7 +43,7 @@ pub struct ProcessSpec {
     /// The directory in which the program starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<MountPath>,
-    /// Environment variables of this process alone; they win over the environment's.
+    /// Environment variables of this process alone; they win over the environment's. `${domain.www.url}` in a value is a reference, `$${` the text `${`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<EnvName, String>,
     /// The ports that it listens on. The first is the one that domains route to, and the value of `PORT`.
@@ -213,6 +214,9 @@ pub(super) fn check_env(pointer: &str, env: &BTreeMap<EnvName, String>, problems
                 "the value contains a NUL character",
                 "remove it: no process can receive one",
             );
+        }
+        if let Err(wrong) = ValueTemplate::parse(value) {
+            problems.push_references(&format!("{pointer}/{name}"), wrong);
         }
     }
 }

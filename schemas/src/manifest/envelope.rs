@@ -189,7 +189,7 @@ fn spec(root: &Node, kind: Kind, findings: &mut Vec<Finding>) -> Option<AnySpec>
     spec.check(&mut problems);
     for problem in problems.into_vec() {
         let pointer = format!("/spec{}", problem.pointer);
-        let finding = Finding::new(Code::InvalidSpec, problem.problem).help(problem.help);
+        let finding = Finding::new(problem.code, problem.problem).help(problem.help);
         findings.push(finding.located(root, &pointer));
     }
     Some(spec)

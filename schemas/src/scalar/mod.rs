@@ -122,7 +122,7 @@ parsers!(
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.
-fn deserialize<'de, S: Scalar, D: Deserializer<'de>>(deserializer: D) -> Result<S, D::Error> {
+pub(crate) fn deserialize<'de, S: Scalar, D: Deserializer<'de>>(deserializer: D) -> Result<S, D::Error> {
     struct Text<S>(PhantomData<S>);
 
     impl<S: Scalar> Text<S> {

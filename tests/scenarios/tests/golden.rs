@@ -60,6 +60,7 @@ cases! {
     a_process_that_is_not_in_the_manifest_any_more_is_removed,
     a_process_with_a_schedule_is_no_service,
     a_process_with_ports_is_drained_before_it_is_stopped,
+    a_reference_in_a_variable_is_pinned_by_the_release,
     a_region_during_a_roll_out_waits_for_its_end,
     a_region_whose_node_is_lost_is_not_called_one_without_nodes,
     a_registry_inside_is_not_asked,

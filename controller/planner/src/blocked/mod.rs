@@ -21,6 +21,13 @@ pub enum Blocked {
         /// The resource, in its written form.
         resource: String,
     },
+    /// A reference in a variable stands for nothing.
+    ReferenceUnresolved {
+        /// The variable.
+        variable: String,
+        /// The reference, and why not, in words.
+        why: String,
+    },
     /// A resource that this one needs is not ready yet.
     DependencyNotReady {
         /// The resource, in its written form.
@@ -233,7 +240,9 @@ impl Blocked {
     /// The word for it in conditions.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::ReferenceMissing { .. } | Self::RouteInvalid { .. } => Reason::ReferenceMissing,
+            Self::ReferenceMissing { .. } | Self::ReferenceUnresolved { .. } | Self::RouteInvalid { .. } => {
+                Reason::ReferenceMissing
+            }
             Self::DependencyNotReady { .. } => Reason::DependencyNotReady,
             Self::SecretMissing { .. } | Self::PasswordMissing { .. } => Reason::SecretMissing,
             Self::EntryPointMissing { .. } => Reason::EntryPointMissing,
@@ -272,6 +281,7 @@ impl Blocked {
             | Self::UpdateInProgress { .. }
             | Self::StepFailed { retried: true, .. } => true,
             Self::ReferenceMissing { .. }
+            | Self::ReferenceUnresolved { .. }
             | Self::SecretMissing { .. }
             | Self::EntryPointMissing { .. }
             | Self::ProcessInvalid { .. }

@@ -17,6 +17,7 @@ impl Blocked {
     pub fn what_to_do(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::ReferenceMissing { .. } => "apply it, or refer to another",
+            Self::ReferenceUnresolved { .. } => "apply what it names, or change the variable",
             Self::DependencyNotReady { .. } => "it goes on by itself once that is there",
             Self::SecretMissing { .. } => "apply a Secret of that name with its value",
             Self::EntryPointMissing { .. } => {
@@ -102,6 +103,9 @@ impl Blocked {
     fn say_what_is_so(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReferenceMissing { resource } => write!(f, "{resource} does not exist"),
+            Self::ReferenceUnresolved { variable, why } => {
+                write!(f, "variable {variable} is not known: {why}")
+            }
             Self::DependencyNotReady { resource, why } => write!(f, "waiting for {resource}: {why}"),
             Self::SecretMissing { name } => write!(f, "secret {name} does not exist or has no value"),
             Self::EntryPointMissing { process } => {
@@ -229,6 +233,7 @@ pub fn one_of_each(word: &str, number: u32, time: Timestamp) -> Vec<Blocked> {
     let release = ReleaseVersion::new(number);
     examples! {
         ReferenceMissing { resource: text() },
+        ReferenceUnresolved { variable: text(), why: text() },
         DependencyNotReady { resource: text(), why: text() },
         SecretMissing { name: text() },
         EntryPointMissing { process: text() },

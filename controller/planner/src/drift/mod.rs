@@ -229,6 +229,7 @@ pub fn is_complete(plan: &Plan) -> bool {
         | Blocked::Contested { .. }
         | Blocked::PolicyDenied { stopped: true, .. } => true,
         Blocked::ReferenceMissing { .. }
+        | Blocked::ReferenceUnresolved { .. }
         | Blocked::DependencyNotReady { .. }
         | Blocked::SecretMissing { .. }
         | Blocked::EntryPointMissing { .. }

@@ -17,7 +17,7 @@ pub(crate) use entry::listens_on;
 pub use entry::{entry_spec, has_entry, is_entry_of};
 pub use forward::{FORWARD_PROGRAM, ForwardInput, forward_spec};
 pub use network::{ENCRYPTED, network_spec};
-pub use routing::{Route, RouteTls, route_labels};
+pub use routing::{Route, RouteTls, route_labels, url};
 pub use run::run_spec;
 pub use secret::secret_spec;
 pub(crate) use service::monitor;

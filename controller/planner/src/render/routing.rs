@@ -39,16 +39,17 @@ impl Route {
 
     /// Where it can be reached.
     pub fn url(&self, edge: &EdgeSettings) -> String {
-        let (scheme, port, usual) = match self.tls {
-            RouteTls::Off => ("http", edge.public_http_port, 80),
-            RouteTls::Resolver(_) => ("https", edge.public_https_port, 443),
-        };
-        if port == usual {
-            format!("{scheme}://{}", self.host)
-        } else {
-            format!("{scheme}://{}:{port}", self.host)
-        }
+        url(edge, &self.host, &self.tls)
     }
+}
+
+/// Where clients reach a host.
+pub fn url(edge: &EdgeSettings, host: &Host, tls: &RouteTls) -> String {
+    let (scheme, port, usual) = match tls {
+        RouteTls::Off => ("http", edge.public_http_port, 80),
+        RouteTls::Resolver(_) => ("https", edge.public_https_port, 443),
+    };
+    if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 /// The labels that make Traefik serve these routes from a service on that network. Empty when there is no route, so that a

@@ -3,7 +3,7 @@
 //! A pass goes through four questions, each a module:
 //!
 //! 1. [`target`]: which release should run? The newest, unless it failed; a new one if what the manifests say differs from it, or what
-//!    a [`rollback`] returned to.
+//!    a [`rollback`] returned to. [`references`] says what stands for those in variables.
 //! 2. [`verdict`]: is it known by now how the newest release went? A failed one is not applied again (invariant I11): the target
 //!    becomes the last good release, which is what Swarm has returned to by itself.
 //! 3. [`services`]: what must be done so that every process runs the target?
@@ -16,6 +16,7 @@ mod ground;
 mod instances;
 mod last_lines;
 mod phase;
+mod references;
 mod rollback;
 mod routing;
 mod runs;
@@ -169,7 +170,7 @@ impl EnvironmentDesired {
 
     /// Whose change a release comes from that is made now: of those who wrote what makes up its content, and who returned the environment to a
     /// former release, the one who did so last.
-    fn author(&self, rollback_to: Option<ReleaseVersion>) -> Option<String> {
+    fn author(&self, content: &ReleaseContent, rollback_to: Option<ReleaseVersion>) -> Option<String> {
         let plan = match &self.plan {
             PlanChoice::Found(plan) => Some(&plan.meta),
             PlanChoice::None | PlanChoice::Missing(_) => None,
@@ -177,6 +178,7 @@ impl EnvironmentDesired {
         let organization = self.organization.as_ref().map(|organization| &organization.meta);
         let app = self.app.as_ref().map(|app| &app.meta);
         let metas = [Some(&self.environment.meta), organization, app, plan].into_iter().flatten();
+        let metas = metas.chain(references::domains(self, &content.references).map(|domain| &domain.meta));
         let named = self.environment.spec.secrets.iter().filter_map(|mount| self.secrets.get(&mount.name));
         // What the manifests say is no part of a return.
         let metas = metas.filter(|_| rollback_to.is_none());

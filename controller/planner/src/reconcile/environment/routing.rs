@@ -8,7 +8,7 @@ use crate::blocked::Blocked;
 use crate::naming;
 use crate::release::{ReleaseContent, ReleaseProcess};
 use crate::render::{Route, RouteTls};
-use crate::settings::Settings;
+use crate::settings::{EdgeSettings, Settings};
 
 /// The routes to one process, and the domains that cannot be routed.
 pub(super) fn routes(
@@ -26,10 +26,7 @@ pub(super) fn routes(
                 name: naming::router(&desired.org, domain.meta.key.name(), domain.meta.uid),
                 host: domain.spec.host.clone(),
                 port: port.port,
-                tls: match (domain.spec.tls, &settings.edge.certificate_resolver) {
-                    (TlsMode::Automatic, Some(resolver)) => RouteTls::Resolver(resolver.clone()),
-                    (TlsMode::Automatic, None) | (TlsMode::Off, _) => RouteTls::Off,
-                },
+                tls: tls(&settings.edge, &domain.spec),
             }),
             None => blocked.push(Blocked::RouteInvalid {
                 domain: domain.meta.key.name().to_string(),
@@ -41,6 +38,14 @@ pub(super) fn routes(
         }
     }
     (routes, blocked)
+}
+
+/// How clients reach a domain.
+pub(super) fn tls(edge: &EdgeSettings, domain: &DomainSpec) -> RouteTls {
+    match (domain.tls, &edge.certificate_resolver) {
+        (TlsMode::Automatic, Some(resolver)) => RouteTls::Resolver(resolver.clone()),
+        (TlsMode::Automatic, None) | (TlsMode::Off, _) => RouteTls::Off,
+    }
 }
 
 /// Domains that name a process which the target does not have.

@@ -4,6 +4,7 @@ use skep_schemas::ImageRef;
 use skep_schemas::kind::SecuritySpec;
 
 use super::phase::{self, Phase};
+use super::references::{self, Resolved};
 use super::rollback::{self, Asked};
 use super::verdict;
 use super::{EnvironmentDesired, EnvironmentInput, ImageFailure, PlanChoice};
@@ -139,7 +140,7 @@ fn released(
     let why = why(newest, &content, rollback_to);
     let is_again = newest.is_some_and(|newest| newest.content == content);
     // Of who asked for another try the audit tells.
-    let made_by = if is_again { None } else { input.desired.author(rollback_to) };
+    let made_by = if is_again { None } else { input.desired.author(&content, rollback_to) };
     plan.release = Some(NewRelease { version, content: content.clone(), why, rollback_to, made_by });
     plan.phase = phase::due(version, &content);
     if plan.phase.is_some() && input.mode == Mode::Act {
@@ -248,7 +249,7 @@ pub(super) fn last_good(desired: &EnvironmentDesired) -> Option<&Release> {
 }
 
 /// The same, once nothing is known to forbid its image.
-fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
+fn candidate(input: &EnvironmentInput<'_>, mut formation: Formation) -> Asked {
     let desired = input.desired;
     let spec = &desired.environment.spec;
     let mut blocked = Vec::new();
@@ -266,6 +267,10 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
         }
     }
     secrets.sort_by(|a, b| a.file.cmp(&b.file));
+    let references = references::resolve(input, &mut formation).unwrap_or_else(|why| {
+        blocked.extend(why);
+        Resolved::new()
+    });
     let image = image(input, &formation).map_err(|why| blocked.push(why)).ok();
     let image_tells = image.as_ref().is_none_or(|image| image.start.is_some());
     if spec.secrets.iter().any(|mount| mount.env.is_some()) && !image_tells {
@@ -285,6 +290,7 @@ fn candidate(input: &EnvironmentInput<'_>, formation: Formation) -> Asked {
                 .collect(),
             release_phase: formation.release_phase,
             schedules: formation.schedules,
+            references,
             secrets,
             region: spec.region.clone(),
             restart: spec.restart.clone(),
@@ -338,7 +344,7 @@ fn differences(old: &ReleaseContent, new: &ReleaseContent) -> String {
     let env = |content: &ReleaseContent| {
         content.processes.values().map(|process| process.env.clone()).collect::<Vec<_>>()
     };
-    if env(old) != env(new) {
+    if env(old) != env(new) || old.references != new.references {
         parts.push("config");
     }
     // The environment's variables are the phase's as well, and told already.
