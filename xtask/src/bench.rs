@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let root = workspace::root()?;
     let mut bench = Command::new(root.join("target/release/skep-bench"));
     // What measures a whole installation takes the same server.
-    bench.env("SKEP_E2E_BINARY", root.join("target/release/skep"));
+    bench.env(skep_testbed::built::VARIABLE, root.join("target/release/skep"));
     bench.args(arguments).current_dir(root);
     workspace::run("measure", bench)
 }

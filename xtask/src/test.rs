@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use skep_testbed::{Postgres, install, postgres};
+use skep_testbed::{Postgres, built, install, postgres};
 
 use crate::totals::Totals;
 use crate::{deps, queries, workspace};
@@ -38,8 +38,13 @@ pub(crate) fn run(scope: Scope) -> Result<()> {
     let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
     workspace::run("lints", workspace::cargo(lints)?)?;
 
+    // Beside the tests, whose features it shares: by itself it would be built once more by the first test that needs it.
+    let build = ["build", "--workspace", "--tests", "--bin", "skep", "--locked"];
+    workspace::run("build", workspace::cargo(build)?)?;
+
     let mut tests = tests(scope)?;
     tests.env(postgres::SHARED, server.base_url());
+    tests.env(built::VARIABLE, workspace::target()?.join("debug/skep"));
     let (mut totals, tests_passed) = count("tests", tests)?;
     let (in_docs, docs_passed) = count(
         "examples in the documentation",

@@ -11,6 +11,14 @@ pub(crate) fn root() -> Result<PathBuf> {
     manifest.parent().map(Path::to_owned).context("xtask lies in the workspace")
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> Result<PathBuf> {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => Ok(PathBuf::from(target)),
+        None => Ok(root()?.join("target")),
+    }
+}
+
 /// A cargo command at the workspace's root, free of what would make builds differ from one shell to the next.
 pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Result<Command> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -271,10 +271,11 @@ pub(super) async fn serve(config: ServeConfig) -> Result<()> {
 
 /// What the operator has to know, on standard output: the log is for what happens later.
 fn announce(started: Started) {
-    println!("skep listens on {}", started.address);
+    // The address comes last: whoever waits for it has read the token.
     if let Some(token) = started.bootstrap_token {
         println!("bootstrap token (shown this once, stored as a hash): {}", token.expose_secret());
     }
+    println!("skep listens on {}", started.address);
 }
 
 #[cfg(test)]

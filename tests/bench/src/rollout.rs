@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use skep_e2e::rollout::{Operation, Outcome, PER_SECOND, Rollouts};
 
 use crate::report::{Findings, median, time};
@@ -44,7 +44,12 @@ pub(crate) fn measure() -> Result<Findings> {
 
 fn rounds(is_drained: bool, rounds: usize) -> Result<Vec<BTreeMap<Operation, Outcome>>> {
     let mut rollouts = Rollouts::start(REFRESH, is_drained)?;
-    (1..=rounds).map(|round| rollouts.round(round)).collect()
+    let outcomes: Vec<_> = (1..=rounds).map(|round| rollouts.round(round)).collect::<Result<_>>()?;
+    // A machine that cannot ask as often measures something else.
+    for (operation, outcome) in outcomes.iter().flatten() {
+        ensure!(outcome.rate >= u64::from(PER_SECOND) * 3 / 4, "{}: {outcome:?}", operation.words());
+    }
+    Ok(outcomes)
 }
 
 fn of(rounds: &[BTreeMap<Operation, Outcome>], operation: Operation) -> Vec<&Outcome> {

@@ -59,7 +59,9 @@ impl Server {
         let mut process = Process::start(command)?;
         let line = process.wait_for_line(START, |line| line.contains(LISTENS))?;
         let port = line.rsplit_once(':').context("an address has a port")?.1.trim().parse()?;
-        let token = process.wait_for_line(Duration::from_secs(1), |line| line.contains(TOKEN)).ok();
+        // Announced before the address, or never.
+        let logs = process.logs();
+        let token = logs.lines().find(|line| line.contains(TOKEN));
         let token = token.and_then(|line| line.split(TOKEN).nth(1).map(|token| token.trim().to_owned()));
         Ok(Self { process, port, token })
     }

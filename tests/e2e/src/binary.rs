@@ -6,14 +6,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
+use skep_testbed::built;
 
 /// Where it is. Built first, so that a test never runs against an old one; without changes that takes a moment.
 ///
-/// `SKEP_E2E_BINARY` names another one.
+/// Whoever runs everything has built it already ([`built`]).
 pub fn skep() -> Result<PathBuf> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(named) = std::env::var_os("SKEP_E2E_BINARY") {
-        return Ok(PathBuf::from(named));
+    if let Some(named) = built::skep() {
+        return Ok(named);
     }
     if let Some(built) = BUILT.get() {
         return Ok(built.clone());

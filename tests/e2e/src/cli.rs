@@ -112,7 +112,7 @@ impl Cli {
 
     /// Applies manifests given as text and waits until all is ready.
     pub fn apply_and_wait(&self, manifests: &str) -> Result<Answer> {
-        self.apply(manifests, &["--wait", "--timeout", "120s"])
+        self.apply(manifests, &["--wait", "--timeout", "5m"])
     }
 
     /// What an apply of these manifests would do.

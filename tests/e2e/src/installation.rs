@@ -274,8 +274,9 @@ fn announced(skep: &mut Process) -> Result<(String, Option<String>)> {
     let line = skep.wait_for_line(START, |line| line.contains(listens))?;
     let address = line.split(listens).nth(1).context("an address follows")?.trim().to_owned();
     let shown = "stored as a hash): ";
-    // Announced in one go with the address, so it is there when that is, or never.
-    let token = skep.wait_for_line(Duration::from_secs(1), |line| line.contains(shown)).ok();
+    // Announced before the address, so it is there when that is, or never.
+    let logs = skep.logs();
+    let token = logs.lines().find(|line| line.contains(shown));
     let token = token.and_then(|line| line.split(shown).nth(1).map(|token| token.trim().to_owned()));
     Ok((format!("http://{address}"), token))
 }

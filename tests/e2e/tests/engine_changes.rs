@@ -98,7 +98,7 @@ fn how_much_runs_is_said_beside_the_manifests(at: &Installation, web: &Web) -> R
         at.cli.run(&all)
     };
     let waiting = |args: &[&str]| {
-        let all: Vec<&str> = args.iter().copied().chain(["--wait", "--timeout", "120s"]).collect();
+        let all: Vec<&str> = args.iter().copied().chain(["--wait", "--timeout", "5m"]).collect();
         ask(&all)?.ok().with_context(|| at.report())
     };
     let tasks = |count: usize| {
@@ -165,7 +165,7 @@ fn the_same_manifests_again_and_many_looks_at_them_write_nothing() -> Result<()>
     let at = Installation::start_with(options)?;
     let examples = at.examples("hello");
     at.cli
-        .run(&["apply", "-f", &examples, "--wait", "--timeout", "120s"])?
+        .run(&["apply", "-f", &examples, "--wait", "--timeout", "5m"])?
         .ok()
         .with_context(|| at.report())?;
     let facts = || {
@@ -178,7 +178,7 @@ fn the_same_manifests_again_and_many_looks_at_them_write_nothing() -> Result<()>
     let before = facts()?;
     let events = Events::record(&at.engine)?;
 
-    let again = at.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "60s"])?.ok()?;
+    let again = at.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "5m"])?.ok()?;
     assert_eq!(again.out.lines().filter(|line| line.ends_with(" unchanged")).count(), 6, "{}", again.out);
     at.wait_for_resyncs(3)?;
 

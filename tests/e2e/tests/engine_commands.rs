@@ -46,7 +46,7 @@ fn what_happens_can_be_watched_and_a_bad_document_stops_its_whole_batch() -> Res
 
     at.cli.apply(&documents(&good[..2]), &[])?.ok()?;
     let mut watch = at.cli.start(&["get", "environments", "--org", "acme", "--watch"])?;
-    let wait = ["wait", "environment", "production", "--org", "acme", "--for", "ready", "--timeout", "60s"];
+    let wait = ["wait", "environment", "production", "--org", "acme", "--for", "ready", "--timeout", "5m"];
     let mut waiting = at.cli.start(&wait)?;
     at.cli.apply(&documents(&good), &[])?.ok()?;
     let ended = waiting.wait_exit(SHOWN)?;
@@ -96,7 +96,7 @@ fn what_happens_can_be_watched_and_a_bad_document_stops_its_whole_batch() -> Res
     assert_eq!(tenant.run(&["whoami"])?.code, 2, "a revoked token is none");
 
     at.cli
-        .run(&["delete", "environment", "production", "--org", "acme", "--wait", "--timeout", "60s"])?
+        .run(&["delete", "environment", "production", "--org", "acme", "--wait", "--timeout", "5m"])?
         .ok()?;
     watch.wait_for_line(SHOWN, |line| line.contains("production is gone"))?;
     let wait = ["wait", "environment", "production", "--org", "acme", "--for", "ready", "--timeout", "1s"];

@@ -119,14 +119,12 @@ fn a_deleted_organization_leaves_nothing_behind_even_if_the_server_is_killed_hal
         at.wait_for_status("acme.localhost", 200, Duration::from_secs(20))?;
         assert!(at.made_by_skep()?.len() >= 5, "{:?}", at.made_by_skep()?);
         match killed_after {
-            None => {
-                drop(at.cli.run(&["delete", "organization", "acme", "--wait", "--timeout", "90s"])?.ok()?)
-            }
+            None => drop(at.cli.run(&["delete", "organization", "acme", "--wait", "--timeout", "5m"])?.ok()?),
             Some(more) => {
                 let before = steps(&at);
                 at.cli.run(&["delete", "organization", "acme"])?.ok()?;
                 crash_after(&mut at, before + more)?;
-                let wait = ["wait", "organization", "acme", "--for", "deleted", "--timeout", "90s"];
+                let wait = ["wait", "organization", "acme", "--for", "deleted", "--timeout", "5m"];
                 let gone = at.cli.run(&wait)?;
                 assert_eq!(gone.code, 0, "{}{}\n{}", gone.out, gone.err, at.report());
             }

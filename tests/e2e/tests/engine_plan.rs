@@ -18,7 +18,7 @@ fn a_plan_is_carried_out_unless_the_world_has_moved() -> Result<()> {
         let manifests = at.cli.file("planned.yaml", &web.manifests())?;
         at.cli.run(&["plan", "-f", manifests.as_str(), "-o", file.as_str()])?.ok()
     };
-    let carry_out = || at.cli.run(&["apply", "--plan", file.as_str(), "--wait", "--timeout", "120s"]);
+    let carry_out = || at.cli.run(&["apply", "--plan", file.as_str(), "--wait", "--timeout", "5m"]);
 
     // Nothing has moved: it is carried out, and only once.
     web.env.insert("ONE".to_owned(), "1".to_owned());

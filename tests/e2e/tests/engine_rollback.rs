@@ -36,7 +36,7 @@ fn a_release_that_is_never_healthy_is_rolled_back_once_while_the_old_one_answers
 
     let broken = web.clone().with_image("hello:broken").manifests();
     let ended = thread::scope(|scope| -> Result<Answer> {
-        let apply = scope.spawn(|| at.cli.apply(&broken, &["--wait", "--timeout", "100s"]));
+        let apply = scope.spawn(|| at.cli.apply(&broken, &["--wait", "--timeout", "5m"]));
         let mut answers = 0;
         while !apply.is_finished() {
             let answer = at.request("acme.localhost")?;

@@ -66,7 +66,7 @@ fn rotated(at: &Installation, command: &[&str], input: &str) -> Result<String> {
     let (before, former) = (objects(at)?, served(at)?);
     ensure!(before.len() == 1, "{before:?}");
     let traffic = at.traffic_of(HOST, SHOWN, PER_SECOND)?;
-    let args = [&["secrets", "--org", "acme"], command, &["--wait", "--timeout", "3m"]].concat();
+    let args = [&["secrets", "--org", "acme"], command, &["--wait", "--timeout", "5m"]].concat();
     let answer = at.cli.run_with_input(&args, input)?.ok().with_context(|| at.report())?;
     let after = objects(at)?;
     let counted = traffic.end().with_context(|| at.report())?;
@@ -147,7 +147,7 @@ fn running(at: &Installation) -> Result<(String, String, String)> {
 fn returned(at: &Installation, args: &[&str]) -> Result<String> {
     let traffic = at.traffic_of(HOST, SHOWN, PER_SECOND)?;
     let command =
-        [&["rollback", "acme/Environment/production"], args, &["--wait", "--timeout", "3m"]].concat();
+        [&["rollback", "acme/Environment/production"], args, &["--wait", "--timeout", "5m"]].concat();
     let answer = at.cli.run(&command)?.ok().with_context(|| at.report())?;
     let counted = traffic.end().with_context(|| at.report())?;
     println!("rollback {args:?}: {} requests in {:?}, none failed", counted.answered, counted.took);

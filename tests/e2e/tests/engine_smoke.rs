@@ -13,14 +13,14 @@ fn the_example_is_served(version: EngineVersion) -> Result<Installation> {
     let installation = Installation::start(version)?;
     let examples = installation.examples("hello");
 
-    let applied = installation.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "120s"])?;
+    let applied = installation.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "5m"])?;
     assert_eq!(applied.code, 0, "{}{}\n{}", applied.out, applied.err, installation.report());
 
     let page = installation.wait_for_status("hello.localhost", 200, Duration::from_secs(30))?;
     assert!(page.body.contains("v1"), "{}", page.body);
 
     let events = Events::record(&installation.engine)?;
-    let again = installation.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "60s"])?.ok()?;
+    let again = installation.cli.run(&["apply", "-f", &examples, "--wait", "--timeout", "5m"])?.ok()?;
     assert!(again.out.contains("unchanged"), "{}", again.out);
     let writes: Vec<_> = events.so_far()?.into_iter().filter(|event| event.is_write()).collect();
     assert!(writes.is_empty(), "{writes:?}");

@@ -31,6 +31,8 @@ pub struct Plan {
     pub point: Option<usize>,
     /// With which order of passes.
     pub seeds: Vec<u64>,
+    /// Each kind is tried at every so many-th of a workflow's calls. Kinds begin at different calls, so each call meets some.
+    pub every_call: usize,
     /// Of a workflow's events, so many are tried per seed, spread evenly; all when there is no limit.
     pub events: Option<usize>,
     /// Of a workflow's statements, so many are tried per kind and seed, in the same way.
@@ -40,9 +42,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Every fault at every call of every workflow, and at some events and statements: as much as fits into a run of the tests.
+    /// A third of the faults at every call of every workflow, and some at some events and statements: as much as fits into a run of
+    /// the tests.
     pub fn reduced() -> Self {
-        Self { seeds: vec![0], events: Some(3), statements: Some(2), ..Self::full() }
+        Self { seeds: vec![0], every_call: 3, events: Some(3), statements: Some(2), ..Self::full() }
     }
 
     /// Every fault at every call and event of every workflow, in several orders of passes, and at many statements.
@@ -52,6 +55,7 @@ impl Plan {
             kinds: Kind::ALL.to_vec(),
             point: None,
             seeds: vec![0, 1, 2],
+            every_call: 1,
             events: None,
             statements: Some(60),
             workers: 2,
@@ -170,12 +174,13 @@ fn plan_jobs(shared: &mut Shared, plan: &Plan) {
 fn faults(reference: &Run, plan: &Plan) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (number, kind) in plan.kinds.iter().enumerate() {
-        let (points, limit) = match kind.at() {
-            At::Call => (reference.calls, None),
-            At::Event => (reference.events, plan.events),
-            At::Statement => (reference.statements, plan.statements),
+        let spread =
+            |points: usize, most: Option<usize>| points.div_ceil(most.unwrap_or(points).max(1)).max(1);
+        let (points, stride) = match kind.at() {
+            At::Call => (reference.calls, plan.every_call.max(1)),
+            At::Event => (reference.events, spread(reference.events, plan.events)),
+            At::Statement => (reference.statements, spread(reference.statements, plan.statements)),
         };
-        let stride = points.div_ceil(limit.unwrap_or(points).max(1)).max(1);
         // Another start for each kind, so that they do not all try the same.
         let all = (number % stride..points).step_by(stride);
         faults.extend(

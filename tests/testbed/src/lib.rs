@@ -16,6 +16,7 @@
 //! root, and the Debian packages that [`install::packages`] puts in place.
 
 pub mod browser;
+pub mod built;
 pub mod cluster;
 pub mod command;
 pub mod edge;

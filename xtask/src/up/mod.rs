@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use skep_testbed::{install, wait_until};
+use skep_testbed::{built, install, wait_until};
 
 use self::home::{Home, Running};
 use self::tour::Tour;
@@ -44,7 +44,9 @@ pub(crate) fn run() -> Result<()> {
     if let Err(error) = install::engine_26() {
         eprintln!("warning: {error:#}");
     }
-    workspace::run("build", workspace::cargo(["build", "--quiet", "--locked", "--package", "skep"])?)?;
+    if built::skep().is_none() {
+        workspace::run("build", workspace::cargo(["build", "--quiet", "--locked", "--package", "skep"])?)?;
+    }
     if home.dir().exists() {
         eprintln!("==> removing what an earlier installation left");
         down::clean(&home)?;

@@ -96,10 +96,9 @@ fn context(server: &str, token: &str) -> String {
 
 /// The `skep` that an installation runs.
 pub(crate) fn built() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = match target {
-        Some(target) => target,
-        None => workspace::root()?.join("target"),
+    let built = match skep_testbed::built::skep() {
+        Some(built) => built,
+        None => workspace::target()?.join("debug/skep"),
     };
-    std::path::absolute(target.join("debug/skep")).context("the program has no absolute path")
+    std::path::absolute(built).context("the program has no absolute path")
 }
