@@ -32,11 +32,12 @@ pub(crate) fn run(scope: Scope) -> Result<()> {
     }
     // One server for all tests that want no more than a database. It outlives them and goes with this process.
     let server = Postgres::start()?;
-    // Before the lints: it touches the store, which would otherwise be built twice.
+    // Before the lints, whose work it does: it touches the store, which would otherwise be checked twice.
     eprintln!("==> queries");
     queries::check_on(&server)?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
-    workspace::run("lints", workspace::cargo(lints)?)?;
+    let mut lints = workspace::cargo(["clippy"])?;
+    lints.args(queries::LINTS);
+    workspace::run("lints", lints)?;
 
     // Beside the tests, whose features it shares: by itself it would be built once more by the first test that needs it.
     let build = ["build", "--workspace", "--tests", "--bin", "skep", "--locked"];

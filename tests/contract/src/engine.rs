@@ -97,17 +97,17 @@ fn recipe(act: Act) -> Result<Recipe> {
         Act::Stumbles => runs(base, "sleep 1\nexit 4"),
         Act::Unhealthy => base
             .file("bin/healthy", 0o755, script("echo 'this one is never healthy'\nexit 1"))
-            .change(r#"HEALTHCHECK --interval=1s --timeout=3s --retries=2 CMD ["/bin/healthy"]"#),
+            .change(r#"HEALTHCHECK --interval=1s --timeout=20s --retries=2 CMD ["/bin/healthy"]"#),
         Act::UnhealthyAndStubborn => base
             .file("bin/healthy", 0o755, script("echo 'this one is never healthy'\nexit 1"))
-            .change(r#"HEALTHCHECK --interval=1s --timeout=3s --retries=2 CMD ["/bin/healthy"]"#)
+            .change(r#"HEALTHCHECK --interval=1s --timeout=20s --retries=2 CMD ["/bin/healthy"]"#)
             .change(r#"CMD ["/bin/sleep", "1000000"]"#),
         Act::HealthyNever => base
             .file("bin/healthy", 0o755, script("exit 1"))
-            .change(r#"HEALTHCHECK --interval=1s --timeout=3s --retries=60 CMD ["/bin/healthy"]"#),
+            .change(r#"HEALTHCHECK --interval=1s --timeout=20s --retries=60 CMD ["/bin/healthy"]"#),
         Act::HealthyLate => runs(
             base.file("bin/healthy", 0o755, script("cat /tmp/ready"))
-                .change(r#"HEALTHCHECK --interval=1s --timeout=3s --retries=30 CMD ["/bin/healthy"]"#),
+                .change(r#"HEALTHCHECK --interval=1s --timeout=20s --retries=30 CMD ["/bin/healthy"]"#),
             "trap 'exit 0' TERM\nsleep 3\ntouch /tmp/ready\nsleep 1000000 &\nwait",
         ),
         Act::CannotStart => base.change(r#"CMD ["/bin/nonesuch"]"#),

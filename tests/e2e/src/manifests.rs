@@ -86,8 +86,9 @@ impl Web {
     }
 
     fn app(&self) -> Value {
+        // A check that fails does so at once; on a busy machine one that succeeds may take seconds.
         let health = json!({
-            "command": ["/bin/healthy", "8080"], "interval": "1s", "timeout": "2s", "retries": 2, "startPeriod": "2s",
+            "command": ["/bin/healthy", "8080"], "interval": "1s", "timeout": "20s", "retries": 2, "startPeriod": "2s",
         });
         let mut web = json!({ "ports": [{ "name": "http", "port": 8080 }], "healthCheck": health });
         if let Some(period) = &self.stop_grace_period {

@@ -42,7 +42,8 @@ fn a_release_that_is_never_healthy_is_rolled_back_once_while_the_old_one_answers
             let answer = at.request("acme.localhost")?;
             assert!(
                 answer.status == 200 && answer.body.contains("v1"),
-                "after {answers} answers: {answer:?}"
+                "after {answers} answers: {answer:?}\n{}",
+                at.report()
             );
             answers += 1;
         }

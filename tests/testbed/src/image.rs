@@ -57,7 +57,7 @@ impl Recipe {
         Ok(Recipe::server(version, port, on_stop)?
             .file("www/healthz", 0o644, "ok\n")
             .file("bin/healthy", 0o755, probe)
-            .change(&format!(r#"HEALTHCHECK --interval=1s --timeout=3s CMD ["/bin/healthy", "{port}"]"#)))
+            .change(&format!(r#"HEALTHCHECK --interval=1s --timeout=20s CMD ["/bin/healthy", "{port}"]"#)))
     }
 
     /// A web server that goes on serving for so long after it was asked to stop, until nobody sends it anything any more: what an
@@ -70,7 +70,7 @@ impl Recipe {
     pub fn unhealthy(version: &str) -> Result<Recipe> {
         Ok(Recipe::server(version, WEB_PORT, "exit 0")?
             .file("bin/healthy", 0o755, "#!/bin/sh\necho 'this version is never healthy'\nexit 1\n")
-            .change(r#"HEALTHCHECK --interval=1s --timeout=3s --retries=2 CMD ["/bin/healthy"]"#))
+            .change(r#"HEALTHCHECK --interval=1s --timeout=20s --retries=2 CMD ["/bin/healthy"]"#))
     }
 
     /// A program that prints a line and exits with status 3.
