@@ -17,7 +17,8 @@ use skep_store::{Actor, ScopedStore};
 
 pub use self::idle::IdleControl;
 use crate::wire::{
-    AdoptView, Binding, ComponentHealth, LogEvent, LogInstance, LogPlace, PreviewView, RegionList, TasksView,
+    AdoptView, Binding, ComponentHealth, LogEvent, LogInstance, LogPlace, MetricsView, PreviewView,
+    RegionList, TasksView,
 };
 
 /// A set of changes whose outcome is asked for.
@@ -88,6 +89,10 @@ pub trait ControlPlane: Send + Sync + 'static {
         environment: &ResourceKey,
         request: LogRequest,
     ) -> Result<LogItems, PortError>;
+
+    /// What the instances of an environment use, as far as it can be read from here.
+    async fn metrics(&self, store: &ScopedStore, environment: &ResourceKey)
+    -> Result<MetricsView, PortError>;
 
     /// The components that must work for the server to be of use, apart from the database. Must not block: it is asked by
     /// anyone, without a token.

@@ -15,6 +15,7 @@ mod intervention;
 mod journal;
 pub(crate) mod log;
 mod master_key;
+pub(crate) mod metrics;
 mod notification;
 mod quota;
 pub(crate) mod region;
@@ -346,6 +347,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(notification::table());
     routes.extend(schedule::table());
     routes.extend(formation::table());
+    routes.extend(metrics::table());
     routes.extend(secret::table());
     routes.extend(token::table());
     routes.extend(identity::table());

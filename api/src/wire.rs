@@ -21,6 +21,7 @@ mod journal;
 mod log;
 mod log_place;
 mod master_key;
+mod metrics;
 mod notification;
 mod operation;
 mod panel;
@@ -56,6 +57,9 @@ pub use log::{
 };
 pub use log_place::LogPlace;
 pub use master_key::{ClosedOrganization, MasterKeyRotation, MasterKeyUse, MasterKeyView, RotateMasterKey};
+pub use metrics::{
+    CpuView, InstanceMetrics, MemoryView, MetricsView, NetworkView, UnreadReason, UnreadView, UsageView,
+};
 pub use notification::{DeliveryList, DeliveryQuery, DeliveryState, DeliveryView, Resent, TestSent};
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, Readiness, VersionView,

@@ -15,7 +15,7 @@ use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift,
     events, explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate,
     notifications, orphans, person, plan, quota, regions, release, run, schedules, secrets, serve, token,
-    version, wait,
+    top, version, wait,
 };
 use crate::context::Flags;
 
@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Retry(intervention::RetryArgs),
     /// Show the processes of an environment: how many instances there are to be, how many run, and who says so.
     Ps(formation::PsArgs),
+    /// Show what the instances of an environment use: processor, memory and traffic.
+    Top(top::TopArgs),
     /// Say how many instances of processes there are to be, where no manifest says it.
     Scale(formation::ScaleArgs),
     /// Replace the instances of an environment, or of one process, one after the other.

@@ -22,6 +22,7 @@ use crate::safety::{Safety, SafetySettings};
 use crate::scan::Scans;
 use crate::signature::{Signatures, TrustedRoot};
 use crate::tasks::Works;
+use crate::usage::Meter;
 use crate::wake::Queue;
 
 /// What a loop is made from.
@@ -101,6 +102,7 @@ impl Assembly {
             Sight {
                 observer: Arc::clone(&observer),
                 logs: Logs::new(Arc::clone(&swarm), settings.instance.clone(), ground.loki.clone()),
+                meter: Meter::new(Arc::clone(&swarm), settings.instance.clone()),
             },
             Arc::clone(&settings),
             Arc::clone(&safety.guard),

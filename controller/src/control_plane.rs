@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skep_api::wire::{AdoptView, Binding, ComponentHealth, PreviewView, RegionList, TasksView};
+use skep_api::wire::{AdoptView, Binding, ComponentHealth, MetricsView, PreviewView, RegionList, TasksView};
 use skep_api::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest, RegionRequest};
 use skep_planner::Settings;
 use skep_planner::checkup::Check;
@@ -19,6 +19,7 @@ use crate::logs::{Environment, Logs};
 use crate::observe::Observer;
 use crate::safety::Guard;
 use crate::tasks::Works;
+use crate::usage::Meter;
 use crate::wake::Queue;
 use crate::{adopt, checkup, preview, regions};
 
@@ -28,6 +29,7 @@ pub(crate) struct Control {
     observer: Arc<Observer>,
     settings: Arc<Settings>,
     logs: Logs,
+    meter: Meter,
     guard: Arc<Guard>,
     engine: Mutex<EngineHealth>,
     held: Arc<Held>,
@@ -41,6 +43,8 @@ pub(crate) struct Sight {
     pub(crate) observer: Arc<Observer>,
     /// At what it prints.
     pub(crate) logs: Logs,
+    /// At what it uses.
+    pub(crate) meter: Meter,
 }
 
 /// What is known about the engine without asking it now.
@@ -65,8 +69,8 @@ impl Control {
         works: Works,
     ) -> Self {
         let engine = Mutex::new(EngineHealth::NotAsked);
-        let Sight { observer, logs } = sight;
-        Self { store, observer, settings, logs, guard, engine, held, queue, works }
+        let Sight { observer, logs, meter } = sight;
+        Self { store, observer, settings, logs, meter, guard, engine, held, queue, works }
     }
 
     /// Asks the engine whether it is there, and notes the answer; why not, in words, when it is not.
@@ -117,6 +121,16 @@ impl ControlPlane for Control {
         let org = meta.key.org().ok_or_else(|| PortError::NotFound { key: environment.clone() })?.clone();
         let name = meta.key.name().clone();
         self.logs.read(Environment { uid: meta.uid, org, name, made: meta.created_at }, request).await
+    }
+
+    async fn metrics(
+        &self,
+        store: &ScopedStore,
+        environment: &ResourceKey,
+    ) -> Result<MetricsView, PortError> {
+        let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
+        let resource = found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
+        self.meter.read(resource.meta.uid).await
     }
 
     fn readiness(&self) -> Vec<ComponentHealth> {

@@ -44,6 +44,7 @@ mod signature;
 mod stance;
 mod tasks;
 mod unchanged;
+mod usage;
 mod wake;
 
 pub use config::{ConfigError, ServeConfig, settings};

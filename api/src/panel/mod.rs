@@ -17,6 +17,7 @@ mod create;
 mod domain;
 mod formation;
 mod found;
+mod metrics;
 mod region;
 mod release;
 mod resource;

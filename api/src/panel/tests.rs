@@ -117,7 +117,8 @@ fn what_will_serve_a_row_is_a_kind_and_what_serves_it_today_is_a_route() {
 #[test]
 fn the_test_that_a_row_names_is_there() {
     const UNSERVED_WALK: &str = include_str!("../../tests/api/panel.rs");
-    const SERVED_WALKS: [&str; 5] = [
+    const SERVED_WALKS: [&str; 6] = [
+        include_str!("../../tests/api/metrics.rs"),
         include_str!("../../tests/api/region.rs"),
         include_str!("../../tests/api/panel_served.rs"),
         include_str!("../../tests/api/panel_changes.rs"),

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use skep_planner::checkup::Check;
 use skep_schemas::ResourceKey;
 use skep_store::{Actor, ScopedStore};
 
 use super::{ControlPlane, LogItems, LogRequest, PortError, PreviewRequest, RegionRequest};
-use crate::wire::{AdoptView, Binding, ComponentHealth, PreviewView, RegionList, TasksView};
+use crate::wire::{
+    AdoptView, Binding, ComponentHealth, MetricsView, PreviewView, RegionList, TasksView, UsageView,
+};
 
 /// Looks where it is told to, previews nothing and does nothing: for whoever serves the API alone, as tests do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +36,17 @@ impl ControlPlane for IdleControl {
         let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
         found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
         Ok(Box::pin(futures::stream::empty()))
+    }
+
+    async fn metrics(
+        &self,
+        store: &ScopedStore,
+        environment: &ResourceKey,
+    ) -> Result<MetricsView, PortError> {
+        let found = store.get(environment).await.map_err(|source| PortError::Store { source })?;
+        found.ok_or_else(|| PortError::NotFound { key: environment.clone() })?;
+        let (at, total) = (Timestamp::now(), UsageView::default());
+        Ok(MetricsView { at, total, unread: 0, items: Vec::new() })
     }
 
     fn readiness(&self) -> Vec<ComponentHealth> {

@@ -12,6 +12,7 @@ mod drift;
 mod formation;
 mod intervention;
 mod keyed;
+mod metrics;
 mod notification;
 mod operation;
 mod panel;

@@ -17,8 +17,9 @@ use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use skep_api::wire::{
-    AdoptView, Binding, ComponentHealth, LeaseView, LogEvent, LogGap, LogGapReason, LogLine, LogPlace,
-    LogStream, PreviewView, RegionList, RegionNodes, RegionView, TasksView,
+    AdoptView, Binding, ComponentHealth, InstanceMetrics, LeaseView, LogEvent, LogGap, LogGapReason, LogLine,
+    LogPlace, LogStream, MetricsView, PreviewView, RegionList, RegionNodes, RegionView, TasksView,
+    UnreadReason, UnreadView, UsageView,
 };
 use skep_api::{
     Api, ControlPlane, Issuers, LogItem, LogItems, LogRequest, Metrics, PortError, PreviewRequest,
@@ -97,6 +98,23 @@ impl ControlPlane for Control {
             Ok(LogItem { event: LogEvent::Gap(gap), place: Some(place) }),
         ]);
         Ok(if follow { lines.chain(futures::stream::pending()).boxed() } else { lines.boxed() })
+    }
+
+    async fn metrics(&self, _: &ScopedStore, environment: &ResourceKey) -> Result<MetricsView, PortError> {
+        if self.engine_is_down.load(Ordering::SeqCst) {
+            return Err(PortError::EngineUnavailable { source: INTERNAL.into() });
+        }
+        let reason = UnreadReason::AnotherNode;
+        let unread = Some(UnreadView { reason, message: reason.in_words().to_owned() });
+        let item = InstanceMetrics {
+            process: "web".parse().unwrap(),
+            slot: Some(1),
+            instance: environment.name().to_string(),
+            usage: None,
+            unread,
+        };
+        let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        Ok(MetricsView { at, total: UsageView::default(), unread: 1, items: vec![item] })
     }
 
     fn readiness(&self) -> Vec<ComponentHealth> {

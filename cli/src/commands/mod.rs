@@ -50,6 +50,7 @@ mod secret_rollout;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod top;
 mod variables;
 pub(crate) mod version;
 pub(crate) mod wait;
@@ -169,6 +170,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Resume(args) => intervention::resume(&Session::open(global)?, args).await,
         Command::Retry(args) => intervention::retry(&Session::open(global)?, args).await,
         Command::Ps(args) => formation::ps(&Session::open(global)?, args).await,
+        Command::Top(args) => top::run(&Session::open(global)?, args).await,
         Command::Scale(args) => formation::scale(&Session::open(global)?, args).await,
         Command::Restart(args) => formation::restart(&Session::open(global)?, args).await,
         Command::Stop(args) => formation::stop(&Session::open(global)?, args).await,

@@ -22,7 +22,7 @@ pub(crate) struct WaitArgs {
     #[command(flatten)]
     what: OneResource,
     /// What to wait for: `ready`, `deleted`, or `condition=` with Ready, Progressing, Stalled or Degraded.
-    #[arg(long = "for", value_name = "GOAL", value_parser = goal)]
+    #[arg(long = "for", value_name = "GOAL", default_value = "ready", value_parser = goal)]
     goal: Goal,
     /// How long to wait at most.
     #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = span)]

@@ -38,6 +38,7 @@ pub mod settings;
 pub mod step;
 pub mod swarm;
 pub mod unkept;
+pub mod usage;
 pub mod view;
 
 pub use blocked::Blocked;

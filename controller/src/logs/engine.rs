@@ -17,11 +17,11 @@ const RUN: &str = "run";
 
 /// A service that runs a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Service {
-    pub(super) id: ServiceId,
-    pub(super) process: ProcessName,
+pub(crate) struct Service {
+    pub(crate) id: ServiceId,
+    pub(crate) process: ProcessName,
     /// The run that it is for: then it is no instance of a process.
-    pub(super) run: Option<RunNumber>,
+    pub(crate) run: Option<RunNumber>,
 }
 
 /// An instance of a process, as far as its lines are concerned.
@@ -61,21 +61,7 @@ impl SwarmEngine {
 #[async_trait]
 impl Engine for SwarmEngine {
     async fn services(&self, environment: Uid) -> Result<Vec<Service>, SwarmError> {
-        let labels = LabelFilter::any()
-            .with(LABEL_INSTANCE, self.instance.as_str())
-            .with(LABEL_UID, environment.to_string());
-        let found = self.swarm.list_services(&labels).await?;
-        let services = found.into_iter().filter_map(|service| {
-            let labels = &service.spec.labels;
-            // The engine was asked for these alone. What is another tenant's must not depend on its answer.
-            if !naming::is_owned_by(labels, &self.instance, environment) {
-                return None;
-            }
-            let run = labels.get(LABEL_RUN).and_then(|number| number.parse().ok()).map(RunNumber::new);
-            let process = if run.is_some() { RUN } else { labels.get(LABEL_PROCESS)? };
-            Some(Service { id: service.id, process: process.parse().ok()?, run })
-        });
-        Ok(services.collect())
+        services(&*self.swarm, &self.instance, environment).await
     }
 
     async fn instances(&self, service: &ServiceId) -> Result<Vec<Instance>, SwarmError> {
@@ -100,4 +86,26 @@ impl Engine for SwarmEngine {
         let lines = self.swarm.logs(&LogTarget::Service(service.clone()), query).await?;
         Ok(lines.boxed())
     }
+}
+
+/// The services that run processes of an environment, and those of its runs.
+pub(crate) async fn services(
+    swarm: &dyn SwarmApi,
+    instance: &InstanceId,
+    environment: Uid,
+) -> Result<Vec<Service>, SwarmError> {
+    let labels =
+        LabelFilter::any().with(LABEL_INSTANCE, instance.as_str()).with(LABEL_UID, environment.to_string());
+    let found = swarm.list_services(&labels).await?;
+    let services = found.into_iter().filter_map(|service| {
+        let labels = &service.spec.labels;
+        // The engine was asked for these alone. What is another tenant's must not depend on its answer.
+        if !naming::is_owned_by(labels, instance, environment) {
+            return None;
+        }
+        let run = labels.get(LABEL_RUN).and_then(|number| number.parse().ok()).map(RunNumber::new);
+        let process = if run.is_some() { RUN } else { labels.get(LABEL_PROCESS)? };
+        Some(Service { id: service.id, process: process.parse().ok()?, run })
+    });
+    Ok(services.collect())
 }

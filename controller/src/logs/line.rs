@@ -15,7 +15,7 @@ const INSTANCE_CHARS: usize = 12;
 pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// The short form of a task's id.
-pub(super) fn short(task: &str) -> String {
+pub(crate) fn short(task: &str) -> String {
     task.chars().take(INSTANCE_CHARS).collect()
 }
 

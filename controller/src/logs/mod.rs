@@ -29,9 +29,11 @@ use skep_planner::InstanceId;
 use skep_schemas::{OrgName, ResourceName, Uid};
 use skep_swarm::{SwarmApi, SwarmError};
 
+pub(crate) use self::engine::services;
 use self::engine::{Engine, SwarmEngine};
 use self::feed::Feeds;
 use self::follow::Follow;
+pub(crate) use self::line::short;
 pub(crate) use self::loki::Loki;
 pub use self::loki::{LokiUrl, LokiUrlError};
 

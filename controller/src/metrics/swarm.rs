@@ -11,8 +11,9 @@ use std::time::Instant;
 use async_trait::async_trait;
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
-    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
-    NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerStats, ContainerSummary, Network,
+    NetworkCreate, NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task,
+    Version,
 };
 use skep_swarm::{
     By, EngineInfo, HintKind, HintStream, LabelFilter, LogLineStream, LogQuery, LogTarget, RegistryAuth,
@@ -229,6 +230,10 @@ impl SwarmApi for Measured {
 
     async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError> {
         self.call(Verb::InspectContainer, self.inner.inspect_container(container)).await
+    }
+
+    async fn container_stats(&self, container: &ContainerId) -> Result<Option<ContainerStats>, SwarmError> {
+        self.call(Verb::ContainerStats, self.inner.container_stats(container)).await
     }
 
     async fn resolve_image(

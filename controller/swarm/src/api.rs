@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
-    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
-    NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerStats, ContainerSummary, Network,
+    NetworkCreate, NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task,
+    Version,
 };
 
 use crate::auth::RegistryAuth;
@@ -149,6 +150,10 @@ pub trait SwarmApi: Send + Sync {
 
     /// One container of this engine, looked at closely: why it ended, and what its health checks said.
     async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError>;
+
+    /// What a container of this engine uses, by one reading: counters since its start. One that is there and does not run is read as
+    /// nothing.
+    async fn container_stats(&self, container: &ContainerId) -> Result<Option<ContainerStats>, SwarmError>;
 
     /// What an image reference means now: by its registry, or by this engine when the registry cannot be asked. A
     /// registry that was asked and refuses, or does not have it, is believed.

@@ -17,8 +17,9 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
-    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
-    NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerStats, ContainerSummary, Network,
+    NetworkCreate, NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task,
+    Version,
 };
 use skep_runtime::{First, Gather, GatherBounds, Unanswered};
 
@@ -329,6 +330,10 @@ impl SwarmApi for Gathered {
 
     async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError> {
         self.inner.inspect_container(container).await
+    }
+
+    async fn container_stats(&self, container: &ContainerId) -> Result<Option<ContainerStats>, SwarmError> {
+        self.inner.container_stats(container).await
     }
 
     async fn resolve_image(

@@ -57,6 +57,8 @@ pub enum Verb {
     ListContainers,
     /// Inspect a container.
     InspectContainer,
+    /// Read what a container uses.
+    ContainerStats,
     /// Resolve an image reference.
     ResolveImage,
     /// Read logs.
@@ -95,6 +97,7 @@ impl Verb {
             Self::RemoveSecret => "remove_secret",
             Self::ListContainers => "list_containers",
             Self::InspectContainer => "inspect_container",
+            Self::ContainerStats => "container_stats",
             Self::ResolveImage => "resolve_image",
             Self::ReadLogs => "read_logs",
             Self::FollowEvents => "follow_events",
@@ -130,6 +133,7 @@ impl Verb {
             | Self::InspectConfig
             | Self::ListContainers
             | Self::InspectContainer
+            | Self::ContainerStats
             | Self::ResolveImage
             | Self::ReadLogs
             | Self::FollowEvents => false,
@@ -166,6 +170,7 @@ impl fmt::Display for Verb {
             Self::RemoveConfig => "remove config",
             Self::ListContainers => "list containers",
             Self::InspectContainer => "inspect container",
+            Self::ContainerStats => "read the use of container",
             Self::ResolveImage => "resolve image",
             Self::ReadLogs => "read logs of",
             Self::FollowEvents => "follow events",

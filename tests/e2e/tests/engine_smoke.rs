@@ -25,7 +25,24 @@ fn the_example_is_served(version: EngineVersion) -> Result<Installation> {
     let writes: Vec<_> = events.so_far()?.into_iter().filter(|event| event.is_write()).collect();
     assert!(writes.is_empty(), "{writes:?}");
     a_command_is_run(&installation)?;
+    what_runs_is_measured(&installation)?;
     Ok(installation)
+}
+
+fn what_runs_is_measured(at: &Installation) -> Result<()> {
+    let metrics = at.cli.run(&["top", ENVIRONMENT, "-o", "json"])?.json()?;
+    let items = metrics["items"].as_array().cloned().unwrap_or_default();
+    assert!(!items.is_empty() && metrics["unread"] == 0, "{metrics}");
+    for usage in items.iter().map(|item| &item["usage"]) {
+        let (cpu, memory) = (&usage["cpu"], &usage["memory"]);
+        assert!(cpu["cores"].is_number() && cpu["share"].is_number(), "{usage}");
+        let bytes = |of: &str| memory[of].as_u64().unwrap_or_default();
+        let in_order =
+            bytes("workingSetBytes") <= bytes("usedBytes") && bytes("usedBytes") <= bytes("limitBytes");
+        assert!(bytes("usedBytes") > 0 && in_order, "{usage}");
+        assert!(usage["network"]["receivedBytes"].is_number(), "{usage}");
+    }
+    Ok(())
 }
 
 /// What it prints comes back, and so does its exit code; its service goes.

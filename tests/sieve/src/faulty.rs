@@ -12,8 +12,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretSlice;
 use skep_planner::swarm::{
-    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
-    NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerStats, ContainerSummary, Network,
+    NetworkCreate, NetworkId, Node, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task,
+    Version,
 };
 use skep_simulator::{SimSwarm, Swarm};
 use skep_swarm::{
@@ -413,6 +414,10 @@ impl SwarmApi for Faulty {
 
     async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError> {
         self.seen().inspect_container(container).await
+    }
+
+    async fn container_stats(&self, container: &ContainerId) -> Result<Option<ContainerStats>, SwarmError> {
+        self.seen().container_stats(container).await
     }
 
     async fn resolve_image(

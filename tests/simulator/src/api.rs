@@ -12,8 +12,9 @@ use futures::StreamExt as _;
 use secrecy::SecretSlice;
 use skep_planner::checkup::{EnginePosture, SwarmSettings};
 use skep_planner::swarm::{
-    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
-    NetworkId, Node, NodeId, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerStats, ContainerSummary, Network,
+    NetworkCreate, NetworkId, Node, NodeId, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec,
+    Task, Version,
 };
 use skep_swarm::{
     ApiVersion, By, Call, EngineInfo, Hint, HintStream, LabelFilter, LogLineStream, LogQuery, LogTarget,
@@ -291,6 +292,11 @@ impl SwarmApi for SimSwarm {
     async fn inspect_container(&self, container: &ContainerId) -> Result<Option<Container>, SwarmError> {
         let call = Call::on(Verb::InspectContainer, container);
         self.call(call, |swarm| Ok(swarm.inspect_container(container))).await
+    }
+
+    async fn container_stats(&self, container: &ContainerId) -> Result<Option<ContainerStats>, SwarmError> {
+        let call = Call::on(Verb::ContainerStats, container);
+        self.call(call, |swarm| Ok(swarm.container_stats(container))).await
     }
 
     async fn resolve_image(

@@ -1,7 +1,7 @@
 //! Apps and deployments, as the list of tasks calls them.
 
 use crate::panel::row::rows;
-use crate::panel::{formation, release, resource};
+use crate::panel::{formation, metrics, release, resource};
 
 rows! {
     Post "/api/paas/applications" "postPaasApplications":
@@ -35,7 +35,8 @@ rows! {
         => "Environment", "GET /v1/orgs/{org}/environments/{name}/logs";
     Get "/api/paas/applications/{uid}/metrics" "getPaasApplicationsByUidMetrics":
         Read of Environment, "What an app uses."
-        => "Environment";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/metrics"
+        => metrics::of_app, "what_an_environment_uses_is_told_by_its_name_and_by_uid";
     Post "/api/paas/applications/{uid}/restart" "postPaasApplicationsByUidRestart":
         Intervene of Environment, "Restart an app."
         => "Environment", "POST /v1/orgs/{org}/environments/{name}/restart"

@@ -1,7 +1,7 @@
 //! Containers: environments whose app names an image.
 
 use crate::panel::row::rows;
-use crate::panel::{config, create, domain, formation, release, resource};
+use crate::panel::{config, create, domain, formation, metrics, release, resource};
 
 rows! {
     Post "/api/caas/containers" "postCaasContainers":
@@ -37,7 +37,8 @@ rows! {
         => release::logs, "what_an_environment_prints_is_told";
     Get "/api/caas/containers/{uid}/metrics" "getCaasContainersByUidMetrics":
         Read of Environment, "What a container uses."
-        => "Environment";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/metrics"
+        => metrics::get, "what_an_environment_uses_is_told_by_its_name_and_by_uid";
     Post "/api/caas/containers/{uid}/exec" "postCaasContainersByUidExec":
         Write of Environment, "Run a command in a container."
         => "Environment";

@@ -1,7 +1,7 @@
 //! Environments: their releases, processes, runs, output and variables.
 
 use crate::panel::row::rows;
-use crate::panel::{config, formation, release, resource, run};
+use crate::panel::{config, formation, metrics, release, resource, run};
 
 rows! {
     Patch "/api/paas/environments/{uid}" "patchPaasEnvironmentsByUid":
@@ -58,7 +58,8 @@ rows! {
         => release::logs, "what_an_environment_prints_is_told";
     Get "/api/paas/environments/{uid}/metrics" "getPaasEnvironmentsByUidMetrics":
         Read of Environment, "What an environment uses."
-        => "Environment";
+        => "Environment", "GET /v1/orgs/{org}/environments/{name}/metrics"
+        => metrics::get, "what_an_environment_uses_is_told_by_its_name_and_by_uid";
     Get "/api/paas/environments/{uid}/config" "getPaasEnvironmentsByUidConfig":
         Read of Environment, "The variables of an environment."
         => "Environment", "GET /v1/orgs/{org}/environments/{name}"

@@ -28,6 +28,7 @@ mod network;
 mod node;
 mod secret;
 mod service;
+mod stats;
 mod task;
 mod task_spec;
 
@@ -55,6 +56,7 @@ pub use service::{
     FailureAction, GlobalMode, JobStatus, ReplicatedJobMode, ReplicatedMode, Service, ServiceMode,
     ServiceSpec, ServiceStatus, UpdateConfig, UpdateOrder, UpdateState, UpdateStatus,
 };
+pub use stats::{ContainerStats, CpuStats, CpuUsage, InterfaceStats, MemoryStats};
 pub use task::{
     AttachmentNetwork, AttachmentNetworkSpec, ContainerStatus, NetworkAttachment, PortStatus, Task,
     TaskState, TaskStatus,

@@ -8,8 +8,9 @@ use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skep_planner::swarm::{
-    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerSummary, Network, NetworkCreate,
-    NetworkId, Node, NodeId, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec, Task, Version,
+    Config, ConfigId, ConfigSpec, Container, ContainerId, ContainerStats, ContainerSummary, Network,
+    NetworkCreate, NetworkId, Node, NodeId, Secret, SecretId, SecretSpec, Service, ServiceId, ServiceSpec,
+    Task, Version,
 };
 
 use super::idle::ended_by_silence;
@@ -337,6 +338,15 @@ impl SwarmApi for EngineClient {
         let answer = found(self.http.send(call, request).await)?;
         let object: Option<Container> = answer.map(|answer| answer.decode()).transpose()?;
         Ok(object.filter(|object| object.id == *container))
+    }
+
+    async fn container_stats(&self, container: &ContainerId) -> Result<Option<ContainerStats>, SwarmError> {
+        let call = Call::on(Verb::ContainerStats, container);
+        // Of one shot: the engine would otherwise wait for a second reading.
+        let request = Request::get(format!("/containers/{}/stats", escaped(container.as_str())))
+            .query("stream", "false")
+            .query("one-shot", "true");
+        found(self.http.send(call, request).await)?.map(|answer| answer.decode()).transpose()
     }
 
     async fn resolve_image(

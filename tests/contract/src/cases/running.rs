@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use skep_planner::swarm::{Healthcheck, Nanos, ServiceMode, Task, TaskState};
+use skep_planner::swarm::{Healthcheck, Limits, Nanos, Resources, ServiceMode, Task, TaskState};
+use skep_planner::usage::Reading;
 
 use super::cases;
 use crate::arena::Act;
@@ -20,6 +21,7 @@ cases!(
     a_task_with_a_health_check_runs_when_it_is_healthy,
     a_check_of_the_service_takes_the_place_of_the_images,
     a_task_that_does_not_listen_is_ended_by_force,
+    a_container_is_read_while_it_runs_and_against_the_limit_of_its_service,
 );
 
 fn told(task: &Task) -> String {
@@ -154,4 +156,37 @@ async fn a_task_that_does_not_listen_is_ended_by_force(trial: &Trial<'_>) {
     assert_eq!(ended.id, old.id);
     assert!(waited >= Duration::from_millis(2500), "it ended after {waited:?}");
     trial.note(format!("{:?} {:?}", ended.status.message, ended.status.err));
+}
+
+async fn a_container_is_read_while_it_runs_and_against_the_limit_of_its_service(trial: &Trial<'_>) {
+    let mut spec = trial.once("web", Act::Runs);
+    let limits = Limits { nano_cpus: 500_000_000, memory_bytes: 64 << 20, ..Limits::default() };
+    spec.task_template.resources = Some(Resources { limits: Some(limits), ..Resources::default() });
+    let id = trial.create(&spec).await;
+    let task = trial.running(&id, 1).await.remove(0);
+    let container = task.status.container_status.expect("a container").container_id;
+    let read = || async { trial.swarm().container_stats(&container).await.expect("an answer") };
+    let first = read().await.expect("the container");
+    let before = Reading::of(&first).expect("it runs");
+    let usage = trial
+        .until("two readings that lie apart", || async {
+            let now = Reading::of(&read().await?)?;
+            Some(now.since(Some(&before))).filter(|usage| usage.cpu_micros.is_some())
+        })
+        .await;
+    assert!(usage.cpu_micros.is_some_and(|micros| micros <= 500_000), "{usage:?}");
+    let memory = usage.memory;
+    assert!(memory.used > 0 && memory.working_set <= memory.used && memory.used < memory.limit, "{usage:?}");
+    trial.note(format!("limit {}, interfaces {:?}", memory.limit, first.networks.keys().collect::<Vec<_>>()));
+    assert!(usage.network.is_some() && usage.each_second.is_some(), "{usage:?}");
+
+    trial.swarm().remove_service(&id).await.expect("removed");
+    // An engine may refuse to read what it is just taking away.
+    let gone = || async { matches!(trial.swarm().container_stats(&container).await, Ok(None)).then_some(()) };
+    trial.until("the container to be gone", gone).await;
+    let ended = trial.create(&trial.once("ends", Act::Exits)).await;
+    let task = trial.task_in(&ended, TaskState::Failed).await;
+    let container = task.status.container_status.expect("a container").container_id;
+    let stats = trial.swarm().container_stats(&container).await.expect("an answer").expect("it is kept");
+    trial.note(format!("of one that ended: {:?}, {:?}", stats.read, Reading::of(&stats)));
 }

@@ -124,7 +124,7 @@ impl Swarm {
         let mut swarm = Self {
             behaviour,
             pace: Pace::default(),
-            now: Timestamp::UNIX_EPOCH.saturating_add(START).unwrap_or(Timestamp::UNIX_EPOCH),
+            now: beginning(),
             index: 10,
             ids: 0,
             pools: 0,
@@ -264,6 +264,10 @@ impl Swarm {
 
 /// Every simulated Swarm begins at this moment (2026-01-01), so that runs can be compared.
 const START: SignedDuration = SignedDuration::from_secs(1_767_225_600);
+
+fn beginning() -> Timestamp {
+    Timestamp::UNIX_EPOCH.saturating_add(START).unwrap_or(Timestamp::UNIX_EPOCH)
+}
 
 /// A moment so long after another.
 fn after(moment: Timestamp, delay: Duration) -> Timestamp {
