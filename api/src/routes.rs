@@ -9,6 +9,7 @@ mod deployment;
 mod doctor;
 mod drift;
 mod event;
+mod feature;
 pub(crate) mod formation;
 mod identity;
 mod intervention;
@@ -276,6 +277,14 @@ pub(crate) fn table() -> Vec<Route> {
             "getOrgQuota",
             "What an organisation has, and what its plan lets it have.",
             quota::get,
+        ),
+        Route::new(
+            Get,
+            "/v1/orgs/{org}/features",
+            READ,
+            "getOrgFeatures",
+            "Which features an organisation has, and who has switched off what it has not.",
+            feature::get,
         ),
         Route::new(
             Get,

@@ -16,6 +16,7 @@ mod debug;
 mod deployment;
 mod doctor;
 mod drift;
+mod feature;
 mod formation;
 mod journal;
 mod log;
@@ -47,6 +48,7 @@ pub(crate) use drift::ending as drift_ending;
 pub use drift::{
     DriftEvent, DriftList, DriftNoticed, DriftObject, DriftOutcome, DriftQuery, DriftView, PauseRequest,
 };
+pub use feature::{FeatureItem, FeaturesView};
 pub use formation::{
     FormationView, InstancesOwner, ProcessItem, ProcessRequest, ProcessType, ScaleRequest, StopRequest,
     SuspendRequest,
@@ -67,7 +69,7 @@ pub use operation::{
 pub use panel::{
     PanelAppQuery, PanelBuildpackOrder, PanelCatalogItem, PanelConfig, PanelConfigChange, PanelDeleteQuery,
     PanelDeploy, PanelDeployMode, PanelDomain, PanelEnvironment, PanelListQuery, PanelLogQuery, PanelPatch,
-    PanelQuery, PanelReleaseQuery, PanelScale,
+    PanelQuery, PanelReleaseQuery, PanelScale, PanelSettings,
 };
 pub use people::{
     AcceptInvitation, Accepted, EndedSession, InvitationList, InvitationRequest, InvitationView,

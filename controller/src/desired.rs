@@ -105,6 +105,7 @@ pub(crate) async fn load(
             Desired::Notification(Box::new(NotificationDesired { notification, secret, standing }))
         }
         spec @ (AnySpec::App(_)
+        | AnySpec::Platform(_)
         | AnySpec::Plan(_)
         | AnySpec::IsolationTier(_)
         | AnySpec::Buildpack(_)

@@ -232,6 +232,7 @@ async fn referrers(
 const fn order(kind: Kind) -> u8 {
     match kind {
         Kind::Organization
+        | Kind::Platform
         | Kind::Plan
         | Kind::IsolationTier
         | Kind::Buildpack

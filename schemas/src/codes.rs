@@ -95,6 +95,7 @@ codes! {
     OwnedByAnother      "SK0310" 409 "the number belongs to somebody else";
 
     Unauthorized        "SK0401" 401 "no valid token";
+    FeatureClosed       "SK0402" 403 "the feature is switched off";
     Forbidden           "SK0403" 403 "the token does not permit this";
 
     EngineUnavailable   "SK0501" 503 "the Docker engine does not answer";

@@ -163,6 +163,7 @@ impl Permission {
                 // They say how much a tenant may use. Where no kind is named, it is the most that could be meant.
                 Some(
                     Kind::Organization
+                    | Kind::Platform
                     | Kind::Plan
                     | Kind::IsolationTier
                     | Kind::Buildpack

@@ -100,6 +100,11 @@ impl From<StoreError> for ApiError {
                 "ask for less, delete what is not needed, or have the organisation given a larger plan",
                 About::Nothing,
             ),
+            StoreError::FeatureClosed { ref key, .. } => {
+                let about = About::Key(key.clone());
+                let help = "ask whoever runs the platform to switch it on there; what there is goes on, and may be changed and deleted";
+                Self::refused(Code::FeatureClosed, &error, help, about)
+            }
             StoreError::PolicyDenied { ref key, .. } => {
                 let about = About::Key(key.clone());
                 let help = "name an image that all policies allow, or have the policy changed";

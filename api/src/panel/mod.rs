@@ -18,6 +18,7 @@ mod domain;
 mod formation;
 mod found;
 mod metrics;
+mod platform;
 mod region;
 mod release;
 mod resource;

@@ -32,7 +32,8 @@ pub(super) async fn retry(call: Call<NoQuery, NoBody>) -> Result<Found, ApiError
         Kind::Organization | Kind::Environment | Kind::Secret | Kind::NetworkPolicy => {}
         Kind::App => return Err(refused("retry", &key, "retry its environments")),
         Kind::Domain => return Err(refused("retry", &key, "retry the environment that it leads to")),
-        Kind::Plan
+        Kind::Platform
+        | Kind::Plan
         | Kind::IsolationTier
         | Kind::Buildpack
         | Kind::Stack
@@ -64,7 +65,8 @@ fn pausable(key: ResourceKey, verb: &str) -> Result<ResourceKey, ApiError> {
     match key.kind() {
         Kind::Organization | Kind::App | Kind::Environment | Kind::Secret | Kind::NetworkPolicy => Ok(key),
         Kind::Domain => Err(refused(verb, &key, &format!("{verb} the environment that it leads to"))),
-        Kind::Plan
+        Kind::Platform
+        | Kind::Plan
         | Kind::IsolationTier
         | Kind::Buildpack
         | Kind::Stack

@@ -125,6 +125,14 @@ pub struct PanelPatch {
     pub spec: Map<String, Value>,
 }
 
+/// What holds for the platform, to be changed: what is not named stays, null switches on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PanelSettings {
+    /// Which features there are, by name: true or false.
+    pub features: Map<String, Value>,
+}
+
 /// A part of the catalogue to be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

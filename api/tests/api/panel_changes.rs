@@ -3,8 +3,8 @@
 use anyhow::Result;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use skep_api::wire::ResourceView;
-use skep_schemas::Role;
+use skep_api::wire::{FeaturesView, ResourceView};
+use skep_schemas::{Feature, Role};
 
 use crate::panel_tenant::{PLAN, Tenant, names};
 use crate::support::manifest;
@@ -183,5 +183,74 @@ async fn domains_of_an_environment_are_created_and_listed() -> Result<()> {
         assert_eq!((refused.status, refused.code().as_str()), (status, code), "{wrong}: {refused:?}");
     }
     assert_eq!(names(&acme.ask("GET", "/api/paas/domains", None).await?), ["api", "next-acme-test", "www"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_is_closed_and_opened_by_the_platform_and_by_nobody_else() -> Result<()> {
+    const SETTINGS: &str = "/api/admin/paas/settings";
+    let acme = Tenant::new().await?;
+    let off = json!({"features": {"customDomains": false, "caas": false}});
+    let refused = acme.ask("PUT", SETTINGS, Some(off.clone())).await?;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "SK0403"));
+    let set =
+        async |body: Value| acme.server.body("PUT", SETTINGS, "application/json", &body.to_string()).await;
+    assert_eq!(set(off).await?.status, 201);
+    for wrong in
+        [json!({"features": {"domains": false}}), json!({"features": {"paas": 1}}), json!({"gates": {}})]
+    {
+        assert!([400, 422].contains(&set(wrong).await?.status));
+    }
+
+    let features: FeaturesView = acme.ask("GET", "/v1/orgs/acme/features", None).await?.read();
+    let closed = features.items.iter().filter(|item| !item.on);
+    let closed: Vec<_> = closed.map(|item| (item.feature, item.switched_off_by.as_deref())).collect();
+    let by = Some("Platform/default");
+    assert_eq!(closed, [(Feature::Caas, by), (Feature::CustomDomains, by)]);
+
+    // The panel's routes, native ones and batches are refused alike, previews too, and name the gate.
+    let domains = format!("{}/domains", acme.live().await?);
+    let new = manifest("Domain", "new", "{host: new.acme.test, environment: live}");
+    let refusals = [
+        acme.ask("POST", &domains, Some(json!({"host": "new.acme.test"}))).await?,
+        acme.server.put("/v1/orgs/acme/domains/new", &new).await?,
+        acme.server
+            .ask(&acme.owner, "POST", "/v1/apply?org=acme", Some(("application/yaml", new.clone())))
+            .await?,
+    ];
+    for refused in refusals {
+        assert_eq!((refused.status, refused.code().as_str()), (403, "SK0402"), "{refused:?}");
+        assert!(
+            refused
+                .text()
+                .contains("needs the feature `customDomains`, which Platform/default has switched off")
+        );
+    }
+
+    // Nothing that a tenant can write opens it.
+    for (method, path, body) in [
+        ("PUT", "/v1/platforms/default", manifest("Platform", "default", "{}")),
+        ("PUT", "/v1/platforms/mine", manifest("Platform", "mine", "{}")),
+        ("PUT", "/v1/organizations/acme", manifest("Organization", "acme", "{features: {caas: true}}")),
+        ("DELETE", "/v1/platforms/default", String::new()),
+    ] {
+        let body = (!body.is_empty()).then_some(("application/yaml", body));
+        let refused = acme.server.ask(&acme.owner, method, path, body).await?;
+        assert_eq!((refused.status, refused.code().as_str()), (403, "SK0403"), "{method} {path}");
+    }
+
+    // What there is goes on, and may be changed; opened again, something new begins.
+    let changed = manifest("Domain", "www", "{host: www.acme.test, environment: live, tls: off}");
+    assert_eq!(acme.server.put("/v1/orgs/acme/domains/www", &changed).await?.status, 200);
+    let deploy = format!("{}/deploy", acme.live().await?);
+    let deployed = acme.ask("POST", &deploy, Some(json!({"image_ref": "shop:2"}))).await?;
+    assert_eq!(deployed.status, 200, "{deployed:?}");
+    assert_eq!(set(json!({"features": {"customDomains": true}})).await?.status, 200);
+    assert_eq!(acme.ask("POST", &domains, Some(json!({"host": "new.acme.test"}))).await?.status, 201);
+    let still = acme
+        .server
+        .put("/v1/orgs/acme/apps/blog", &manifest("App", "blog", "{source: {image: blog:1}}"))
+        .await?;
+    assert_eq!(still.code(), "SK0402", "the other gate stayed as it was");
     Ok(())
 }

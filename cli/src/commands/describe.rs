@@ -40,6 +40,7 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     let releases = match key.kind() {
         Kind::Environment => session.client.get::<ReleaseList>(&format!("{path}/releases")).await?.items,
         Kind::Organization
+        | Kind::Platform
         | Kind::Plan
         | Kind::IsolationTier
         | Kind::Buildpack

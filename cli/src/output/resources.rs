@@ -68,6 +68,7 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::Environment, false) => &["RELEASE", "INSTANCES"],
         (Kind::Environment, true) => &["RELEASE", "INSTANCES", "IMAGE", "URL"],
         (Kind::Domain, _) => &["HOST", "ENVIRONMENT"],
+        (Kind::Platform, _) => &["SWITCHED OFF"],
         (Kind::Plan, _) => &["CPU", "MEMORY", "MAX"],
         (Kind::IsolationTier, _) => &["LEVEL", "POOL"],
         (Kind::Buildpack, _) => &["IMAGE"],
@@ -82,6 +83,14 @@ fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {
         (Kind::NetworkPolicy, _) => &["LINKS", "AGREED"],
         (Kind::Notification, _) => &["TO", "SECRET", "DEAD"],
     }
+}
+
+/// The features that are, by name.
+fn switched_off(view: &ResourceView) -> String {
+    let features = view.spec.get("features").and_then(serde_json::Value::as_object);
+    let off = features.into_iter().flatten().filter(|(_, on)| **on == serde_json::Value::Bool(false));
+    let off: Vec<&str> = off.map(|(name, _)| name.as_str()).collect();
+    if off.is_empty() { "-".to_owned() } else { off.join(", ") }
 }
 
 /// One cell for each of the kind's own headings.
@@ -106,6 +115,7 @@ fn own_cells(view: &ResourceView, wide: bool) -> Vec<Cell> {
             cells
         }
         Kind::Domain => vec![spec("/host").into(), spec("/environment").into()],
+        Kind::Platform => vec![switched_off(view).into()],
         Kind::Plan => {
             vec![spec("/instance/cpu").into(), spec("/instance/memory").into(), spec("/maxInstances").into()]
         }

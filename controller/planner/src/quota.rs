@@ -158,6 +158,7 @@ impl Usage {
                     usage.add_all(&environment_usage(org, key, environment, specs, asides.get(key)));
                 }
                 AnySpec::Organization(_)
+                | AnySpec::Platform(_)
                 | AnySpec::Plan(_)
                 | AnySpec::IsolationTier(_)
                 | AnySpec::Buildpack(_)

@@ -181,7 +181,8 @@ async fn wake_links(
 const fn is_of_all(kind: Kind) -> bool {
     match kind {
         Kind::Organization | Kind::DriftPolicy | Kind::ImagePolicy | Kind::RegistryCredential => true,
-        Kind::Plan
+        Kind::Platform
+        | Kind::Plan
         | Kind::IsolationTier
         | Kind::Buildpack
         | Kind::Stack

@@ -13,7 +13,7 @@ use skep_planner::policy::Violation;
 use skep_planner::quota::Excess;
 use skep_planner::release::ReleaseVersion;
 use skep_planner::{InstanceId, ObjectRef};
-use skep_schemas::{Generation, Host, OrgName, ProcessName, Registry, ResourceKey, Revision, Uid};
+use skep_schemas::{Feature, Generation, Host, OrgName, ProcessName, Registry, ResourceKey, Revision, Uid};
 
 pub(crate) use self::fault::{Fault, must_run_again, violated};
 pub use self::operation::Operation;
@@ -174,6 +174,16 @@ pub enum StoreError {
         org: OrgName,
         /// Of what how much more.
         excess: Vec<Excess>,
+    },
+    /// Something new needs a feature that is switched off.
+    #[error("{key} needs the feature `{feature}`, which {by} has switched off")]
+    FeatureClosed {
+        /// What needs it.
+        key: ResourceKey,
+        /// The feature.
+        feature: Feature,
+        /// The resource that says so; only the platform writes it.
+        by: ResourceKey,
     },
     /// A policy does not allow what a manifest asks for.
     #[error("{key}: {}", listed(violations))]

@@ -30,6 +30,7 @@ mod error;
 mod event;
 mod finalize;
 mod formation;
+mod gate;
 mod gathered;
 mod generate;
 mod intervention;
@@ -87,6 +88,7 @@ pub use error::{Operation, StoreError};
 pub use event::{Event, NewEvent, Severity};
 pub use finalize::Finalized;
 pub use formation::{FormationChange, FormationError, Scale};
+pub use gate::Gate;
 pub use intervention::Intervention;
 pub use journal::{
     PLANS_MAX, PlanHistory, PlanId, PlanOutcome, PlanRecord, StepHistory, StepOutcome, StepState,

@@ -28,6 +28,7 @@ mod notification;
 mod once;
 mod organization;
 mod plan;
+mod platform;
 mod process;
 mod registry_credential;
 mod secret;
@@ -57,6 +58,7 @@ pub use notification::{
 pub use once::{ConcurrencyPolicy, RELEASE_PHASE, ScheduleSpec};
 pub use organization::{EdgeStatus, NetworkStatus, OrganizationDetail, OrganizationSpec};
 pub use plan::{Egress, NetworkRules, PlanDetail, PlanSpec, Quota};
+pub use platform::{PlatformDetail, PlatformSpec};
 pub use process::{HealthCheck, INSTANCES_MAX, NamedPort, ProcessSpec, Resources, VolumeMount};
 pub use registry_credential::{PasswordSource, RegistryCredentialDetail, RegistryCredentialSpec};
 pub use secret::{
@@ -307,6 +309,10 @@ kinds! {
         spec: OrganizationSpec, scope: Platform, plural: "organizations",
         about: "A tenant: its own network, its own resources, nothing shared with another."
     },
+    Platform {
+        spec: PlatformSpec, scope: Platform, plural: "platforms",
+        about: "What holds for all organisations: which features there are."
+    },
     Plan {
         spec: PlanSpec, scope: Platform, plural: "plans",
         about: "What an environment may use: resources of one instance, and how many instances."
@@ -371,7 +377,8 @@ impl Kind {
     pub const fn has_objects(self) -> bool {
         match self {
             Self::Organization | Self::Secret | Self::Environment | Self::NetworkPolicy => true,
-            Self::Plan
+            Self::Platform
+            | Self::Plan
             | Self::IsolationTier
             | Self::Buildpack
             | Self::Stack
@@ -385,10 +392,15 @@ impl Kind {
         }
     }
 
-    /// Is it a part of the platform's catalogue? Every organisation may read what there is to choose from, and the platform alone writes it.
+    /// Is it a part of the platform's catalogue? Every organisation may read what there is to choose from, and what not, and the platform alone writes it.
     pub const fn is_of_catalog(self) -> bool {
         match self {
-            Self::Plan | Self::IsolationTier | Self::Buildpack | Self::Stack | Self::Template => true,
+            Self::Platform
+            | Self::Plan
+            | Self::IsolationTier
+            | Self::Buildpack
+            | Self::Stack
+            | Self::Template => true,
             Self::Organization
             | Self::Secret
             | Self::RegistryCredential

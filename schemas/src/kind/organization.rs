@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::environment::is_default;
 use super::{Kind, KindSpec, Problems};
+use crate::feature::Features;
 use crate::resource::{ResourceKey, Scope};
 use crate::scalar::ResourceName;
 
@@ -20,6 +22,9 @@ pub struct OrganizationSpec {
     /// name either. Without a plan nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<ResourceName>,
+    /// Which features it has. What a Platform switches off it has not, whatever is said here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub features: Features,
 }
 
 /// What is so about an organisation.

@@ -234,9 +234,13 @@ impl Campaign {
                 self.tally.refused_by_meaning += 1;
                 continue;
             };
-            // Of what each manifest says alone nothing is wrong, but two of them may ask for the same host.
-            let refused =
-                |error: &anyhow::Error| matches!(error.downcast_ref(), Some(StoreError::HostTaken { .. }));
+            // Of what each manifest says alone nothing is wrong, but two of them may ask for the same host, or one for what another switched off.
+            let refused = |error: &anyhow::Error| {
+                matches!(
+                    error.downcast_ref(),
+                    Some(StoreError::HostTaken { .. } | StoreError::FeatureClosed { .. })
+                )
+            };
             match self.ground.apply(vec![manifest]).await {
                 Err(error) if refused(&error) => {
                     self.tally.refused_by_meaning += 1;

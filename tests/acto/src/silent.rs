@@ -22,6 +22,8 @@ const OF_SCANNERS: &str = "says whom to ask about an image, and names of hosts l
 const OUTSIDE: &str = "says what is told to somebody outside, which nothing here hears; the store's `notification` tests show it";
 const OF_THE_CATALOG: &str =
     "something to choose from; nothing of it is rendered into the Swarm until somebody does";
+const OF_GATES: &str =
+    "says what new may be applied, and changes nothing of what was; the store's `gate` tests show it";
 const BY_HAND: &str = "says what happens when somebody changes an object by hand, which this campaign does not do; `tests/scenarios` and `engine_drift` do";
 
 /// All of them.
@@ -37,6 +39,8 @@ pub static SILENT: &[Silent] = &[
         reason: "free text for people and tools; never rendered into the Swarm",
     },
     Silent { kind: Some(Kind::Organization), pattern: "/spec/displayName", reason: FOR_PEOPLE },
+    Silent { kind: Some(Kind::Organization), pattern: "/spec/features", reason: OF_GATES },
+    Silent { kind: Some(Kind::Platform), pattern: "/spec/features", reason: OF_GATES },
     Silent { kind: Some(Kind::Plan), pattern: "/spec/description", reason: FOR_PEOPLE },
     Silent {
         kind: Some(Kind::Plan),

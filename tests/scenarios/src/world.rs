@@ -214,6 +214,7 @@ impl World {
             }
             Kind::Notification => Seen::Notification(Box::new(desired::notification(store, key)?)),
             Kind::App
+            | Kind::Platform
             | Kind::Plan
             | Kind::IsolationTier
             | Kind::Buildpack

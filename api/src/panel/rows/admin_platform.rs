@@ -1,7 +1,7 @@
 //! The platform as a whole.
 
-use crate::panel::resource;
 use crate::panel::row::rows;
+use crate::panel::{platform, resource};
 
 rows! {
     Get "/api/admin/paas/overview" "getAdminPaasOverview":
@@ -25,6 +25,7 @@ rows! {
         => "App", "GET /v1/apps"
         => resource::list_all_apps, "the_platform_sees_the_apps_of_all_organisations_and_deletes_plans";
     Put "/api/admin/paas/settings" "putAdminPaasSettings":
-        Write of Platform, "Change what holds for the platform."
-        => "Organization";
+        Write of Platform, "Change what holds for the platform: its features."
+        => "Platform", "PUT /v1/platforms/{name}"
+        => platform::settings, "a_gate_is_closed_and_opened_by_the_platform_and_by_nobody_else";
 }

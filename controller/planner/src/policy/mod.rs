@@ -1,5 +1,6 @@
 //! Policies: what may run, decided in one place for the apply that asks for it and for the loop that would do it.
 
+pub mod gate;
 pub mod image;
 pub mod isolation;
 pub mod plan;

@@ -25,7 +25,7 @@ use crate::row::{ResourceRow, resource_query};
 use crate::safety::Confirmation;
 use crate::scoped::ScopedStore;
 use crate::snapshot::Snapshot;
-use crate::{policy, quota};
+use crate::{gate, policy, quota};
 use lock::Locked;
 pub(crate) use lock::lock_org;
 
@@ -204,6 +204,7 @@ impl ScopedStore {
         for org in &limited {
             quota::check(tx, org, items).await?;
         }
+        gate::check(tx, items, |key| locked.spec(key)).await?;
         policy::check(tx, items, |key| locked.spec(key)).await?;
         let mut written = Vec::with_capacity(items.len());
         let mut claims = claim::Claims::default();

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use skep_planner::formation::{self, Instances};
 use skep_schemas::kind::{AppSpec, EnvironmentSpec, INSTANCES_MAX, PlanSpec, RELEASE_PHASE};
 use skep_schemas::{
-    AnySpec, FormationOverride, Kind, Manifest, OrgName, Owner, ProcessName, ResourceKey, ResourceName,
-    Restarted, ScaleOwner, Scaled, Stopped,
+    AnySpec, Feature, FormationOverride, Kind, Manifest, OrgName, Owner, ProcessName, ResourceKey,
+    ResourceName, Restarted, ScaleOwner, Scaled, Stopped,
 };
 use sqlx::PgConnection;
 use sqlx::types::{Json, Uuid};
@@ -24,9 +24,9 @@ use crate::apply::lock_org;
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::environment;
 use crate::error::{Fault, Operation, StoreError};
-use crate::quota;
 use crate::row::ResourceRow;
 use crate::scoped::ScopedStore;
+use crate::{gate, quota};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,13 @@ pub struct Scale {
     pub owner: ScaleOwner,
 }
 
+impl Scale {
+    /// Does an autoscaler say a number? Giving one back it may always.
+    fn is_autoscaled(&self) -> bool {
+        self.owner == ScaleOwner::Autoscaler && self.instances.values().any(Option::is_some)
+    }
+}
+
 impl ScopedStore {
     /// Asks something of how much of an environment runs, and tells all that is asked of it now. Whoever follows the changes is woken.
     pub async fn form(
@@ -75,6 +82,9 @@ impl ScopedStore {
         let org = environment::org_of(key)?;
         let mut tx = self.begin().await?;
         lock_org(&mut tx, org, matches!(change, FormationChange::Scale(_))).await?;
+        if matches!(change, FormationChange::Scale(scale) if scale.is_autoscaled()) {
+            gate::check_one(&mut tx, key, Feature::Autoscaling).await?;
+        }
         let row = environment::locked(&mut tx, key).await?;
         let said = row.formation.as_ref().map(|formation| formation.0.clone()).unwrap_or_default();
         let processes = Processes::read(&mut tx, key, &row).await?;

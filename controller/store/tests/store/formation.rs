@@ -106,6 +106,19 @@ async fn an_autoscaler_changes_its_own_numbers_and_not_those_of_people() {
     form(&bed.store, "prod", to("web", None, ScaleOwner::Person)).await.unwrap();
     auto(Some(4)).await.unwrap();
     assert_eq!(said(&bed).await.scale[&process("web")].owner, ScaleOwner::Autoscaler);
+
+    // Where the platform has switched that off, it may give its number back, and say none.
+    let off = json!({"features": {"autoscaling": false}});
+    bed.applied(manifest(key("", Kind::Organization, "acme"), off)).await;
+    let refusal = auto(Some(5)).await.unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        "acme/Environment/prod needs the feature `autoscaling`, which Organization/acme has switched off"
+    );
+    assert_eq!(said(&bed).await.scale[&process("web")].instances, 4, "what there is goes on");
+    scale(&bed, "web", 3).await.unwrap();
+    form(&bed.store, "prod", to("web", None, ScaleOwner::Autoscaler)).await.unwrap_err();
+    form(&bed.store, "prod", to("web", None, ScaleOwner::Person)).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod delete;
 mod deployment;
 mod drift;
 mod formation;
+mod gate;
 mod history;
 mod journal;
 mod lease;
