@@ -2,6 +2,7 @@
 
 use skep_api::wire::{NodeItem, RegionList, RegionNodes, RegionView};
 use skep_api::{PortError, RegionRequest};
+use skep_planner::blocked::Blocked;
 use skep_planner::constraint::Constraints;
 use skep_planner::health;
 use skep_planner::policy::isolation::LEVEL_LABEL;
@@ -24,10 +25,12 @@ pub(crate) async fn regions(
     let RegionRequest { org, with_nodes } = request;
     let constraints = match &org {
         Some(org) => constraints(store, org).await?,
-        None => Some(Constraints::default()),
+        None => Ok(Constraints::default()),
     };
-    // What the organisation's plan names is not there: nothing of it is placed anywhere.
-    let Some(constraints) = constraints else { return Ok(RegionList::default()) };
+    let constraints = match constraints {
+        Ok(constraints) => constraints,
+        Err(Missing(name)) => return Ok(RegionList { missing: Some(name), ..RegionList::default() }),
+    };
     let nodes = swarm.list_nodes().await;
     let nodes = nodes.map_err(|error| PortError::EngineUnavailable { source: Box::new(error) })?;
     Ok(told(&nodes, &constraints, with_nodes))
@@ -43,17 +46,24 @@ fn told(nodes: &[Node], constraints: &Constraints, with_nodes: bool) -> RegionLi
         let elsewhere = nodes.iter().filter(|node| constraints.allow(node) && region::of(node).is_none());
         Some(sum(elsewhere.collect())).filter(|nodes| !nodes.items.is_empty())
     };
-    RegionList { items: items.collect(), elsewhere: with_nodes.then(elsewhere).flatten() }
+    RegionList { items: items.collect(), elsewhere: with_nodes.then(elsewhere).flatten(), missing: None }
 }
 
-/// What must be so of the nodes that an organisation's tasks run on, if that can be told.
-async fn constraints(store: &ScopedStore, org: &OrgName) -> Result<Option<Constraints>, PortError> {
+/// A resource of the platform that an organisation names and that is not there.
+struct Missing(String);
+
+/// What must be so of the nodes that an organisation's tasks run on.
+async fn constraints(store: &ScopedStore, org: &OrgName) -> Result<Result<Constraints, Missing>, PortError> {
     let key = ResourceKey::organization(org);
     let mut snapshot = store.snapshot().await.map_err(refused)?;
     let organization = typed::<OrganizationSpec>(&mut snapshot, &key).await.map_err(refused)?;
     let organization = organization.ok_or(PortError::NotFound { key })?;
     let terms = policies::terms(&mut snapshot, Some(&organization)).await.map_err(refused)?;
-    Ok(terms.isolation().ok().map(|isolation| Constraints::new(None, isolation.constraints(org))))
+    Ok(match terms.isolation() {
+        Ok(isolation) => Ok(Constraints::new(None, isolation.constraints(org))),
+        Err(Blocked::ReferenceMissing { resource }) => Err(Missing(resource)),
+        Err(other) => Err(Missing(other.to_string())),
+    })
 }
 
 fn refused(source: StoreError) -> PortError {

@@ -13,6 +13,9 @@ pub struct RegionList {
     /// The nodes that are in no region, or in one that no manifest can name. Only for whoever runs the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<RegionNodes>,
+    /// What of the platform the organisation names and is not there: before it is, nothing of it is placed anywhere, and no region is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// One region.

@@ -161,7 +161,7 @@ impl ControlPlane for Control {
         let name = if request.org.is_some() { "eu" } else { "vault" };
         let name = name.parse().unwrap();
         let nodes = request.with_nodes.then(RegionNodes::default);
-        Ok(RegionList { items: vec![RegionView { name, takes_work: true, nodes }], elsewhere: None })
+        Ok(RegionList { items: vec![RegionView { name, takes_work: true, nodes }], ..RegionList::default() })
     }
 
     async fn checkup(&self) -> Result<Vec<Check>, PortError> {

@@ -36,6 +36,11 @@ pub(super) async fn run(session: &Session, args: &RegionsArgs) -> Result<Outcome
 }
 
 fn told(regions: &RegionList) -> String {
+    if let Some(missing) = &regions.missing {
+        return format!(
+            "{missing} is not there, and before it is nothing is placed on any node: ask whoever runs the platform\n"
+        );
+    }
     if regions.items.is_empty() && regions.elsewhere.is_none() {
         return "no node says a region: environments run on any node\n".to_owned();
     }
@@ -123,5 +128,7 @@ mod tests {
             ]
         );
         assert_eq!(lines(json!({"items": []})), ["no node says a region: environments run on any node"]);
+        let missing = lines(json!({"items": [], "missing": "Plan/gold"}));
+        assert!(missing[0].starts_with("Plan/gold is not there"), "{missing:?}");
     }
 }

@@ -22,7 +22,7 @@ fn whatever_goes_wrong_at_whichever_call_the_end_is_the_same_and_then_there_is_s
         println!("campaign| {line}");
     }
     let total = outcome.total();
-    assert!(total.run > 500, "{total:?}");
+    assert!(total.run > 350, "{total:?}");
     assert!(outcome.failures.is_empty(), "{} failures, see above", outcome.failures.len());
     assert_eq!(total.passed, total.run);
 }
