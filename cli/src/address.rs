@@ -166,7 +166,7 @@ mod tests {
         assert!(
             key("pod", None, None)
                 .unwrap_err()
-                .contains("`pod` is not a kind; there are organizations, plans")
+                .contains("`pod` is not a kind; there are organizations, platforms, plans")
         );
         assert!(key("a/b/c/d", None, None).is_err() && key("env/Shop", None, None).is_err());
     }

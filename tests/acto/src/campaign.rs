@@ -239,7 +239,7 @@ impl Campaign {
                 matches!(
                     error.downcast_ref(),
                     Some(StoreError::HostTaken { .. } | StoreError::FeatureClosed { .. })
-                )
+                ) || is_forbidden(error)
             };
             match self.ground.apply(vec![manifest]).await {
                 Err(error) if refused(&error) => {
@@ -293,7 +293,14 @@ impl Campaign {
         let fresh = match self.known.get(&text) {
             Some(known) => known.clone(),
             None => {
-                let made = fresh(&mut self.beside, wanted).await.context("from nothing")?;
+                let made = match fresh(&mut self.beside, wanted).await {
+                    // A policy that became stricter than what it found leaves that alone, and lets nobody begin so.
+                    Err(error) if is_forbidden(&error) => {
+                        self.tally.refused_by_meaning += 1;
+                        return Ok(());
+                    }
+                    made => made.context("from nothing")?,
+                };
                 self.known.insert(text, made.clone());
                 made
             }
@@ -338,6 +345,11 @@ async fn fresh(ground: &mut Ground, desired: &Desired) -> Result<State> {
     ground.apply(manifests).await?;
     ground.until_no_more_calls().await?;
     State::of(&ground.look().await?)
+}
+
+/// Was a state refused because a policy of its own does not allow it?
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::PolicyDenied { .. }))
 }
 
 /// Is there a Secret without a value? It keeps the one that it has, so that values need not stand in manifests; from nothing there is

@@ -152,8 +152,17 @@ mod tests {
     use super::*;
     use crate::field;
 
-    /// What the schema has and no manifest: a Plan's images are under the rules of an ImagePolicy, and a Plan has no Secrets.
-    const NOWHERE: [(Kind, &str); 1] = [(Kind::Plan, "/spec/images/scan/secret")];
+    /// What the schema has and no manifest of the state. A Plan's images are under the rules of an ImagePolicy, and a Plan has no Secrets. A switch that is on
+    /// is the same as none, and if these were off, nothing of the state could be made anew.
+    const NOWHERE: [(Kind, &str); 7] = [
+        (Kind::Plan, "/spec/images/scan/secret"),
+        (Kind::Platform, "/spec/features/paas"),
+        (Kind::Platform, "/spec/features/caas"),
+        (Kind::Platform, "/spec/features/customDomains"),
+        (Kind::Organization, "/spec/features/paas"),
+        (Kind::Organization, "/spec/features/caas"),
+        (Kind::Organization, "/spec/features/customDomains"),
+    ];
 
     #[test]
     fn every_field_of_every_kind_is_set_somewhere() -> Result<()> {

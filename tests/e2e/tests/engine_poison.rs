@@ -14,8 +14,9 @@ const POISON: usize = 1000;
 const BATCH: usize = 250;
 /// Deploys of which the median is taken.
 const DEPLOYS: usize = 3;
-/// How much longer a deploy may take.
-const RATIO_MAX: f64 = 1.5;
+/// How much longer a deploy may take: waiting behind a thousand others it would be hundreds of times, and a machine that other tests
+/// keep busy by turns makes it twice. What it is on a quiet one the benchmarks say.
+const RATIO_MAX: f64 = 5.0;
 /// How long all of them may take to be looked at once.
 const PATIENCE: Duration = Duration::from_secs(180);
 
