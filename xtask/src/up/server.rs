@@ -134,19 +134,19 @@ fn launch(
     Ok((process, lines))
 }
 
-/// The address that the server announces, and the token that follows it.
+/// The address that the server announces, and the token that it has announced before.
 fn announced(lines: &Receiver<String>) -> Result<(String, String)> {
     let deadline = Instant::now() + START;
-    let mut address = None;
+    let mut token = None;
     loop {
         let line = lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .context("the server did not announce itself")?;
-        if let Some(listens) = line.strip_prefix(LISTENS) {
-            address = Some(listens.trim().to_owned());
+        if let Some(shown) = line.strip_prefix(TOKEN) {
+            token = Some(shown.trim().to_owned());
         }
-        if let Some(token) = line.strip_prefix(TOKEN) {
-            return Ok((address.context("a token and no address")?, token.trim().to_owned()));
+        if let Some(address) = line.strip_prefix(LISTENS) {
+            return Ok((address.trim().to_owned(), token.context("an address and no token")?));
         }
     }
 }
