@@ -270,6 +270,11 @@ impl ValueTemplate {
         if wrong.is_empty() { Ok(template) } else { Err(wrong) }
     }
 
+    /// Is a value text alone, which stands for itself? Most are, and need not be read.
+    pub fn is_plain(value: &str) -> bool {
+        !value.contains(OPEN)
+    }
+
     /// What it refers to, in the order in which it is written.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.parts.iter().filter_map(|part| match part {

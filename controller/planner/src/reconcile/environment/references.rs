@@ -37,7 +37,7 @@ pub(super) fn resolve(
     };
     let mut templates: Vec<(EnvName, ValueTemplate)> = Vec::new();
     for env in envs(formation) {
-        for (name, value) in env {
+        for (name, value) in env.iter().filter(|(_, value)| !ValueTemplate::is_plain(value)) {
             match ValueTemplate::parse(value) {
                 Ok(template) => templates.push((name.clone(), template)),
                 // Stored by a version that did not know references.
@@ -57,7 +57,8 @@ pub(super) fn resolve(
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    for value in envs_mut(formation).flat_map(BTreeMap::values_mut) {
+    let values = envs_mut(formation).flat_map(BTreeMap::values_mut);
+    for value in values.filter(|value| !ValueTemplate::is_plain(value)) {
         if let Some(text) = ValueTemplate::parse(value).ok().and_then(|template| template.resolved(&resolved))
         {
             *value = text;
