@@ -52,6 +52,8 @@ pub struct ServeConfig {
     pub resync: Duration,
     /// What is decided about safety.
     pub safety: SafetySettings,
+    /// How long an image that no release names any more stays on the engine; without it for ever.
+    pub image_grace: Option<Duration>,
     /// Which hosts may be asked that tenants name.
     pub reach: Reach,
     /// What signatures of identities are verified with; without it none is.

@@ -24,6 +24,7 @@ mod events;
 mod housekeeping;
 mod inquiry;
 mod lead;
+mod left_images;
 mod links;
 mod load;
 pub mod local;

@@ -16,11 +16,11 @@ use tokio::net::TcpListener;
 
 use crate::assembly::{Assembly, Ground};
 use crate::config::{ConfigError, ServeConfig};
-use crate::housekeeping;
 use crate::lead::Lead;
 use crate::logs::Loki;
 use crate::notify::{self, Deliver};
 use crate::wake;
+use crate::{housekeeping, left_images};
 
 /// How long everything may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -132,6 +132,9 @@ async fn serve(
     let mut registry = Registry::default();
     let Assembly { swarm, held, queue, reconciler, safety, control, tasks, metrics } =
         Assembly::new(&ground, &mut registry, put);
+    if let Some(grace) = config.image_grace {
+        left_images::start(&tasks, &store, &swarm, &safety.guard, grace);
+    }
     let mut duties =
         housekeeping::start(&tasks, &store, &control, &held, &metrics.own_writes, safety, config.resync);
     let clock = Arc::clone(&ground.environs.clock);

@@ -149,6 +149,10 @@ pub(crate) struct ServerArgs {
     /// How long an object that Skep made and nothing refers to is listed before it is removed.
     #[arg(long, env = "SKEP_ORPHAN_GRACE", value_name = "SPAN", default_value = "24h", value_parser = span)]
     orphan_grace: Duration,
+    /// How long an image stays on this engine that was released and that no kept release names any more: a span, or `never` to remove none
+    /// (docs/guides/images.md).
+    #[arg(long, env = "SKEP_IMAGE_GRACE", value_name = "SPAN|never", default_value = "1h", value_parser = image_grace)]
+    image_grace: ImageGrace,
     /// Form of the log on standard error.
     #[arg(long, env = "SKEP_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -157,6 +161,20 @@ pub(crate) struct ServerArgs {
 fn resync(text: &str) -> Result<Duration, String> {
     let resync = span(text)?;
     if resync < RESYNC_MIN { Err("it takes a second or more".to_owned()) } else { Ok(resync) }
+}
+
+/// How long images stay that nothing needs.
+#[derive(Debug, Clone, Copy)]
+enum ImageGrace {
+    Never,
+    After(Duration),
+}
+
+fn image_grace(text: &str) -> Result<ImageGrace, String> {
+    if text == "never" {
+        return Ok(ImageGrace::Never);
+    }
+    span(text).map(ImageGrace::After).map_err(|error| format!("{error}; or `never`"))
 }
 
 impl ServeArgs {
@@ -238,6 +256,10 @@ impl ServerArgs {
                     ..RemovalLimits::USUAL
                 },
                 orphan_grace: self.orphan_grace,
+            },
+            image_grace: match self.image_grace {
+                ImageGrace::Never => None,
+                ImageGrace::After(grace) => Some(grace),
             },
         })
     }

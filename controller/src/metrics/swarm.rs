@@ -244,6 +244,11 @@ impl SwarmApi for Measured {
         self.call(Verb::ResolveImage, self.inner.resolve_image(reference, auth)).await
     }
 
+    async fn remove_image(&self, reference: &str) -> Result<(), SwarmError> {
+        // No event of the Swarm: images are an engine's own.
+        self.call(Verb::RemoveImage, self.inner.remove_image(reference)).await
+    }
+
     async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
         self.call(Verb::ReadLogs, self.inner.logs(target, query)).await
     }

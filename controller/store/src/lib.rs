@@ -39,6 +39,7 @@ mod journal;
 mod keyed;
 mod last_lines;
 mod lease;
+mod left_image;
 mod link;
 mod list;
 mod master_keys;
@@ -96,6 +97,7 @@ pub use journal::{
 };
 pub use keyed::{ABANDONED_AFTER, ANSWER_MAX, Begun, KEPT_FOR, KeptAnswer, KeyedRequest, RequestPrint};
 pub use lease::Fence;
+pub use left_image::LeftImage;
 pub use link::Link;
 pub use list::{LIST_MAX, ListPage, ListPosition, ListQuery, ScopeFilter};
 pub use master_keys::{

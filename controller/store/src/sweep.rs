@@ -18,6 +18,9 @@ const CONFIRMATION_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long it is kept what is known of signatures. What is still asked afterwards is looked for again.
 const SIGNATURES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
+/// How long it is kept that an image was left behind: so long every process has to remove it from its engine.
+const LEFT_IMAGES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How long it is kept what scanners said: longer than any yes may count, which is 30 days.
 const SCANS_KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
 
@@ -100,6 +103,8 @@ pub struct Swept {
     pub signatures: u64,
     /// What scanners said.
     pub scans: u64,
+    /// What was known of images that releases left behind.
+    pub left_images: u64,
     /// Messages of Notifications that are over.
     pub notifications: u64,
 }
@@ -122,6 +127,7 @@ impl Store {
         let keyed_requests = self.sweep_keyed_requests().await.map_err(fault)?;
         let signatures = self.sweep_signatures().await.map_err(fault)?;
         let scans = self.sweep_scans().await.map_err(fault)?;
+        let left_images = self.sweep_left_images().await.map_err(fault)?;
         let notifications = self.sweep_notifications().await.map_err(fault)?;
         Ok(Swept {
             releases,
@@ -136,6 +142,7 @@ impl Store {
             keyed_requests,
             signatures,
             scans,
+            left_images,
             notifications,
         })
     }
@@ -193,6 +200,16 @@ impl Store {
                  SELECT org, url, repository, digest FROM image_scan
                  WHERE checked_at < now() - make_interval(secs => $1) LIMIT $2)",
             SCANS_KEPT.as_secs_f64(),
+            SWEEP_MAX
+        );
+        Ok(swept.execute(self.pool()).await?.rows_affected())
+    }
+
+    async fn sweep_left_images(&self) -> Result<u64, Fault> {
+        let swept = sqlx::query!(
+            "DELETE FROM left_image WHERE (digest, reference) IN (
+                 SELECT digest, reference FROM left_image WHERE left_at < now() - make_interval(secs => $1) LIMIT $2)",
+            LEFT_IMAGES_KEPT.as_secs_f64(),
             SWEEP_MAX
         );
         Ok(swept.execute(self.pool()).await?.rows_affected())

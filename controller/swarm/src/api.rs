@@ -163,6 +163,10 @@ pub trait SwarmApi: Send + Sync {
         auth: Option<&RegistryAuth>,
     ) -> Result<ResolvedImage, SwarmError>;
 
+    /// Takes an image's name from this engine, and the image with its last name. One that a container was made of, even if that has
+    /// ended, is in use.
+    async fn remove_image(&self, reference: &str) -> Result<(), SwarmError>;
+
     /// Lines of a log, from all nodes.
     async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError>;
 

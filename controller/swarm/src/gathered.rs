@@ -344,6 +344,10 @@ impl SwarmApi for Gathered {
         self.inner.resolve_image(reference, auth).await
     }
 
+    async fn remove_image(&self, reference: &str) -> Result<(), SwarmError> {
+        self.inner.remove_image(reference).await
+    }
+
     async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
         self.inner.logs(target, query).await
     }

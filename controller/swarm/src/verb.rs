@@ -61,6 +61,8 @@ pub enum Verb {
     ContainerStats,
     /// Resolve an image reference.
     ResolveImage,
+    /// Remove an image.
+    RemoveImage,
     /// Read logs.
     ReadLogs,
     /// Follow events.
@@ -99,6 +101,7 @@ impl Verb {
             Self::InspectContainer => "inspect_container",
             Self::ContainerStats => "container_stats",
             Self::ResolveImage => "resolve_image",
+            Self::RemoveImage => "remove_image",
             Self::ReadLogs => "read_logs",
             Self::FollowEvents => "follow_events",
         }
@@ -119,7 +122,8 @@ impl Verb {
             | Self::RemoveSecret
             | Self::CreateConfig
             | Self::UpdateConfig
-            | Self::RemoveConfig => true,
+            | Self::RemoveConfig
+            | Self::RemoveImage => true,
             Self::Ping
             | Self::Info
             | Self::ListServices
@@ -172,6 +176,7 @@ impl fmt::Display for Verb {
             Self::InspectContainer => "inspect container",
             Self::ContainerStats => "read the use of container",
             Self::ResolveImage => "resolve image",
+            Self::RemoveImage => "remove image",
             Self::ReadLogs => "read logs of",
             Self::FollowEvents => "follow events",
         })

@@ -108,6 +108,11 @@ impl ImageRef {
     pub fn pinned(&self, digest: ImageDigest) -> Self {
         Self { digest: Some(digest), ..self.clone() }
     }
+
+    /// The content of that digest in the same repository, whatever tags it has.
+    pub fn by_digest(&self, digest: ImageDigest) -> Self {
+        Self { tag: None, ..self.pinned(digest) }
+    }
 }
 
 impl fmt::Display for ImageRef {

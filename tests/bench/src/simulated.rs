@@ -81,6 +81,7 @@ fn config(database: String) -> Result<ServeConfig> {
         reach: Reach::default(),
         trusted_root: None,
         loki: None,
+        image_grace: None,
         safety: SafetySettings { limits: RemovalLimits::USUAL, orphan_grace: Duration::from_secs(86_400) },
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
-use skep_e2e::manifests::Web;
+use skep_e2e::manifests::{Web, image};
 use skep_e2e::{Answer, Installation, Options};
 use skep_testbed::{EngineVersion, Events, Recipe, wait, wait_until};
 
@@ -88,8 +88,9 @@ fn a_release_that_is_never_healthy_is_rolled_back_once_while_the_old_one_answers
 
 #[test]
 fn a_first_release_that_is_never_healthy_fails_at_its_deadline_and_can_be_corrected() -> Result<()> {
-    let at = Installation::start(EngineVersion::V26_1)?;
-    at.engine.publish(&Recipe::unhealthy("v0")?, "hello:broken")?;
+    let env = vec![("SKEP_IMAGE_GRACE".to_owned(), "1s".to_owned())];
+    let at = Installation::start_with(Options { env, ..Options::new(EngineVersion::V26_1) })?;
+    let broken = at.engine.publish(&Recipe::unhealthy("v0")?, "hello:broken")?;
     let mut web = Web::new("acme").with_image("hello:broken");
     web.deadline = "15s".to_owned();
     let applied = at.cli.apply_and_wait(&web.manifests())?;
@@ -104,5 +105,15 @@ fn a_first_release_that_is_never_healthy_fails_at_its_deadline_and_can_be_correc
     let corrected = at.cli.apply_and_wait(&web.with_image("hello:v1").manifests())?;
     assert_eq!(corrected.code, 0, "{}{}\n{}", corrected.out, corrected.err, at.report());
     at.wait_for_status("acme.localhost", 200, Duration::from_secs(20))?;
-    Ok(())
+    images_go_with_the_last_release(&at, &format!("{}@{}", image("hello"), broken.digest))
+}
+
+/// A release that failed is kept as others are, and its image with it.
+fn images_go_with_the_last_release(at: &Installation, image: &str) -> Result<()> {
+    let is_there = || at.engine.docker(&["image", "inspect", image]).map(|answer| answer.status.success());
+    assert!(is_there()?, "{}", at.report());
+    at.cli.run(&["delete", "environment", "production", "--org", "acme"])?.ok()?;
+    wait_until("the image that no release names to be removed", Duration::from_secs(60), || {
+        wait::ready(!is_there()?, image)
+    })
 }

@@ -428,6 +428,10 @@ impl SwarmApi for Faulty {
         self.live.resolve_image(reference, auth).await
     }
 
+    async fn remove_image(&self, reference: &str) -> Result<(), SwarmError> {
+        self.live.remove_image(reference).await
+    }
+
     async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
         self.live.logs(target, query).await
     }

@@ -312,6 +312,10 @@ impl SwarmApi for SimSwarm {
         }
     }
 
+    async fn remove_image(&self, reference: &str) -> Result<(), SwarmError> {
+        self.call(Call::on(Verb::RemoveImage, reference), |swarm| swarm.remove_image(reference)).await
+    }
+
     async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
         let lines = self.call(Call::plain(Verb::ReadLogs), |swarm| swarm.logs(target, query)).await?;
         let lines = futures::stream::iter(lines.into_iter().map(Ok));

@@ -48,6 +48,7 @@ operations! {
     Audit => "read or write the audit",
     Safety => "read or write holds and orphans",
     KeyedRequest => "read or write requests with a key",
+    LeftImage => "read which images no release names any more",
     Scan => "read or note what scanners say of images",
     Signature => "read or note what is known of signatures",
     Notify => "read or note messages of Notifications",

@@ -14,6 +14,7 @@ mod gate;
 mod history;
 mod journal;
 mod lease;
+mod left_image;
 mod link;
 mod list;
 mod master_keys;

@@ -11,7 +11,7 @@ use crate::people;
 use crate::support::{Bed, actor, app, domain, environment, item, key, manifest, org, org_name, secret};
 
 /// Tables that no tenant's request uses. A new table is either here or has policies.
-const PLATFORM: [&str; 13] = [
+const PLATFORM: [&str; 14] = [
     "_sqlx_migrations",
     "audit_head",
     "audit_seal",
@@ -20,6 +20,7 @@ const PLATFORM: [&str; 13] = [
     "instance",
     "keyed_request",
     "lease",
+    "left_image",
     "master_key",
     "orphan",
     "person_session",

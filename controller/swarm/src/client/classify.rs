@@ -55,7 +55,15 @@ fn missing_network(message: &str) -> bool {
 }
 
 fn in_use(message: &str) -> bool {
-    ["is in use by", "already in use", "has active endpoints"].iter().any(|words| message.contains(words))
+    [
+        "is in use by",
+        "already in use",
+        "has active endpoints",
+        "is using its referenced image",
+        "image is being used by",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// The last are the engine's own words, when a registry asks for a password and none was given.
@@ -99,6 +107,9 @@ mod tests {
         assert_sorted!(ConnectNetwork, 403, "endpoint with name web.1.x already exists in network acme" => NameTaken { .. }, None);
         assert_sorted!(RemoveSecret, 400, "rpc error: code = InvalidArgument desc = secret 'a' is in use by the following service: web" => InUse { .. }, None);
         assert_sorted!(RemoveNetwork, 400, "rpc error: code = FailedPrecondition desc = network x is in use by service y" => InUse { .. }, None);
+        assert_sorted!(RemoveImage, 409, "conflict: unable to remove repository reference \"web:1\" (must force) - container 5bc1 is using its referenced image 3c8f" => InUse { .. }, None);
+        assert_sorted!(RemoveImage, 409, "conflict: unable to delete 3c8f (must be forced) - image is being used by stopped container 5bc1" => InUse { .. }, None);
+        assert_sorted!(RemoveImage, 404, "No such image: web:1" => NotFound { .. }, None);
         assert_sorted!(RemoveService, 404, "service web not found" => NotFound { .. }, None);
         assert_sorted!(CreateService, 500, "network web not found" => NotFound { .. }, None);
         assert_sorted!(CreateService, 400, "rpc error: code = InvalidArgument desc = secret not found: a" => NotFound { .. }, None);

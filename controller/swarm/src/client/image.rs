@@ -84,6 +84,13 @@ pub(super) async fn resolve(
     Ok(ResolvedImage { reference: reference.to_owned(), identity, platforms, start })
 }
 
+/// Takes the name of an image from the engine. Without force: what containers were made of stays.
+pub(super) async fn remove(http: &Http, reference: &str) -> Result<(), SwarmError> {
+    let call = Call::on(Verb::RemoveImage, reference);
+    check(&call, reference)?;
+    http.send(call, Request::delete(format!("/images/{reference}"))).await.map(drop)
+}
+
 async fn ask_registry(
     http: &Http,
     call: &Call,

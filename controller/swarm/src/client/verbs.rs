@@ -357,6 +357,10 @@ impl SwarmApi for EngineClient {
         image::resolve(&self.http, reference, auth).await
     }
 
+    async fn remove_image(&self, reference: &str) -> Result<(), SwarmError> {
+        image::remove(&self.http, reference).await
+    }
+
     async fn logs(&self, target: &LogTarget, query: &LogQuery) -> Result<LogLineStream, SwarmError> {
         let (kind, id) = match target {
             LogTarget::Service(id) => ("services", id.as_str()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use skep_planner::swarm::{Healthcheck, Limits, Nanos, Resources, ServiceMode, Task, TaskState};
 use skep_planner::usage::Reading;
+use skep_swarm::SwarmError;
 
 use super::cases;
 use crate::arena::Act;
@@ -22,6 +23,7 @@ cases!(
     a_check_of_the_service_takes_the_place_of_the_images,
     a_task_that_does_not_listen_is_ended_by_force,
     a_container_is_read_while_it_runs_and_against_the_limit_of_its_service,
+    an_image_in_use_is_not_removed_and_one_that_is_not_there_is_told,
 );
 
 fn told(task: &Task) -> String {
@@ -189,4 +191,16 @@ async fn a_container_is_read_while_it_runs_and_against_the_limit_of_its_service(
     let container = task.status.container_status.expect("a container").container_id;
     let stats = trial.swarm().container_stats(&container).await.expect("an answer").expect("it is kept");
     trial.note(format!("of one that ended: {:?}, {:?}", stats.read, Reading::of(&stats)));
+}
+
+async fn an_image_in_use_is_not_removed_and_one_that_is_not_there_is_told(trial: &Trial<'_>) {
+    let id = trial.create(&trial.service("web", Act::Runs, 1)).await;
+    trial.running(&id, 1).await;
+    let in_use = trial.swarm().remove_image(Act::Runs.image()).await.expect_err("a container runs it");
+    assert!(matches!(in_use, SwarmError::InUse { .. }), "{in_use:?}");
+    let digest = "sha256:".to_owned() + &"0".repeat(64);
+    let absent = format!("127.0.0.1:5999/act@{digest}");
+    let absent = trial.swarm().remove_image(&absent).await.expect_err("nobody has it");
+    assert!(matches!(absent, SwarmError::NotFound { .. }), "{absent:?}");
+    trial.note(absent.to_string());
 }

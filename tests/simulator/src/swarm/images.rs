@@ -1,6 +1,6 @@
 //! Images: what references mean, and how the containers behave that are made from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 use skep_planner::swarm::Platform;
@@ -25,6 +25,8 @@ pub enum ImageAnswer {
 pub(super) struct Images {
     programs: BTreeMap<String, Program>,
     answers: BTreeMap<String, ImageAnswer>,
+    /// What the asked engine has: what containers were made of.
+    here: BTreeSet<String>,
 }
 
 impl Swarm {
@@ -58,11 +60,47 @@ impl Swarm {
         }))
     }
 
+    /// Notes that a container of the asked engine is made of this image, which it therefore has.
+    pub(super) fn has_image(&mut self, reference: &str) {
+        self.images.here.insert(reference.to_owned());
+    }
+
+    /// The images of the asked engine.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        self.images.here.iter().map(String::as_str)
+    }
+
+    /// Takes an image from the asked engine. An image has one name here, as what a service asked for by digest has; the engine knows that
+    /// without a tag.
+    pub fn remove_image(&mut self, reference: &str) -> Result<(), Refusal> {
+        let meant = |known: &str| known == reference || without_tag(known) == reference;
+        if let Some(container) = self.containers.values().find(|container| meant(&container.image)) {
+            let words = format!(
+                "conflict: unable to remove repository reference {reference:?} (must force) - container {} is using its referenced image {reference}",
+                container.id
+            );
+            return Err(Refusal::new(409, words));
+        }
+        let Some(known) = self.images.here.iter().find(|known| meant(known)).cloned() else {
+            return Err(Refusal::new(404, format!("No such image: {reference}")));
+        };
+        self.images.here.remove(&known);
+        Ok(())
+    }
+
     pub(super) fn program(&self, reference: &str) -> Program {
         let programs = &self.images.programs;
         let tagged = reference.split_once('@').map_or(reference, |(tagged, _)| tagged);
         programs.get(reference).or_else(|| programs.get(tagged)).cloned().unwrap_or_default()
     }
+}
+
+/// A reference with a digest, without its tag.
+fn without_tag(reference: &str) -> String {
+    let Some((named, digest)) = reference.split_once('@') else { return reference.to_owned() };
+    let path = named.rfind('/').map_or(0, |slash| slash + 1);
+    let end = named[path..].find(':').map_or(named.len(), |colon| path + colon);
+    format!("{}@{digest}", &named[..end])
 }
 
 /// A digest that is the same for the same text.

@@ -287,7 +287,9 @@ impl Swarm {
             networks: networks.clone(),
             task: Some(task.id.clone()),
         };
+        let image = made.image.clone();
         self.containers.insert(container.clone(), made);
+        self.has_image(&image);
         for network in networks.keys() {
             if let Some(found) = self.networks.get_mut(network) {
                 found.is_local = true;
