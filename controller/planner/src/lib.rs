@@ -37,6 +37,7 @@ pub mod schedule;
 pub mod settings;
 pub mod step;
 pub mod swarm;
+pub mod sync;
 pub mod unkept;
 pub mod usage;
 pub mod view;
