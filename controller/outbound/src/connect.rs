@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Uri;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use skep_planner::policy::reach::Reach;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -77,10 +77,13 @@ pub(crate) fn shown(url: &Uri) -> String {
     format!("{}://{host}{}", url.scheme_str().unwrap_or_default(), url.path())
 }
 
-/// The system's authorities, and TLS 1.2 and 1.3.
-pub(crate) fn tls() -> Result<ClientConfig, rustls::Error> {
+/// The system's authorities and some more, and TLS 1.2 and 1.3.
+pub(crate) fn tls(more: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for authority in more {
+        roots.add(authority)?;
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -100,8 +103,7 @@ pub(crate) async fn connect(
         let url = format!("http://{host}:{port}");
         return Err(OutboundError::Address { url, why: "it is not encrypted; use https://" });
     }
-    let addresses = addresses(origin, reach, resolver).await?;
-    let tcp = dial(host, &addresses).await?;
+    let tcp = self::reach(origin, reach, resolver).await?;
     if !origin.tls {
         return Ok(Box::new(tcp));
     }
@@ -109,6 +111,16 @@ pub(crate) async fn connect(
     let name = ServerName::try_from(host.clone()).map_err(|error| unreachable(error.to_string()))?;
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await;
     Ok(Box::new(stream.map_err(|error| unreachable(error.to_string()))?))
+}
+
+/// A connection to an address behind an origin, if all of them may be asked.
+pub(crate) async fn reach(
+    origin: &Origin,
+    reach: &Reach,
+    resolver: &dyn Resolve,
+) -> Result<TcpStream, OutboundError> {
+    let addresses = addresses(origin, reach, resolver).await?;
+    dial(&origin.host, &addresses).await
 }
 
 /// The addresses behind an origin; none of them if one must not be asked.

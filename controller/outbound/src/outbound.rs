@@ -10,13 +10,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use rustls_pki_types::CertificateDer;
 use skep_planner::policy::reach::Reach;
 
 use crate::connect::{self, Origin, Resolve, SystemResolver, shown};
 use crate::error::OutboundError;
 
 /// The most bytes of an answer's head.
-const HEAD_MAX: usize = 64 * 1024;
+pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
 /// Sends requests to hosts that tenants name.
 #[derive(Clone)]
@@ -60,8 +61,19 @@ impl Outbound {
 
     /// With another resolver.
     pub fn resolving(reach: Reach, resolver: Box<dyn Resolve>) -> Result<Self, rustls::Error> {
-        let tls = Arc::new(connect::tls()?);
+        let tls = Arc::new(connect::tls(Vec::new())?);
         Ok(Self { shared: Arc::new(Shared { reach, resolver, tls }) })
+    }
+
+    /// With authorities besides the system's.
+    pub fn trusting(reach: Reach, authorities: Vec<CertificateDer<'static>>) -> Result<Self, rustls::Error> {
+        let tls = Arc::new(connect::tls(authorities)?);
+        Ok(Self { shared: Arc::new(Shared { reach, resolver: Box::new(SystemResolver), tls }) })
+    }
+
+    /// What every connection is made with.
+    pub(crate) fn parts(&self) -> (&Reach, &dyn Resolve, &Arc<ClientConfig>) {
+        (&self.shared.reach, &*self.shared.resolver, &self.shared.tls)
     }
 
     /// What may be asked.
@@ -145,7 +157,7 @@ impl Outbound {
 }
 
 /// As it is written in HTTP/1.1: the path in the first line and the host in a header.
-fn on_the_wire(request: &Request<Bytes>) -> Result<Request<Full<Bytes>>, OutboundError> {
+pub(crate) fn on_the_wire(request: &Request<Bytes>) -> Result<Request<Full<Bytes>>, OutboundError> {
     let url = request.uri();
     let refused = |why| OutboundError::Address { url: shown(url), why };
     let path = url.path_and_query().map_or("/", |path| path.as_str());
@@ -184,7 +196,7 @@ fn location(headers: &HeaderMap, from: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-fn words(error: &hyper::Error) -> String {
+pub(crate) fn words(error: &hyper::Error) -> String {
     let source = std::error::Error::source(error).map(|source| format!(": {source}"));
     format!("{error}{}", source.unwrap_or_default())
 }
