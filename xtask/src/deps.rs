@@ -14,17 +14,18 @@ use serde_json::Value;
 use crate::workspace;
 
 /// What a crate may never reach, over any number of steps.
-const UNREACHABLE: [(&str, &[&str]); 6] = [
+const UNREACHABLE: [(&str, &[&str]); 7] = [
     ("skep-schemas", &["tokio", "bollard", "sqlx", "sqlx-core", "hyper"]),
     ("skep-planner", &["tokio", "bollard", "sqlx", "sqlx-core", "hyper"]),
     ("skep-runtime", &["bollard", "sqlx", "sqlx-core", "hyper"]),
     ("skep-api", &["skep-swarm", "skep-executor", "skep-controller", "bollard"]),
     ("skep-store", &["skep-swarm", "bollard"]),
     ("skep-outbound", &["skep-swarm", "skep-store", "bollard", "sqlx"]),
+    ("skep-gitops", &["skep-swarm", "skep-store", "bollard", "sqlx"]),
 ];
 
 /// Our crates, and which of our crates each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("skep-schemas", &[]),
     ("skep-entry", &[]),
     ("skep-forward", &[]),
@@ -32,6 +33,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("skep-planner", &["skep-schemas"]),
     ("skep-swarm", &["skep-schemas", "skep-planner", "skep-runtime"]),
     ("skep-outbound", &["skep-schemas", "skep-planner"]),
+    ("skep-gitops", &["skep-schemas", "skep-outbound"]),
     ("skep-store", &["skep-schemas", "skep-planner", "skep-runtime"]),
     ("skep-executor", &["skep-schemas", "skep-planner", "skep-swarm", "skep-store"]),
     ("skep-api", &["skep-schemas", "skep-planner", "skep-store"]),
@@ -41,6 +43,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
             "skep-schemas",
             "skep-planner",
             "skep-outbound",
+            "skep-gitops",
             "skep-swarm",
             "skep-store",
             "skep-executor",

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command;
 
 /// The packages that the testbed runs.
-pub const PACKAGES: [&str; 12] = [
+pub const PACKAGES: [&str; 14] = [
     "docker.io",
     "iptables",
     "iproute2",
@@ -30,16 +30,20 @@ pub const PACKAGES: [&str; 12] = [
     "chromium",
     "chromium-driver",
     "fonts-dejavu-core",
+    // Repositories over smart HTTP and over SSH.
+    "git",
+    "openssh-server",
 ];
 
 /// Services that these packages enable.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "docker.service",
     "docker.socket",
     "containerd.service",
     "postgresql.service",
     "docker-registry.service",
     "prometheus.service",
+    "ssh.service",
 ];
 
 /// Says no to every start of a service while packages are being installed.
@@ -47,7 +51,15 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the packages that are missing.
 pub fn packages() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
+    let missing = || PACKAGES.into_iter().filter(|package| !is_installed(package)).collect::<Vec<&str>>();
+    if missing().is_empty() {
+        return Ok(());
+    }
+    // Tests run side by side, and apt waits for others only while it unpacks.
+    fs::create_dir_all(cache()).context("cannot create the cache")?;
+    let lock = File::create(cache().join("packages.lock")).context("cannot create a lock in the cache")?;
+    lock.lock().context("cannot lock the cache")?;
+    let missing = missing();
     if missing.is_empty() {
         return Ok(());
     }
