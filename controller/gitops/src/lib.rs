@@ -16,7 +16,7 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `remote/` | one way to reach files each: https, a directory; `wire.rs` is Git's conversation over a server |
+//! | `remote/` | one way to reach files each: https, ssh, a directory; `wire.rs` is Git's conversation over the first two |
 //! | `pack/` | a pack in memory: objects by id, inflated within limits |
 //! | `tree.rs` | from a commit's tree to files |
 //! | `gather.rs` | what is taken, for all remotes alike |

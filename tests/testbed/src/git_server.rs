@@ -43,6 +43,8 @@ pub enum Fault {
     Redirects(String),
     /// It answers with this, and nothing of Git.
     Answers(&'static str, &'static str),
+    /// It knows no protocol but the oldest.
+    Old,
 }
 
 /// A server that runs until the process ends.
@@ -180,7 +182,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
             return short(&mut stream, "401 Unauthorized", challenge, "");
         }
     }
-    let (head, body) = backend(&request, &shared.repositories())?;
+    let (head, body) = backend(&request, &shared.repositories(), fault == Some(Fault::Old))?;
     let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
     let fields: String = head
         .lines()
@@ -263,7 +265,7 @@ fn request(stream: &mut impl Read) -> Result<Request> {
 }
 
 /// Lets Git answer: the head and the body of what it says.
-fn backend(request: &Request, repositories: &Path) -> Result<(String, Vec<u8>)> {
+fn backend(request: &Request, repositories: &Path, old: bool) -> Result<(String, Vec<u8>)> {
     let mut command = plain("git").args(["http-backend"]).take();
     command
         .env("GIT_PROJECT_ROOT", repositories)
@@ -280,7 +282,7 @@ fn backend(request: &Request, repositories: &Path) -> Result<(String, Vec<u8>)> 
         ("git-protocol", "GIT_PROTOCOL"),
         ("content-encoding", "HTTP_CONTENT_ENCODING"),
     ] {
-        if let Some(value) = request.fields.get(field) {
+        if let Some(value) = request.fields.get(field).filter(|_| !old || field != "git-protocol") {
             command.env(variable, value);
         }
     }

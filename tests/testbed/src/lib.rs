@@ -36,6 +36,7 @@ pub mod process;
 pub mod prometheus;
 pub mod registry;
 pub mod sigstore;
+pub mod ssh_server;
 pub mod tls;
 pub mod wait;
 
@@ -50,4 +51,5 @@ pub use lease::{sweep, tidy};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::Process;
 pub use prometheus::Prometheus;
+pub use ssh_server::SshServer;
 pub use wait::wait_until;

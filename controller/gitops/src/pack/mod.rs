@@ -28,7 +28,7 @@ const HELD_MAX: u64 = 8 << 20;
 /// The longest chain of deltas. Git makes 50 of them; each costs memory while what is behind it is resolved.
 const CHAIN_MAX: usize = 256;
 /// The most bytes of objects that wait for what is made of them.
-const WAITING_MAX: usize = 64 << 20;
+const WAITING_MAX: u64 = 64 << 20;
 
 /// The objects of a pack.
 pub(crate) struct Objects<'a> {
@@ -129,12 +129,9 @@ impl<'a> Objects<'a> {
                 Base::At(_) | Base::Id(_) => {
                     let base = self.base_of(entry).ok_or_else(|| corrupt("a delta has no base"))?;
                     chain.push(inflater.whole(&self.pack, entry)?);
-                    within(
-                        Bound::Depth,
-                        u64::try_from(CHAIN_MAX).unwrap_or(u64::MAX),
-                        len(chain.len()),
-                        None,
-                    )?;
+                    if chain.len() > CHAIN_MAX {
+                        return Err(corrupt("a chain of deltas is too long"));
+                    }
                     at = base;
                 }
             }
@@ -206,13 +203,16 @@ impl<'a> Objects<'a> {
             if first.is_empty() || entry.size > HELD_MAX {
                 continue;
             }
-            let base = Rc::new(inflater.whole(&self.pack, entry)?);
-            let mut stack: Vec<(usize, Rc<Vec<u8>>, usize)> =
-                first.into_iter().map(|child| (child, Rc::clone(&base), 1)).collect();
-            drop(base);
-            while let Some((at, base, depth)) = stack.pop() {
+            let mut waiting =
+                vec![Waiting { base: Rc::new(inflater.whole(&self.pack, entry)?), children: first }];
+            while let Some(last) = waiting.last_mut() {
+                let Some(at) = last.children.pop() else {
+                    waiting.pop();
+                    continue;
+                };
+                let base = Rc::clone(&last.base);
                 let Some(entry) = self.entries.get(at) else { continue };
-                if entry.size > HELD_MAX || depth >= CHAIN_MAX {
+                if entry.size > HELD_MAX || waiting.len() >= CHAIN_MAX {
                     continue;
                 }
                 let instructions = inflater.whole(&self.pack, entry)?;
@@ -228,28 +228,21 @@ impl<'a> Objects<'a> {
                 if let Some(entry) = self.entries.get_mut(at) {
                     entry.made = len(made.len());
                 }
-                let made = Rc::new(made);
-                stack.extend(next.into_iter().map(|child| (child, Rc::clone(&made), depth + 1)));
-                drop((made, base));
-                waiting(&stack)?;
+                if !next.is_empty() {
+                    waiting.push(Waiting { base: Rc::new(made), children: next });
+                    let held = waiting.iter().map(|one| len(one.base.len())).sum();
+                    within(Bound::Unpacked, WAITING_MAX, held, None)?;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Is what waits for its deltas within what may be held?
-fn waiting(stack: &[(usize, Rc<Vec<u8>>, usize)]) -> Result<(), FetchError> {
-    // Those with the same base follow each other.
-    let mut held = 0;
-    let mut last: Option<&Rc<Vec<u8>>> = None;
-    for (_, base, _) in stack {
-        if last.is_none_or(|last| !Rc::ptr_eq(last, base)) {
-            held += base.len();
-        }
-        last = Some(base);
-    }
-    within(Bound::Unpacked, len(WAITING_MAX), len(held), None)
+/// An object, and the deltas that are still to be applied to it.
+struct Waiting {
+    base: Rc<Vec<u8>>,
+    children: Vec<usize>,
 }
 
 fn len(of: usize) -> u64 {

@@ -170,3 +170,32 @@ fn a_pack_that_lies_about_itself_is_refused() {
     changed[14] ^= 1;
     assert!(matches!(failure(changed, &limits), FetchError::EndedEarly { .. }));
 }
+
+#[test]
+fn no_byte_of_a_pack_that_is_another_makes_it_anything_but_an_error_or_another_pack() {
+    let (one, two) = (b"one".as_slice(), b"one and two".as_slice());
+    let delta = [number(3), number(11), vec![0b1001_0000, 3], vec![8], b" and two".to_vec()].concat();
+    let whole = pack(&[object(3, one), of(&id(one), &delta), object(1, b"tree"), object(2, two)]);
+    let body = whole.len() - 20;
+    let limits = Limits { unpacked: 1 << 20, ..Limits::default() };
+    for at in 0..body {
+        for mask in [1, 0x10, 0x80, 0xff] {
+            let mut bytes = whole[..body].to_vec();
+            bytes[at] ^= mask;
+            let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
+            hasher.update(&bytes);
+            bytes.extend_from_slice(hasher.try_finalize().unwrap().as_slice());
+            let budget = Budget::new(&limits);
+            if let Ok(objects) = Objects::index(bytes, false, &budget) {
+                let all: Vec<ObjectId> = objects.by_id.keys().copied().collect();
+                // Whatever it is now, it is found by its own id.
+                for found in all.iter().filter(|found| matches!(objects.find(found), Found::There(_))) {
+                    let Found::There(object) = objects.find(found) else { continue };
+                    let bytes = objects.bytes(object).unwrap();
+                    let named = gix_object::compute_hash(gix_hash::Kind::Sha1, object.kind, &bytes).unwrap();
+                    assert_eq!(named, *found, "{at} {mask}");
+                }
+            }
+        }
+    }
+}

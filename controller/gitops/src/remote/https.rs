@@ -37,6 +37,10 @@ pub(super) fn transport(
     let authorization = match credentials {
         Credentials::None => None,
         Credentials::Basic { username, password } => Some(basic(username, password.expose_secret())?),
+        Credentials::Key { .. } => {
+            let why = "an address of https wants a token or a password, not a key of ssh";
+            return Err(FetchError::Unusable { why });
+        }
         Credentials::Token(token) => Some(basic(TOKEN_USER, token.expose_secret())?),
     };
     let parsed = gix_url::Url::try_from(url)

@@ -12,6 +12,7 @@ use crate::selection::Selection;
 mod directory;
 mod https;
 mod repository;
+mod ssh;
 mod wire;
 
 pub use directory::Directory;

@@ -12,7 +12,7 @@ use skep_outbound::Outbound;
 use tokio::runtime::Handle;
 
 use super::wire::{self, Wanted};
-use super::{Ask, Look, Reference, Remote, https};
+use super::{Ask, Look, Reference, Remote, https, ssh};
 use crate::address::Address;
 use crate::error::FetchError;
 use crate::limits::Budget;
@@ -31,6 +31,13 @@ pub enum Credentials {
     },
     /// A token, for https.
     Token(SecretString),
+    /// A deploy key, for ssh.
+    Key {
+        /// The private key, in the form of OpenSSH, without a passphrase.
+        private: SecretString,
+        /// The keys of the host, in the form of OpenSSH's `known_hosts`.
+        known_hosts: String,
+    },
 }
 
 impl std::fmt::Debug for Credentials {
@@ -39,6 +46,7 @@ impl std::fmt::Debug for Credentials {
             Self::None => "Credentials::None",
             Self::Basic { .. } => "Credentials::Basic",
             Self::Token(_) => "Credentials::Token",
+            Self::Key { .. } => "Credentials::Key",
         })
     }
 }
@@ -99,7 +107,15 @@ impl Repository {
                 let transport = https::transport(self.outbound, url, &self.credentials, line)?;
                 wire::look(transport, wanted, &budget)
             }
-            Address::Ssh { .. } => Err(FetchError::Unsupported { what: "ssh is not spoken yet" }),
+            Address::Ssh { user, host, port, path } => {
+                let Credentials::Key { private, known_hosts } = &self.credentials else {
+                    let why = "an address of ssh wants a deploy key and `knownHosts`";
+                    return Err(FetchError::Unusable { why });
+                };
+                let place = ssh::Place { user, host, port: *port, path };
+                let transport = ssh::transport(&self.outbound, place, private, known_hosts, &line)?;
+                wire::look(transport, wanted, &budget)
+            }
         }
     }
 }

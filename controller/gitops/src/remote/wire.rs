@@ -305,7 +305,7 @@ fn not_git(error: &gix_error::Error) -> FetchError {
 }
 
 /// What a server says in a line for errors, which has no form but that of Git's own words.
-fn told_by_server(text: &str) -> FetchError {
+pub(super) fn told_by_server(text: &str) -> FetchError {
     let lower = text.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let said = said(text);

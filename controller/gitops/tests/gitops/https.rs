@@ -250,3 +250,42 @@ async fn a_server_inside_or_with_a_certificate_of_nobody_is_not_talked_to() -> R
     drop(outbound(&server)?);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_server_that_knows_only_the_oldest_protocol_is_spoken_to_in_it() -> Result<()> {
+    let server = server()?;
+    let repository = server.repository("shop")?;
+    let remote = open(&server, "shop", Credentials::None)?;
+    server.fault(Some(Fault::Old));
+    let empty = error(look(&remote, &below(""), None, &limits()).await)?;
+    assert!(matches!(empty, FetchError::EmptyRepository { .. }), "{empty}");
+    let first = repository.commit("main", &[("a.yaml", &manifest("a"))])?;
+    repository.git(["tag", "-a", "-m", "one", "v1", &first])?;
+    let found = fetched(look(&remote, &below(""), None, &limits()).await)?;
+    assert_eq!(paths(&found), ["a.yaml"]);
+    assert_eq!(look(&remote, &below(""), Some(&found.commit), &limits()).await?, Look::Unchanged);
+    let (tag, selection, limits) = (Reference::tag("v1")?, below(""), limits());
+    let ask = Ask { reference: &tag, selection: &selection, synced: None, limits: &limits };
+    assert_eq!(fetched(remote.look(&ask).await)?.commit.as_str(), first);
+    repository.commit("main", &[("a.yaml", &manifest("b"))])?;
+    let next = fetched(look(&remote, &selection, Some(&found.commit), &limits).await)?;
+    assert_eq!(next.history, History::Descends);
+    repository.rewrite("main", &[("a.yaml", &manifest("c"))])?;
+    let other = fetched(look(&remote, &selection, Some(&found.commit), &limits).await)?;
+    assert_eq!(other.history, History::Unknown, "it cannot be asked about its history in one round");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repository_with_ids_of_sha_256_is_told_to_be_one() -> Result<()> {
+    let server = server()?;
+    let path = server.repositories().join("shop.git");
+    let mut init =
+        skep_testbed::command::command("git", ["init", "--quiet", "--bare", "--object-format=sha256"]);
+    init.arg(&path);
+    skep_testbed::command::stdout(init)?;
+    let remote = open(&server, "shop", Credentials::None)?;
+    let told = error(look(&remote, &below(""), None, &limits()).await)?;
+    assert!(matches!(told, FetchError::Unsupported { .. }), "{told:?}");
+    Ok(())
+}

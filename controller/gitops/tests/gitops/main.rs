@@ -5,5 +5,6 @@ mod directory;
 mod documents;
 mod https;
 mod limits;
+mod ssh;
 mod support;
 mod trees;
