@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use crate::error::FetchError;
 
 /// What one look may cost.
@@ -114,6 +116,8 @@ impl Bound {
 pub(crate) struct Budget {
     limits: Limits,
     deadline: Instant,
+    /// Nobody waits for the answer any more.
+    abandoned: watch::Sender<bool>,
     received: AtomicU64,
     unpacked: AtomicU64,
     entries: AtomicU64,
@@ -126,6 +130,7 @@ impl Budget {
         Self {
             limits: limits.clone(),
             deadline: Instant::now() + limits.within,
+            abandoned: watch::Sender::new(false),
             received: AtomicU64::new(0),
             unpacked: AtomicU64::new(0),
             entries: AtomicU64::new(0),
@@ -148,7 +153,19 @@ impl Budget {
 
     /// Is there time left?
     pub(crate) fn on_time(&self) -> Result<(), FetchError> {
-        if Instant::now() < self.deadline { Ok(()) } else { Err(self.timed_out()) }
+        let late = Instant::now() >= self.deadline || *self.abandoned.borrow();
+        if late { Err(self.timed_out()) } else { Ok(()) }
+    }
+
+    /// Ends everything that spends of this: a thread cannot be dropped, and a server that stops would wait for it.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.send_replace(true);
+    }
+
+    /// Comes when it was abandoned.
+    pub(crate) async fn abandoned(&self) {
+        // The sender is here, so it does not end before it says something.
+        let _said = self.abandoned.subscribe().wait_for(|abandoned| *abandoned).await.is_ok();
     }
 
     pub(crate) fn receive(&self, bytes: usize) -> Result<(), FetchError> {

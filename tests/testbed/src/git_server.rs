@@ -43,6 +43,8 @@ pub enum Fault {
     Redirects(String),
     /// It answers with this, and nothing of Git.
     Answers(&'static str, &'static str),
+    /// It says another byte in this place of each answer.
+    Changes(usize),
     /// It knows no protocol but the oldest.
     Old,
 }
@@ -182,7 +184,12 @@ fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
             return short(&mut stream, "401 Unauthorized", challenge, "");
         }
     }
-    let (head, body) = backend(&request, &shared.repositories(), fault == Some(Fault::Old))?;
+    let (head, mut body) = backend(&request, &shared.repositories(), fault == Some(Fault::Old))?;
+    if let Some(Fault::Changes(at)) = &fault
+        && let Some(byte) = body.get_mut(*at)
+    {
+        *byte ^= 0x15;
+    }
     let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
     let fields: String = head
         .lines()

@@ -87,6 +87,8 @@ impl Remote for Repository {
         };
         let budget = Arc::new(Budget::new(ask.limits));
         let line = Line { runtime: Handle::current(), budget: Arc::clone(&budget) };
+        // Dropped with this future, by whoever no longer waits for it.
+        let _abandoning = Abandoning(Arc::clone(&budget));
         let repository = self.clone();
         let talk = tokio::task::spawn_blocking(move || repository.talk(line, &wanted));
         // Everything in it has the same deadline; this one is for what was forgotten.
@@ -120,6 +122,15 @@ impl Repository {
     }
 }
 
+/// Ends a look when whoever waits for it does no more.
+struct Abandoning(Arc<Budget>);
+
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// Where a thread waits for what is asynchronous.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
@@ -133,10 +144,13 @@ impl Line {
         &self,
         what: impl Future<Output = Result<T, E>>,
     ) -> Result<T, FetchError> {
-        let waited = self.runtime.block_on(tokio::time::timeout_at(self.budget.deadline(), what));
-        match waited {
-            Ok(result) => result.map_err(Into::into),
-            Err(_) => Err(self.budget.timed_out()),
-        }
+        self.budget.on_time()?;
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = what => result.map_err(Into::into),
+                () = tokio::time::sleep_until(self.budget.deadline()) => Err(self.budget.timed_out()),
+                () = self.budget.abandoned() => Err(self.budget.timed_out()),
+            }
+        })
     }
 }

@@ -289,3 +289,46 @@ async fn a_repository_with_ids_of_sha_256_is_told_to_be_one() -> Result<()> {
     assert!(matches!(told, FetchError::Unsupported { .. }), "{told:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn whatever_byte_of_an_answer_is_another_nothing_else_is_taken_for_the_commit() -> Result<()> {
+    let server = server()?;
+    let repository = server.repository("shop")?;
+    repository.commit("main", &[("a.yaml", &manifest("a"))])?;
+    let remote = open(&server, "shop", Credentials::None)?;
+    let right = fetched(look(&remote, &below(""), None, &limits()).await)?;
+    // A length that is larger than what follows is waited for no longer than there is time.
+    let short = Limits { within: std::time::Duration::from_secs(5), ..limits() };
+    for at in (0..420).step_by(3) {
+        server.fault(Some(Fault::Changes(at)));
+        if let Ok(Look::Fetched(found)) = look(&remote, &below(""), None, &short).await {
+            assert_eq!(found, right, "byte {at}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_look_that_nobody_waits_for_keeps_no_thread() -> Result<()> {
+    let server = server()?;
+    let repository = server.repository("shop")?;
+    let noise: Vec<u8> =
+        (0..400_000_u32).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    repository.commit("main", &[("noise", &noise)])?;
+    server.fault(Some(Fault::Hangs(200_000)));
+    let remote = open(&server, "shop", Credentials::None)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (selection, limits) = (below(""), Limits { within: std::time::Duration::from_secs(600), ..limits() });
+    let looking = runtime.spawn(async move { look(&remote, &selection, None, &limits).await.is_ok() });
+    let mut heard = Vec::new();
+    skep_testbed::wait_until("the server to hang", std::time::Duration::from_secs(20), || {
+        heard.extend(server.heard());
+        skep_testbed::wait::ready(heard.len() == 3, "it was not asked for a pack")
+    })?;
+    looking.abort();
+    let started = std::time::Instant::now();
+    // Dropping it waits for every thread that was begun.
+    drop(runtime);
+    assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
+    Ok(())
+}
