@@ -13,9 +13,9 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift,
-    events, explain, formation, get, holds, init, intervention, login, logs, master_key, member, migrate,
-    notifications, orphans, person, plan, quota, regions, release, run, schedules, secrets, serve, token,
-    top, version, wait,
+    events, explain, formation, get, holds, import, init, intervention, login, logs, master_key, member,
+    migrate, notifications, orphans, person, plan, quota, regions, release, run, schedules, secrets, serve,
+    token, top, version, wait,
 };
 use crate::context::Flags;
 
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Apply(apply::ApplyArgs),
     /// Write the manifests that a new application begins with.
     Init(init::InitArgs),
+    /// Make manifests of what others deploy with.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Show what an apply would change; exit code 1 if anything.
     Diff(diff::DiffArgs),
     /// Show what an apply would change.

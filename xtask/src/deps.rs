@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::workspace;
 
 /// What a crate may never reach, over any number of steps.
-const UNREACHABLE: [(&str, &[&str]); 7] = [
+const UNREACHABLE: [(&str, &[&str]); 8] = [
+    ("skep-compose", &["tokio", "bollard", "sqlx", "sqlx-core", "hyper"]),
     ("skep-schemas", &["tokio", "bollard", "sqlx", "sqlx-core", "hyper"]),
     ("skep-planner", &["tokio", "bollard", "sqlx", "sqlx-core", "hyper"]),
     ("skep-runtime", &["bollard", "sqlx", "sqlx-core", "hyper"]),
@@ -25,10 +26,11 @@ const UNREACHABLE: [(&str, &[&str]); 7] = [
 ];
 
 /// Our crates, and which of our crates each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("skep-schemas", &[]),
     ("skep-entry", &[]),
     ("skep-forward", &[]),
+    ("skep-compose", &["skep-schemas"]),
     ("skep-runtime", &[]),
     ("skep-planner", &["skep-schemas"]),
     ("skep-swarm", &["skep-schemas", "skep-planner", "skep-runtime"]),
@@ -52,7 +54,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
             "skep-api",
         ],
     ),
-    ("skep", &["skep-schemas", "skep-planner", "skep-store", "skep-api", "skep-controller"]),
+    ("skep", &["skep-schemas", "skep-planner", "skep-store", "skep-api", "skep-controller", "skep-compose"]),
     ("skep-simulator", &["skep-planner", "skep-swarm"]),
     (
         "skep-sieve",

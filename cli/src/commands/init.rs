@@ -2,8 +2,6 @@
 //!
 //! Templates are the server's. Whoever has no server yet, or cannot reach it, gets those that Skep comes with; which of the two is said.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,9 +11,9 @@ use skep_schemas::manifest::{Batch, ReadOptions, SourcedManifest};
 use skep_schemas::template::{Application, TemplateError};
 use skep_schemas::{AnySpec, Host, ImageRef, Kind, Manifest, ResourceName};
 
-use super::{Outcome, Session};
+use super::{Outcome, Session, manifest_file};
 use crate::output::table::{Cell, render};
-use crate::output::{print, stdout_style, yaml};
+use crate::output::{print, stdout_style};
 
 /// The templates that Skep comes with.
 const STARTERS: &str = include_str!("../../../manifests/catalog/templates.yaml");
@@ -82,12 +80,12 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Outcome> {
     let of =
         Application { org, app, environment, image: args.image, host: args.host.map(|host| (host, tls)) };
     let made = template.spec.manifests(&of).map_err(|why| refused(&template.name, &why))?;
-    let text = written(&template.name, &made)?;
-    let manifests = read(&args.file, &text)?;
+    let text = manifest_file::text(&comment(&template.name), &made)?;
+    let manifests = manifest_file::read(&args.file, &text)?;
     if args.file == Path::new("-") {
         print(&text)?;
     } else {
-        write(&args.file, &text)?;
+        manifest_file::write(&args.file, &text)?;
         print(&said(&args.file, template, &manifests))?;
     }
     Ok(Outcome::Done)
@@ -149,34 +147,8 @@ fn chosen<'a>(templates: &'a [Template], name: &ResourceName) -> Result<&'a Temp
     found.with_context(|| format!("there is no template `{name}`\nhelp: there are {}", names()))
 }
 
-/// The manifests as a file for people.
-fn written(template: &ResourceName, manifests: &[Manifest]) -> Result<String> {
-    let mut text = format!("# Made by `skep init` of the template `{template}`. It is yours from here on.\n");
-    for (place, manifest) in manifests.iter().enumerate() {
-        if place > 0 {
-            text.push_str("---\n");
-        }
-        text.push_str(&yaml(&manifest.to_json_with_secret_values()?)?);
-    }
-    Ok(text)
-}
-
-/// What is written is read as `skep apply` will.
-fn read(file: &Path, text: &str) -> Result<Vec<SourcedManifest>> {
-    let mut batch = Batch::new(ReadOptions::default());
-    batch.add_yaml(&file.display().to_string(), text);
-    Ok(batch.finish()?)
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    let opened = OpenOptions::new().write(true).create_new(true).open(file);
-    let mut opened = match opened {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already\nhelp: name another file with -f, or remove it", file.display())
-        }
-        opened => opened.with_context(|| format!("{} cannot be written", file.display()))?,
-    };
-    opened.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", file.display()))
+fn comment(template: &ResourceName) -> String {
+    format!("Made by `skep init` of the template `{template}`. It is yours from here on.")
 }
 
 fn said(file: &Path, template: &Template, manifests: &[SourcedManifest]) -> String {
@@ -253,23 +225,13 @@ mod tests {
         assert!(templates.len() >= 8, "{}", table(&templates));
         for template in &templates {
             let made = template.spec.manifests(&of(template)).unwrap();
-            let text = written(&template.name, &made).unwrap();
-            let read = read(Path::new("skep.yaml"), &text).unwrap();
+            let text = manifest_file::text(&comment(&template.name), &made).unwrap();
+            let read = manifest_file::read(Path::new("skep.yaml"), &text).unwrap();
             let same = read.iter().map(|sourced| &sourced.manifest).eq(&made);
             assert!(same, "{}: {text}", template.name);
             let said = said(Path::new("skep.yaml"), template, &read);
             assert!(said.contains("acme/Environment/shop-production\n"), "{said}");
         }
-    }
-
-    #[test]
-    fn what_is_there_is_not_written_over() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("skep.yaml");
-        write(&file, "first").unwrap();
-        let refused = write(&file, "second").unwrap_err();
-        assert!(refused.to_string().contains("is there already"), "{refused}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "first");
     }
 
     #[test]

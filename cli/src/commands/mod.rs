@@ -30,10 +30,12 @@ pub(crate) mod explain;
 pub(crate) mod formation;
 pub(crate) mod get;
 pub(crate) mod holds;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod intervention;
 pub(crate) mod login;
 pub(crate) mod logs;
+mod manifest_file;
 pub(crate) mod master_key;
 pub(crate) mod member;
 pub(crate) mod migrate;
@@ -129,6 +131,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
     match command {
         Command::Apply(args) => apply::run(&Session::open(global)?, args).await,
         Command::Init(args) => init::run(&Session::open(global)?, args).await,
+        Command::Import(command) => import::run(&Session::open(global)?, command),
         Command::Diff(args) => diff::run(&Session::open(global)?, args).await,
         Command::Plan(args) => plan::run(&Session::open(global)?, args).await,
         Command::Get(args) => get::run(&Session::open(global)?, args).await,
