@@ -9,6 +9,7 @@
 //! - 409: the client stated none, and the state of the resource forbids the request (it is being deleted, another writer
 //!   maintains it, its host is taken, it changed while the request ran).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +97,13 @@ pub(crate) enum ApiError {
     #[error("{key} exists, and If-None-Match asks that it does not")]
     Exists { key: ResourceKey },
     #[error("{problem}")]
-    Refused { code: Code, problem: String, help: &'static str, about: About, diagnostics: Vec<Diagnostic> },
+    Refused {
+        code: Code,
+        problem: Box<str>,
+        help: Cow<'static, str>,
+        about: About,
+        diagnostics: Vec<Diagnostic>,
+    },
     #[error("{what} is not served yet: the kind {by} will serve it")]
     NotServed { what: String, by: &'static str, today: Option<&'static str> },
     #[error("the changes since then are not kept any longer")]
@@ -136,15 +143,21 @@ impl ApiError {
     pub(crate) fn moved(what: &[String]) -> Self {
         Self::Refused {
             code: Code::PlanMoved,
-            problem: format!("the world has moved since the plan was made: {}", what.join("; ")),
-            help: "plan again, and look at what is different now",
+            problem: format!("the world has moved since the plan was made: {}", what.join("; ")).into(),
+            help: "plan again, and look at what is different now".into(),
             about: About::Nothing,
             diagnostics: what.iter().map(|moved| Diagnostic::new(Code::PlanMoved, moved.clone())).collect(),
         }
     }
 
-    fn refused(code: Code, error: &StoreError, help: &'static str, about: About) -> Self {
-        Self::Refused { code, problem: error.to_string(), help, about, diagnostics: Vec::new() }
+    fn refused(code: Code, error: &StoreError, help: impl Into<Cow<'static, str>>, about: About) -> Self {
+        Self::Refused {
+            code,
+            problem: error.to_string().into(),
+            help: help.into(),
+            about,
+            diagnostics: Vec::new(),
+        }
     }
 
     /// The same with the place of the document that it is about.
@@ -154,7 +167,9 @@ impl ApiError {
         let diagnostic = |sourced: &SourcedManifest| Diagnostic {
             line: sourced.line,
             column: sourced.line.map(|_| 1),
-            ..Diagnostic::new(code, problem.clone()).with_help(help).with_source(sourced.source.clone())
+            ..Diagnostic::new(code, problem.clone())
+                .with_help(help.clone())
+                .with_source(sourced.source.clone())
         };
         let diagnostics = broke.take(1).map(diagnostic).collect();
         Self::Refused { code, problem, help, about, diagnostics }
@@ -205,7 +220,8 @@ impl ApiError {
                 "GET /openapi.json lists every path and method".to_owned()
             }
             Self::InvalidRequest { help, .. } => help.clone(),
-            Self::Refused { help, .. } | Self::NoneSuch { help, .. } => (*help).to_owned(),
+            Self::Refused { help, .. } => help.clone().into_owned(),
+            Self::NoneSuch { help, .. } => (*help).to_owned(),
             Self::UnsupportedMedia { .. } => "send application/yaml or application/json".to_owned(),
             Self::BodyTooLarge { .. } => "send fewer manifests at a time".to_owned(),
             Self::AddressMismatch { .. } => "make kind, organisation and name the same in both".to_owned(),

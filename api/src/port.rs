@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use skep_planner::checkup::Check;
 use skep_schemas::diagnostic::Diagnostics;
 use skep_schemas::{Manifest, OrgName, ProcessName, ResourceKey};
-use skep_store::{Actor, ScopedStore};
+use skep_store::{Actor, ScopedStore, Writer};
 
 pub use self::idle::IdleControl;
 use crate::wire::{
@@ -26,6 +26,8 @@ use crate::wire::{
 pub struct PreviewRequest {
     /// Would be applied. Whatever is not here stays as it is.
     pub manifests: Vec<Manifest>,
+    /// In whose name.
+    pub writer: Writer,
     /// Would be deleted.
     pub deletions: Vec<ResourceKey>,
 }

@@ -18,6 +18,7 @@ pub(crate) mod log;
 mod master_key;
 pub(crate) mod metrics;
 mod notification;
+mod owner;
 mod quota;
 pub(crate) mod region;
 pub(crate) mod release;
@@ -354,6 +355,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes.extend(rollback::table());
     routes.extend(run::table());
     routes.extend(notification::table());
+    routes.extend(owner::table());
     routes.extend(schedule::table());
     routes.extend(formation::table());
     routes.extend(metrics::table());

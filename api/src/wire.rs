@@ -25,6 +25,7 @@ mod master_key;
 mod metrics;
 mod notification;
 mod operation;
+mod owner;
 mod panel;
 mod people;
 mod quota;
@@ -66,6 +67,7 @@ pub use notification::{DeliveryList, DeliveryQuery, DeliveryState, DeliveryView,
 pub use operation::{
     ComponentHealth, EventList, EventQuery, EventSeverity, EventView, Health, Readiness, VersionView,
 };
+pub use owner::{OwnerRequest, OwnerView};
 pub use panel::{
     PanelAppQuery, PanelBuildpackOrder, PanelCatalogItem, PanelConfig, PanelConfigChange, PanelDeleteQuery,
     PanelDeploy, PanelDeployMode, PanelDomain, PanelEnvironment, PanelListQuery, PanelLogQuery, PanelPatch,
@@ -87,8 +89,8 @@ pub use release::{
 };
 pub use run::{RunAsked, RunList, RunOutputView, RunQuery, RunState, RunView};
 pub use safety::{
-    AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery, DeleteResult,
-    HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
+    AdoptQuery, AdoptView, AdoptedObject, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteQuery,
+    DeleteResult, HoldList, HoldQuery, HoldView, OrphanList, OrphanView,
 };
 pub use schedule::{MissedView, ScheduleList, ScheduleView};
 pub use secret::{
@@ -162,6 +164,9 @@ pub struct WriteQuery {
     /// Check and answer as if, and write nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// What a Git source owns becomes the API's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
 }
 
 /// How a batch is meant.
@@ -174,6 +179,9 @@ pub struct BatchQuery {
     /// Check and answer as if, and write nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// What a Git source owns becomes the API's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
 }
 
 /// A batch in its JSON form. The YAML form is a stream of documents.
@@ -247,7 +255,7 @@ pub struct ApplyResult {
 pub enum ApplyAction {
     /// The resource is new.
     Created,
-    /// It was there, and spec, labels or annotations changed.
+    /// It was there, and spec, labels, annotations or owner changed.
     Configured,
     /// Nothing changed.
     Unchanged,

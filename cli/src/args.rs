@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
+use skep_api::wire::BatchQuery;
 use skep_schemas::{Kind, OrgName, ResourceName};
 
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift,
     events, explain, formation, get, holds, import, init, intervention, login, logs, master_key, member,
-    migrate, notifications, orphans, person, plan, quota, regions, release, run, schedules, secrets, serve,
-    token, top, version, wait,
+    migrate, notifications, orphans, owner, person, plan, quota, regions, release, run, schedules, secrets,
+    serve, token, top, version, wait,
 };
 use crate::context::Flags;
 
@@ -108,6 +109,8 @@ pub(crate) enum Command {
     Pause(intervention::PauseArgs),
     /// End a pause.
     Resume(intervention::ResumeArgs),
+    /// Show who owns a resource and where it is written, or give it to another.
+    Owner(owner::OwnerArgs),
     /// Try again what was given up: a failed release, a field that somebody fights over.
     Retry(intervention::RetryArgs),
     /// Show the processes of an environment: how many instances there are to be, how many run, and who says so.
@@ -194,6 +197,21 @@ pub(crate) struct Sources {
     /// File or directory with manifests, or `-` for standard input; may be given several times.
     #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", required = true)]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// What is done about what a Git source owns.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct TakeOver {
+    /// What a Git source owns becomes the API's; without this it is left alone, and the manifests are refused.
+    #[arg(long)]
+    pub(crate) take_over: bool,
+}
+
+impl TakeOver {
+    /// As a batch says it.
+    pub(crate) fn query(self) -> BatchQuery {
+        BatchQuery { take_over: self.take_over, ..BatchQuery::default() }
+    }
 }
 
 /// One resource.

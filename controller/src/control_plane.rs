@@ -94,8 +94,7 @@ impl Control {
 #[async_trait]
 impl ControlPlane for Control {
     async fn preview(&self, store: &ScopedStore, request: PreviewRequest) -> Result<PreviewView, PortError> {
-        let PreviewRequest { manifests, deletions } = request;
-        preview::preview(store, &self.observer, &self.settings, &self.guard, manifests, &deletions)
+        preview::preview(store, &self.observer, &self.settings, &self.guard, request)
             .await
             .map_err(|source| PortError::Store { source })
     }

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
+use skep_api::PreviewRequest;
 use skep_planner::binding::Binding;
 use skep_planner::diff;
 use skep_planner::reconcile::Mode;
 use skep_planner::safety::restrain;
 use skep_planner::view::{PlanView, PreviewView, ResourceAction, ResourceChange};
 use skep_planner::{FieldChange, OrgSubnet, Settings};
-use skep_schemas::{Kind, Manifest, OrgName, Owner, Resource, ResourceKey};
+use skep_schemas::{Kind, Manifest, OrgName, Resource, ResourceKey};
 use skep_store::{Actor, Applied, ApplyItem, Outcome, Precondition, ScopedStore, Snapshot, StoreError};
 
 use crate::bound;
@@ -30,13 +31,14 @@ pub(crate) async fn preview(
     observer: &Observer,
     settings: &Settings,
     guard: &Guard,
-    manifests: Vec<Manifest>,
-    deletions: &[ResourceKey],
+    request: PreviewRequest,
 ) -> Result<PreviewView, StoreError> {
+    let PreviewRequest { manifests, writer, deletions } = request;
+    let deletions = deletions.as_slice();
     let before = current(store, &manifests).await?;
     let items: Vec<ApplyItem> = manifests
         .into_iter()
-        .map(|manifest| ApplyItem { manifest, precondition: Precondition::None, managed_by: Owner::Api })
+        .map(|manifest| ApplyItem { manifest, precondition: Precondition::None, writer: writer.clone() })
         .collect();
     let (applied, mut snapshot) = store.rehearse(&items, deletions, &Actor::new("preview")).await?;
     let mut view = PreviewView::default();
@@ -131,7 +133,11 @@ fn resource_change(applied: &Applied, old: Option<&Resource>) -> ResourceChange 
 fn field_changes(old: &Resource, new: &Resource) -> Vec<FieldChange> {
     let document = |resource: &Resource| {
         serde_json::json!({
-            "metadata": { "labels": resource.meta.labels, "annotations": resource.meta.annotations },
+            "metadata": {
+                "labels": resource.meta.labels,
+                "annotations": resource.meta.annotations,
+                "owner": resource.meta.managed_by.to_string(),
+            },
             "spec": resource.spec.to_json().unwrap_or_default(),
         })
     };
@@ -272,5 +278,34 @@ fn assume_subnet(desired: &mut Desired, settings: &Settings) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use skep_schemas::ResourceView;
+
+    use super::*;
+
+    #[test]
+    fn that_only_the_owner_would_be_another_is_shown() {
+        let app = |managed_by: &serde_json::Value| -> Resource {
+            let view: ResourceView = serde_json::from_value(json!({
+                "apiVersion": "skep.dev/v1", "kind": "App", "spec": {"source": {"image": "shop:1"}},
+                "metadata": {
+                    "org": "acme", "name": "shop", "uid": "0190c0de-0000-7000-8000-000000000000", "generation": 1, "revision": 1,
+                    "createdAt": "2026-03-01T10:00:00Z", "updatedAt": "2026-03-01T10:00:00Z", "managedBy": managed_by,
+                },
+            }))
+            .unwrap();
+            view.try_into().unwrap()
+        };
+        let git = app(&json!({"by": "git", "source": {"org": "acme", "name": "web"}}));
+        let changes = field_changes(&git, &app(&json!({"by": "api"})));
+        let [change] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!(change.pointer, "/metadata/owner");
+        assert_eq!(change.from, Some("GitSource acme/web".into()));
+        assert_eq!(change.to, Some("the API".into()));
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::formation::{FormationOverride, Stopped};
 use crate::kind::{AnySpec, Kind, KindScope};
+use crate::owner::Owner;
 use crate::scalar::{OrgName, ResourceName};
 
 /// The identity of one resource for its whole life. A resource that is deleted and made again has another uid.
@@ -200,20 +201,6 @@ pub type Labels = BTreeMap<String, String>;
 /// Annotations: free text for people and tools; nothing is selected by them.
 pub type Annotations = BTreeMap<String, String>;
 
-/// Who maintains a resource, so that two writers do not fight silently.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
-#[serde(rename_all = "kebab-case", tag = "by")]
-pub enum Owner {
-    /// Applied through the API by hand or by a script.
-    #[default]
-    Api,
-    /// Synced from a Git source of that name.
-    Git {
-        /// The GitSource that owns it.
-        source: ResourceName,
-    },
-}
-
 /// A reason why a row may not be removed yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -273,7 +260,7 @@ pub struct Meta {
     pub finalizers: BTreeSet<Finalizer>,
     /// When deletion was asked for; the row stays until the finalizers are gone.
     pub deletion_requested_at: Option<Timestamp>,
-    /// Who maintains it.
+    /// Who owns it.
     pub managed_by: Owner,
     /// When it was first written.
     pub created_at: Timestamp,

@@ -14,8 +14,9 @@ use serde_json::{Value as Json, json};
 use crate::API_VERSION;
 use crate::formation::{FormationOverride, Stopped};
 use crate::kind::{AnySpec, AnyStatus, Kind};
+use crate::owner::Owner;
 use crate::resource::{
-    Annotations, Changed, Finalizer, Generation, Labels, Meta, Owner, Pause, Resource, ResourceKey, Revision,
+    Annotations, Changed, Finalizer, Generation, Labels, Meta, Pause, Resource, ResourceKey, Revision,
     Rollback, Scope, ScopeError, Uid,
 };
 use crate::scalar::{OrgName, ResourceName};
@@ -68,7 +69,7 @@ pub struct MetaView {
     /// When its deletion was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_requested_at: Option<Timestamp>,
-    /// Who maintains it.
+    /// Who owns it: who writes its manifest, and deletes it.
     #[serde(default)]
     pub managed_by: Owner,
     /// Why it must stay although its deletion was asked for.
@@ -223,6 +224,7 @@ pub fn list_yaml(views: &[ResourceView]) -> Result<String, ViewError> {
 mod tests {
     use super::*;
     use crate::manifest::{ReadOptions, read_json, read_str};
+    use crate::owner::SourceRef;
 
     fn stopped(since: Timestamp) -> Stopped {
         Stopped { by: "ann".to_owned(), since, reason: None }
@@ -243,7 +245,9 @@ mod tests {
             revision: Revision::new(17),
             finalizers: [Finalizer::Swarm].into(),
             deletion_requested_at: Some(at),
-            managed_by: Owner::Git { source: "main".parse().unwrap() },
+            managed_by: Owner::Git {
+                source: SourceRef { org: Some("acme".parse().unwrap()), name: "main".parse().unwrap() },
+            },
             created_at: at,
             updated_at: at,
             changed: Some(Changed { by: "ann".to_owned(), at }),

@@ -69,11 +69,11 @@ impl Keyed {
 
     /// Takes the key for a request with this body.
     pub(crate) async fn take(self, body: &Bytes) -> Result<Taken, ApiError> {
-        let refused = |code, problem: &str, help| {
+        let refused = |code, problem: &str, help: &'static str| {
             Err(ApiError::Refused {
                 code,
-                problem: problem.to_owned(),
-                help,
+                problem: problem.into(),
+                help: help.into(),
                 about: About::Nothing,
                 diagnostics: Vec::new(),
             })

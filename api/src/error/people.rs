@@ -8,10 +8,10 @@ use super::{About, ApiError};
 impl From<PeopleError> for ApiError {
     fn from(error: PeopleError) -> Self {
         let problem = error.to_string();
-        let refused = |code, help| Self::Refused {
+        let refused = |code, help: &'static str| Self::Refused {
             code,
-            problem: problem.clone(),
-            help,
+            problem: problem.as_str().into(),
+            help: help.into(),
             about: About::Nothing,
             diagnostics: Vec::new(),
         };

@@ -1,7 +1,7 @@
 //! How what the store refuses or could not do is told.
 
 use skep_schemas::codes::Code;
-use skep_store::{FormationError, StoreError};
+use skep_store::{FormationError, OwnershipError, StoreError};
 
 use super::{About, ApiError};
 
@@ -65,6 +65,7 @@ impl From<StoreError> for ApiError {
                 error.to_string(),
                 "see why they are not taken with `skep notifications list`, and ask again when there is room",
             ),
+            StoreError::Ownership(ref broken) => ownership(broken, &error),
             StoreError::Formation(ref broken) => formation(broken, &error),
             StoreError::HostTaken { ref host } => {
                 let about = About::Host(host.clone());
@@ -136,6 +137,16 @@ impl From<StoreError> for ApiError {
             _ => Self::Internal { cause: error.into() },
         }
     }
+}
+
+/// What to do about what another one owns.
+fn ownership(broken: &OwnershipError, error: &StoreError) -> ApiError {
+    let key = match broken {
+        OwnershipError::Elsewhere { theirs, .. } => &theirs.key,
+        OwnershipError::Below { key, .. } => key,
+        OwnershipError::OutOfReach { .. } => return ApiError::invalid(error.to_string(), broken.help()),
+    };
+    ApiError::refused(Code::ManagedElsewhere, error, broken.help(), About::Key(key.clone()))
 }
 
 /// What to do about a rule of how much of an environment runs.

@@ -13,7 +13,7 @@ use crate::call::{Call, Json, JsonBody};
 use crate::error::{About, ApiError};
 use crate::manifests::OneManifest;
 use crate::routes::resource;
-use crate::wire::{PanelDeployMode, PanelDomain, PanelEnvironment, PanelQuery};
+use crate::wire::{PanelDeployMode, PanelDomain, PanelEnvironment, PanelQuery, WriteQuery};
 
 pub(super) async fn environment(call: Call<PanelQuery, Json<PanelEnvironment>>) -> Result<Written, ApiError> {
     let app = found(&call, Kind::App).await?;
@@ -78,12 +78,12 @@ pub(super) async fn create<B>(
     }
     let document = json!({ "apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec });
     let sourced = OneManifest::of_json(&document).of(key).await?;
-    let written = resource::write(call, sourced, Precondition::MustNotExist, false).await;
+    let written = resource::write(call, sourced, Precondition::MustNotExist, &WriteQuery::default()).await;
     written.map_err(|error| match error {
         ApiError::Exists { key } => ApiError::Refused {
             code: Code::NameTaken,
-            problem: format!("there is a {key} already"),
-            help: "give it another `name`",
+            problem: format!("there is a {key} already").into(),
+            help: "give it another `name`".into(),
             about: About::Key(key),
             diagnostics: Vec::new(),
         },

@@ -10,7 +10,7 @@ use crate::call::{Call, Json, JsonBody};
 use crate::error::ApiError;
 use crate::manifests::OneManifest;
 use crate::routes::resource;
-use crate::wire::{PanelQuery, PanelSettings};
+use crate::wire::{PanelQuery, PanelSettings, WriteQuery};
 
 /// The one that the panel knows.
 const NAME: &str = "default";
@@ -37,7 +37,7 @@ pub(super) async fn settings(call: Call<PanelQuery, Json<PanelSettings>>) -> Res
         Some(stored) => Precondition::Revision(stored.meta.revision),
         None => Precondition::MustNotExist,
     };
-    resource::write(&call, sourced, precondition, false).await
+    resource::write(&call, sourced, precondition, &WriteQuery::default()).await
 }
 
 impl JsonBody for PanelSettings {

@@ -1,6 +1,6 @@
 //! Resources of any kind: listed, read, changed and deleted.
 
-use skep_schemas::{Kind, Scope};
+use skep_schemas::{Kind, Owner, Scope};
 use skep_store::{Confirmation, DeleteItem, Precondition};
 
 use super::found::{found, scope};
@@ -9,7 +9,9 @@ use crate::call::{Address, Call, NoBody};
 use crate::error::ApiError;
 use crate::manifests::OneManifest;
 use crate::routes::resource;
-use crate::wire::{ListQuery, PanelDeleteQuery, PanelListQuery, PanelQuery, ResourceList, ResourceView};
+use crate::wire::{
+    ListQuery, PanelDeleteQuery, PanelListQuery, PanelQuery, ResourceList, ResourceView, WriteQuery,
+};
 
 pub(super) async fn list(call: Call<PanelListQuery>) -> Result<Document<ResourceList>, ApiError> {
     let kind = call.address.about()?;
@@ -51,7 +53,9 @@ pub(super) async fn replace(call: Call<PanelQuery, OneManifest>, kind: Kind) -> 
     let meta = found(&call, kind).await?.meta;
     let sourced = body.of(meta.key).await?;
     // The uid was asked for, and the name is what is written: by then it could be another's.
-    let written = resource::write(&call, sourced, Precondition::Revision(meta.revision), false).await?;
+    let written =
+        resource::write(&call, sourced, Precondition::Revision(meta.revision), &WriteQuery::default())
+            .await?;
     Ok(Found(written.resource))
 }
 
@@ -65,5 +69,6 @@ pub(super) async fn remove(call: &Call<PanelDeleteQuery>, kind: Kind) -> Result<
     let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
     // As above.
     let precondition = Precondition::Revision(meta.revision);
-    resource::remove(call, DeleteItem { key: meta.key, precondition, confirmation }).await
+    resource::remove(call, DeleteItem { key: meta.key, precondition, confirmation, deleter: Owner::Api })
+        .await
 }

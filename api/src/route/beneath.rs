@@ -294,6 +294,7 @@ fn body(route: &Route, kind: Kind) -> Value {
         (_, "rollBack") => json!({ "to": 1 }),
         (_, "scale") => json!({ "processes": { "web": 9 } }),
         (_, "restart" | "stop" | "start" | "suspend") => json!({}),
+        (_, "setOrgResourceOwner" | "setResourceOwner") => json!({ "managedBy": { "by": "api" } }),
         (_, "promoteRelease") => json!({ "from": "theirs" }),
         (Verb::Post, id) if id.ends_with("ByUidScale") => json!({ "replicas": 9 }),
         (Verb::Post, id) if id.ends_with("ByUidDomains") => json!({ "host": "evil.globex.test" }),

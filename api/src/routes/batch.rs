@@ -3,7 +3,7 @@
 use skep_schemas::ResourceKey;
 use skep_store::{ApplyItem, Precondition, StoreError};
 
-use super::resource::shown;
+use super::resource::{shown, writer};
 use crate::access::{Permission, Target};
 use crate::acting::Acting;
 use crate::answer::Document;
@@ -14,7 +14,7 @@ use crate::port::PreviewRequest;
 use crate::wire::{ApplyAnswer, BatchQuery, Binding, PreviewView};
 
 pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Document<ApplyAnswer>, ApiError> {
-    let BatchQuery { org, dry_run } = call.query;
+    let BatchQuery { org, dry_run, take_over } = call.query;
     let changes = call.body.read_with(org).await?;
     if !changes.deletions.is_empty() {
         return Err(ApiError::invalid(
@@ -41,7 +41,7 @@ pub(super) async fn apply(call: Call<BatchQuery, ManyManifests>) -> Result<Docum
         .map(|sourced| ApplyItem {
             manifest: sourced.manifest.clone(),
             precondition: precondition(changes.binding.as_ref(), &sourced.manifest.key),
-            managed_by: skep_schemas::Owner::Api,
+            writer: writer(take_over),
         })
         .collect();
     let outcome =
@@ -82,6 +82,7 @@ pub(super) async fn plan(call: Call<BatchQuery, ManyManifests>) -> Result<Docume
     let Acting { store, .. } =
         Acting::of(call.principal, call.actor, call.store).on_all(&call.app, Permission::Read, &targets)?;
     let request = PreviewRequest {
+        writer: writer(call.query.take_over),
         manifests: manifests.iter().map(|sourced| sourced.manifest.clone()).collect(),
         deletions,
     };

@@ -6,21 +6,22 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use skep_schemas::codes::Code;
 use skep_schemas::kind::EnvironmentSpec;
-use skep_schemas::{AnySpec, EnvName, Kind, Owner, Resource, ValueTemplate};
+use skep_schemas::{AnySpec, EnvName, Kind, Resource, ValueTemplate};
 use skep_store::{Precondition, RecordedRelease};
 
 use super::resource::{self, Condition, condition};
 use crate::access::{Access, Permission};
 use crate::answer::Document;
 use crate::call::{Call, Json, JsonBody, NoQuery};
-use crate::error::{About, ApiError};
+use crate::error::ApiError;
 use crate::limits::RELEASES_DEFAULT;
 use crate::manifests::OneManifest;
 use crate::route::Route;
 use crate::route::Verb::{Get, Patch};
-use crate::wire::{ConfigChange, ConfigItem, ConfigSecret, ConfigSince, ConfigView, ResourceView};
+use crate::wire::{
+    ConfigChange, ConfigItem, ConfigSecret, ConfigSince, ConfigView, ResourceView, WriteQuery,
+};
 
 /// The routes.
 pub(super) fn table() -> Vec<Route> {
@@ -146,29 +147,18 @@ pub(crate) fn json(spec: &EnvironmentSpec) -> Result<Value, ApiError> {
     serde_json::to_value(spec).map_err(ApiError::internal)
 }
 
-/// Applies the manifest of an environment with another spec, over the revision that was read. What a Git source maintains is changed there: it
-/// would put back what is changed here.
+/// Applies the manifest of an environment with another spec, over the revision that was read.
 pub(crate) async fn write<Q, B>(
     call: &Call<Q, B>,
     environment: &Resource,
     spec: Value,
 ) -> Result<ResourceView, ApiError> {
-    if let Owner::Git { source } = &environment.meta.managed_by {
-        let key = &environment.meta.key;
-        return Err(ApiError::Refused {
-            code: Code::ManagedElsewhere,
-            problem: format!("GitSource {source} maintains {key}"),
-            help: "change its manifest in the repository",
-            about: About::Key(key.clone()),
-            diagnostics: Vec::new(),
-        });
-    }
     let stored = ResourceView::of(environment).map_err(ApiError::internal)?;
     let document = serde_json::to_value(ResourceView { spec, status: None, ..stored });
     let document = document.map_err(ApiError::internal)?;
     let sourced = OneManifest::of_json(&document).of(environment.meta.key.clone()).await?;
     let precondition = Precondition::Revision(environment.meta.revision);
-    Ok(resource::write(call, sourced, precondition, false).await?.resource)
+    Ok(resource::write(call, sourced, precondition, &WriteQuery::default()).await?.resource)
 }
 
 impl JsonBody for ConfigChange {

@@ -6,8 +6,8 @@ use skep_planner::{
     release::ReleaseSchedule,
 };
 use skep_schemas::kind::{EnvironmentSpec, RELEASE_PHASE};
-use skep_schemas::{AnySpec, ImageRef, Kind, Manifest, Meta, Owner, Resource, ResourceKey};
-use skep_store::{ApplyItem, Precondition, RecordedRelease};
+use skep_schemas::{AnySpec, ImageRef, Kind, Manifest, Meta, Resource, ResourceKey};
+use skep_store::{ApplyItem, Precondition, RecordedRelease, Writer};
 
 use super::deployment;
 use super::resource::shown;
@@ -178,7 +178,7 @@ async fn promote(call: Call<NoQuery, Json<PromoteRequest>>) -> Result<Document<P
     let Meta { labels, annotations, revision, .. } = target.meta;
     let manifest = Manifest { key: key.clone(), labels, annotations, spec };
     let precondition = Precondition::Revision(revision);
-    let item = ApplyItem { manifest, precondition, managed_by: Owner::Api };
+    let item = ApplyItem { manifest, precondition, writer: Writer::Api };
     let applied = call.store.apply(&[item], &call.actor).await?;
     let one = applied.first().ok_or_else(|| ApiError::internal("an apply of one item answered nothing"))?;
     call.app.control.wake(std::slice::from_ref(&key));

@@ -5,7 +5,7 @@ use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use skep_schemas::manifest::SourcedManifest;
 use skep_schemas::{Owner, ResourceKey, Revision};
 use skep_store::{
-    Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition, ScopedStore,
+    Applied, ApplyItem, Confirmation, DeleteItem, Deletion, Outcome, Precondition, ScopedStore, Writer,
 };
 
 use super::selection::Selection;
@@ -64,7 +64,12 @@ pub(super) async fn put(call: Call<WriteQuery, OneManifest>) -> Result<Written, 
             Precondition::Revision(found.meta.revision)
         }
     };
-    write(&call, sourced, precondition, call.query.dry_run).await
+    write(&call, sourced, precondition, &call.query).await
+}
+
+/// In whose name the API writes.
+pub(super) const fn writer(take_over: bool) -> Writer {
+    if take_over { Writer::TakeOver } else { Writer::Api }
 }
 
 /// Applies one manifest, or tells what that would do.
@@ -72,10 +77,11 @@ pub(crate) async fn write<Q, B>(
     call: &Call<Q, B>,
     sourced: SourcedManifest,
     precondition: Precondition,
-    dry_run: bool,
+    query: &WriteQuery,
 ) -> Result<Written, ApiError> {
     let key = sourced.manifest.key.clone();
-    let item = ApplyItem { manifest: sourced.manifest.clone(), precondition, managed_by: Owner::Api };
+    let WriteQuery { dry_run, take_over } = *query;
+    let item = ApplyItem { manifest: sourced.manifest.clone(), precondition, writer: writer(take_over) };
     let (items, actor, store) = ([item], &call.actor, &call.store);
     let outcome = if dry_run { store.dry_run(&items, actor).await } else { store.apply(&items, actor).await };
     let applied = outcome.map_err(|error| ApiError::from(error).at(&[sourced]))?;
@@ -97,7 +103,7 @@ pub(super) async fn delete(call: Call<DeleteQuery>) -> Result<Deleted, ApiError>
         }
     };
     let confirmation = if call.query.confirm { Confirmation::Given } else { Confirmation::Pending };
-    remove(&call, DeleteItem { key, precondition, confirmation }).await
+    remove(&call, DeleteItem { key, precondition, confirmation, deleter: Owner::Api }).await
 }
 
 /// Deletes one resource, or records that it is to be deleted.

@@ -1,6 +1,7 @@
 //! Safety: holds and their confirmation, orphans, and deletions that belong together.
 
 use skep_planner::naming::{LABEL_KIND, LABEL_NAME, LABEL_ORG};
+use skep_schemas::Owner;
 use skep_store::{Confirmation, DeleteItem, Deletion, Hold, HoldId, Orphan, Precondition};
 
 use crate::access::{Permission, Target};
@@ -10,8 +11,8 @@ use crate::call::{Call, NoQuery};
 use crate::error::ApiError;
 use crate::manifests::ManyManifests;
 use crate::wire::{
-    AdoptView, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteResult, HoldList, HoldQuery, HoldView,
-    OrphanList, OrphanView, ResourceRef, ResourceView, WriteQuery,
+    AdoptQuery, AdoptView, DeleteAnswer, DeleteBatchQuery, DeleteOutcome, DeleteResult, HoldList, HoldQuery,
+    HoldView, OrphanList, OrphanView, ResourceRef, ResourceView,
 };
 
 pub(super) async fn holds(call: Call<HoldQuery>) -> Result<Document<HoldList>, ApiError> {
@@ -32,7 +33,7 @@ pub(super) async fn confirm(call: Call<NoQuery>) -> Result<Document<HoldView>, A
 }
 
 /// Whoever adopts decides about what was made by others, beside the organisation: that is for the platform's administrators.
-pub(super) async fn adopt(call: Call<WriteQuery>) -> Result<Document<AdoptView>, ApiError> {
+pub(super) async fn adopt(call: Call<AdoptQuery>) -> Result<Document<AdoptView>, ApiError> {
     call.principal.require(Permission::Confirm, &Target::Platform(None))?;
     let key = call.address.key()?;
     let adopted = call.app.control.adopt(&key, &call.actor, call.query.dry_run).await?;
@@ -59,7 +60,7 @@ pub(super) async fn delete(
     let targets: Vec<_> = changes.deletions.iter().map(Target::of).collect();
     let Acting { actor, store, .. } =
         Acting::of(call.principal, call.actor, call.store).on_all(&call.app, Permission::Delete, &targets)?;
-    let item = |key| DeleteItem { key, precondition: Precondition::None, confirmation };
+    let item = |key| DeleteItem { key, precondition: Precondition::None, confirmation, deleter: Owner::Api };
     let items: Vec<_> = changes.deletions.into_iter().map(item).collect();
     let deletions = store.delete_all(&items, &actor).await?;
     call.app.control.weigh_removals().await?;

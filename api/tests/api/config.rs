@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 use skep_api::wire::{ConfigView, ResourceView};
-use skep_schemas::{Kind, Manifest, Owner, Resource, ResourceKey, Role, Scope};
-use skep_store::{Actor, ApplyItem, Precondition};
+use skep_schemas::{Kind, Owner, ResourceKey, Role, Scope, SourceRef};
+use skep_store::Actor;
 
 use crate::operation::releasing;
 use crate::panel_tenant::Tenant;
@@ -52,16 +52,21 @@ async fn variables_are_set_and_removed_in_the_manifest_over_the_revision_that_wa
 async fn variables_that_a_git_source_maintains_are_changed_there_and_not_here() -> Result<()> {
     let acme = Tenant::new().await?;
     let key = ResourceKey::new(Scope::Org("acme".parse()?), Kind::Environment, "live".parse()?)?;
-    let Resource { meta, spec, .. } = acme.server.store.get(&key).await?.unwrap();
-    let manifest = Manifest { key, labels: meta.labels, annotations: meta.annotations, spec };
-    let managed_by = Owner::Git { source: "infra".parse()? };
-    let item = ApplyItem { manifest, precondition: Precondition::None, managed_by };
-    acme.server.store.apply(&[item], &Actor::new("git")).await?;
+    let source = SourceRef { org: None, name: "infra".parse()? };
+    acme.server.store.set_owner(&key, &Owner::Git { source }, &Actor::new("ann")).await?;
     let before = acme.native("environments/live").await?.metadata.revision;
     for path in [CONFIG.to_owned(), format!("{}/config", acme.live().await?)] {
         let refused = acme.ask("PATCH", &path, Some(json!({"env": {"A": "b"}}))).await?;
         assert_eq!((refused.status, refused.code().as_str()), (409, "SK0305"), "{path}");
-        assert!(refused.text().contains("GitSource infra"), "{refused:?}");
+        assert!(
+            refused.text().contains("PlatformSource infra maintains acme/Environment/live"),
+            "{refused:?}"
+        );
+        for way in
+            ["change it in the repository", "skep owner acme/Environment/live --set api", "--take-over"]
+        {
+            assert!(refused.text().contains(way), "{way}: {refused:?}");
+        }
     }
     assert_eq!(acme.native("environments/live").await?.metadata.revision, before);
     Ok(())

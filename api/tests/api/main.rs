@@ -15,6 +15,7 @@ mod keyed;
 mod metrics;
 mod notification;
 mod operation;
+mod owner;
 mod panel;
 mod panel_changes;
 mod panel_served;

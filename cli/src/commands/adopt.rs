@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
-use skep_api::wire::{AdoptView, WriteQuery};
+use skep_api::wire::{AdoptQuery, AdoptView};
 use skep_schemas::ResourceKey;
 
 use super::{Outcome, Session};
@@ -49,7 +49,7 @@ pub(super) async fn run(session: &Session, args: AdoptArgs) -> Result<Outcome> {
 }
 
 async fn adopt(session: &Session, key: &ResourceKey, dry_run: bool) -> Result<AdoptView> {
-    let path = with_query(&format!("{}/adopt", resource_path(key)), &WriteQuery { dry_run })?;
+    let path = with_query(&format!("{}/adopt", resource_path(key)), &AdoptQuery { dry_run })?;
     session.client.post(&path, &json!({})).await.with_context(|| format!("cannot adopt for {key}"))
 }
 

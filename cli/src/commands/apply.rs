@@ -14,7 +14,7 @@ use skep_schemas::{ResourceKey, Revision};
 use super::deployment::tell_last_lines;
 use super::{Outcome, Session};
 use crate::address::key_of;
-use crate::args::span;
+use crate::args::{TakeOver, span};
 use crate::client::with_query;
 use crate::output::{Format, json, print, yaml};
 use crate::plan_file::PlanFile;
@@ -40,6 +40,8 @@ pub(crate) struct ApplyArgs {
     /// Let the server check everything, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    take_over: TakeOver,
     /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
@@ -47,7 +49,7 @@ pub(crate) struct ApplyArgs {
 
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: ApplyArgs) -> Result<Outcome> {
-    let path = with_query("/v1/apply", &BatchQuery { org: None, dry_run: args.dry_run })?;
+    let path = with_query("/v1/apply", &BatchQuery { dry_run: args.dry_run, ..args.take_over.query() })?;
     let (manifests, batch) = match &args.plan {
         Some(file) => planned(file)?,
         None => {

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
-use skep_api::wire::{DriftList, DriftQuery, EventList, PlanList, ReleaseList, ResourceView};
-use skep_schemas::Kind;
+use skep_api::wire::{DriftList, DriftQuery, EventList, OwnerView, PlanList, ReleaseList, ResourceView};
+use skep_schemas::{Kind, Owner};
 
 use super::{Outcome, Session};
 use crate::address::resource_path;
@@ -64,8 +64,13 @@ pub(super) async fn run(session: &Session, args: DescribeArgs) -> Result<Outcome
     };
     let report = key.org().map_or_else(|| "/v1/drift".to_owned(), |org| format!("/v1/orgs/{org}/drift"));
     let drift: DriftList = session.client.get(&with_query(&report, &drift)?).await?;
+    let owner: Option<OwnerView> = match view.metadata.managed_by {
+        Owner::Api => None,
+        Owner::Git { .. } => Some(session.client.get(&format!("{path}/owner")).await?),
+    };
     let described = Described {
         view: &view,
+        written: owner.as_ref().and_then(|owner| owner.written.as_ref()),
         releases: &releases,
         plans: &plans.items,
         drift: &drift.items,

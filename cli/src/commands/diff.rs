@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Outcome, Session, plan};
-use crate::args::Sources;
+use crate::args::{Sources, TakeOver};
 use crate::output::{PlanFormat, print};
 
 /// `skep diff`
@@ -12,6 +12,8 @@ use crate::output::{PlanFormat, print};
 pub(crate) struct DiffArgs {
     #[command(flatten)]
     sources: Sources,
+    #[command(flatten)]
+    take_over: TakeOver,
     /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
     output: PlanFormat,
@@ -19,7 +21,7 @@ pub(crate) struct DiffArgs {
 
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: DiffArgs) -> Result<Outcome> {
-    let preview = plan::preview(session, &session.read(&args.sources)?).await?;
+    let preview = plan::preview(session, &session.read(&args.sources)?, args.take_over).await?;
     print(&plan::shown(&preview, args.output)?)?;
     Ok(if preview.is_quiet() { Outcome::Done } else { Outcome::Negative })
 }

@@ -273,8 +273,8 @@ mod tests {
     fn who_says_how_many_there_are_to_be_is_told_with_the_number() {
         let owner = |value| by(&serde_json::from_value(value).unwrap());
         let resource = json!({"org": "acme", "kind": "App", "name": "shop"});
-        let manifest = json!({"by": "manifest", "number": 3, "resource": resource, "managedBy": {"by": "git", "source": "main"}});
-        assert_eq!(owner(manifest), "app/shop of main: 3");
+        let manifest = json!({"by": "manifest", "number": 3, "resource": resource, "managedBy": {"by": "git", "source": {"org": "acme", "name": "main"}}});
+        assert_eq!(owner(manifest), "app/shop of GitSource acme/main: 3");
         let at = "2026-11-22T10:00:00Z";
         let scaled = |owner| json!({"by": "scale", "number": 4, "owner": owner, "who": "bob", "at": at});
         assert_eq!(owner(scaled("person")), "bob: 4");

@@ -41,6 +41,7 @@ pub(crate) mod member;
 pub(crate) mod migrate;
 pub(crate) mod notifications;
 pub(crate) mod orphans;
+pub(crate) mod owner;
 pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod quota;
@@ -171,6 +172,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Drift(args) => drift::run(&Session::open(global)?, args).await,
         Command::Pause(args) => intervention::pause(&Session::open(global)?, args).await,
         Command::Resume(args) => intervention::resume(&Session::open(global)?, args).await,
+        Command::Owner(args) => owner::run(&Session::open(global)?, args).await,
         Command::Retry(args) => intervention::retry(&Session::open(global)?, args).await,
         Command::Ps(args) => formation::ps(&Session::open(global)?, args).await,
         Command::Top(args) => top::run(&Session::open(global)?, args).await,

@@ -8,7 +8,8 @@ use skep_api::wire::PreviewView;
 use skep_schemas::manifest::SourcedManifest;
 
 use super::{Outcome, Session, apply};
-use crate::args::Sources;
+use crate::args::{Sources, TakeOver};
+use crate::client::with_query;
 use crate::output::{PlanFormat, print};
 use crate::plan_file::PlanFile;
 
@@ -17,6 +18,8 @@ use crate::plan_file::PlanFile;
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     sources: Sources,
+    #[command(flatten)]
+    take_over: TakeOver,
     /// Output format: text, json or yaml; or a FILE that `skep apply --plan FILE` carries out, unless anything that the plan was
     /// made from has moved by then.
     #[arg(long, short, value_name = "FORMAT|FILE", default_value = "text", value_parser = output)]
@@ -46,21 +49,26 @@ fn output(text: &str) -> Result<Output, String> {
 /// Carries it out.
 pub(super) async fn run(session: &Session, args: PlanArgs) -> Result<Outcome> {
     let manifests = session.read(&args.sources)?;
-    let preview = preview(session, &manifests).await?;
+    let preview = preview(session, &manifests, args.take_over).await?;
     match args.output {
         Output::Shown(format) => print(&shown(&preview, format)?)?,
         Output::Bound(path) => {
             print(&preview.render())?;
             PlanFile::new(&manifests, preview)?.write(&path)?;
-            print(&format!("Carry it out with `skep apply --plan {}`.\n", path.display()))?;
+            let flag = if args.take_over.take_over { " --take-over" } else { "" };
+            print(&format!("Carry it out with `skep apply --plan {}{flag}`.\n", path.display()))?;
         }
     }
     Ok(Outcome::Done)
 }
 
 /// Asks the server. The values of secrets go with it: whether they changed is part of the plan.
-pub(super) async fn preview(session: &Session, manifests: &[SourcedManifest]) -> Result<PreviewView> {
-    apply::send(session, "/v1/plan", manifests).await
+pub(super) async fn preview(
+    session: &Session,
+    manifests: &[SourcedManifest],
+    take_over: TakeOver,
+) -> Result<PreviewView> {
+    apply::send(session, &with_query("/v1/plan", &take_over.query())?, manifests).await
 }
 
 /// The preview in a format.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use skep_api::wire::{DriftView, EventView, PlanItem, ReleaseItem, ReleaseVerdict, ResourceView};
 use skep_schemas::diagnostic::Style;
 use skep_schemas::kind::EnvironmentDetail;
-use skep_schemas::{Condition, ConditionStatus, Owner};
+use skep_schemas::{Condition, ConditionStatus, Owner, Provenance};
 
 use super::drift::{self, DriftLayout};
 use super::events::{EventLayout, table};
@@ -25,6 +25,8 @@ const RELEASES_SHOWN: usize = 5;
 pub(crate) struct Described<'r> {
     /// The resource.
     pub(crate) view: &'r ResourceView,
+    /// Where in a repository it is written, if a Git source owns it.
+    pub(crate) written: Option<&'r Provenance>,
     /// Its releases, newest first.
     pub(crate) releases: &'r [ReleaseItem],
     /// What was done for it lately, newest first.
@@ -114,8 +116,11 @@ impl Described<'_> {
         if let Some(at) = meta.deletion_requested_at {
             field("Deleting", &format!("since {at} ({} ago)", age(at, now)));
         }
-        if let Owner::Git { source } = &meta.managed_by {
-            field("Managed by", &format!("GitSource {source}"));
+        if meta.managed_by != Owner::Api {
+            field("Managed by", &meta.managed_by.to_string());
+        }
+        if let Some(place) = self.written {
+            field("Written in", &harmless(&place.to_string()));
         }
         field("Uid", &meta.uid.to_string());
     }
@@ -251,8 +256,18 @@ mod tests {
             "firstSeen": "2026-03-01T11:50:00Z", "lastSeen": "2026-03-01T11:59:00Z", "ending": "paused",
         }]))
         .unwrap();
-        let described =
-            Described { view: &view, releases: &releases, plans: &plans, drift: &drift, events: &events };
+        view.metadata.managed_by =
+            serde_json::from_value(json!({"by": "git", "source": {"org": "acme", "name": "web"}})).unwrap();
+        let written = json!({"commit": "0a".repeat(20), "path": "deploy/shop.yaml", "line": 12});
+        let written: Provenance = serde_json::from_value(written).unwrap();
+        let described = Described {
+            view: &view,
+            written: Some(&written),
+            releases: &releases,
+            plans: &plans,
+            drift: &drift,
+            events: &events,
+        };
         insta::assert_snapshot!(described.render(NOW.parse().unwrap(), Style::Plain).unwrap());
     }
 }

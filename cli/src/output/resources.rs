@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use skep_api::wire::ResourceView;
-use skep_schemas::Kind;
 use skep_schemas::diagnostic::Style;
 use skep_schemas::kind::{EnvironmentDetail, Status};
+use skep_schemas::{Kind, Owner};
 
 use super::phase::{Phase, last_observed};
 use super::table::{Cell, render};
@@ -32,7 +32,7 @@ pub(crate) fn table(kind: Kind, views: &[ResourceView], layout: &Layout) -> Stri
     headings.extend(own_headings(kind, layout.wide));
     headings.push("AGE");
     if layout.wide {
-        headings.extend(["GENERATION", "MESSAGE"]);
+        headings.extend(["OWNER", "GENERATION", "MESSAGE"]);
     }
     let rows: Vec<Vec<Cell>> = views.iter().map(|view| row(view, layout)).collect();
     render(&headings, &rows, layout.style)
@@ -57,10 +57,19 @@ fn row(view: &ResourceView, layout: &Layout) -> Vec<Cell> {
     cells.extend(own_cells(view, layout.wide));
     cells.push(age(view.metadata.created_at, layout.now).into());
     if layout.wide {
+        cells.push(owner(&view.metadata.managed_by).into());
         cells.push(view.metadata.generation.to_string().into());
         cells.push(phase.message.into());
     }
     cells
+}
+
+/// Who owns it, where that is not the API.
+fn owner(owner: &Owner) -> String {
+    match owner {
+        Owner::Api => "-".to_owned(),
+        Owner::Git { source } => source.to_string(),
+    }
 }
 
 fn own_headings(kind: Kind, wide: bool) -> &'static [&'static str] {

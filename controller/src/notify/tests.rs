@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use skep_outbound::{Outbound, Reach};
 use skep_runtime::SystemClock;
 use skep_schemas::kind::{MessageType, SecretSpec, SecretValue};
-use skep_schemas::{AnySpec, Kind, Labels, Manifest, Owner, ResourceKey, Scope, Uid};
+use skep_schemas::{AnySpec, Kind, Labels, Manifest, ResourceKey, Scope, Uid};
 use skep_store::{
-    Actor, ApplyItem, Fence, MasterKey, NewEvent, Notice, Precondition, Severity, Store, StoreOptions,
+    Actor, ApplyItem, Fence, MasterKey, NewEvent, Notice, Precondition, Severity, Store, StoreOptions, Writer,
 };
 use skep_testbed::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,7 +132,7 @@ impl Bed {
         let items = manifests.map(|(key, spec)| ApplyItem {
             manifest: Manifest { key, labels: Labels::new(), annotations: Labels::new(), spec },
             precondition: Precondition::None,
-            managed_by: Owner::Api,
+            writer: Writer::Api,
         });
         let applied = store.apply(&items, &Actor::new("tester")).await.unwrap();
         let environment = applied[3].resource.meta.uid;

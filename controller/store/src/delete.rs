@@ -4,12 +4,13 @@
 //! sees all of them before the first is carried out. Deleting an organisation marks everything in it in the same transaction; the
 //! organisation's own row goes last, by [`Store::finalize`](crate::Store::finalize).
 
-use skep_schemas::{Kind, Resource, ResourceKey, Revision, Uid};
+use skep_schemas::{Kind, Owner, Resource, ResourceKey, Revision, Uid};
 use sqlx::PgConnection;
 
 use crate::apply::{APPLY_MAX, Precondition};
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError};
+use crate::ownership::{self, Tried};
 use crate::row::{ResourceRow, org_column, resource_query};
 use crate::safety::{Confirmation, confirm_all_of};
 use crate::scoped::ScopedStore;
@@ -23,6 +24,8 @@ pub struct DeleteItem {
     pub precondition: Precondition,
     /// Is it meant, however much goes with it?
     pub confirmation: Confirmation,
+    /// In whose name: nobody deletes what another one owns.
+    pub deleter: Owner,
 }
 
 /// What became of a resource that was to be deleted.
@@ -44,7 +47,8 @@ impl ScopedStore {
         precondition: Precondition,
         actor: &Actor,
     ) -> Result<Deletion, StoreError> {
-        let item = DeleteItem { key: key.clone(), precondition, confirmation: Confirmation::Pending };
+        let confirmation = Confirmation::Pending;
+        let item = DeleteItem { key: key.clone(), precondition, confirmation, deleter: Owner::Api };
         let mut deletions = self.delete_all(&[item], actor).await?;
         Ok(deletions.pop().unwrap_or(Deletion::Absent))
     }
@@ -99,10 +103,13 @@ pub(crate) enum Mark {
 
 /// Marks a resource in the caller's transaction, or removes it if nothing holds it.
 pub(crate) async fn mark(tx: &mut PgConnection, item: &DeleteItem, actor: &Actor) -> Result<Mark, Fault> {
-    let DeleteItem { key, precondition, confirmation } = item;
+    let DeleteItem { key, precondition, confirmation, deleter } = item;
     let row = lock(tx, key).await?;
     precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
     let Some(row) = row else { return Ok(Mark::Absent) };
+    if !row.is_deleting() {
+        check_owners(tx, key, &row, deleter).await?;
+    }
     if *confirmation == Confirmation::Given {
         confirm(tx, key, row.uid(), actor).await?;
     }
@@ -122,6 +129,24 @@ pub(crate) async fn mark(tx: &mut PgConnection, item: &DeleteItem, actor: &Actor
         .execute(tx)
         .await?;
     Ok(Mark::New(row.uid()))
+}
+
+/// Does a resource, with everything that goes with it, belong to whoever deletes it? Locks what goes with it.
+async fn check_owners(
+    tx: &mut PgConnection,
+    key: &ResourceKey,
+    row: &ResourceRow,
+    deleter: &Owner,
+) -> Result<(), Fault> {
+    if row.managed_by.0 != *deleter {
+        let tried = Tried::Delete(deleter.clone());
+        return Err(ownership::refusal(tx, key, row, tried).await?.into());
+    }
+    if key.kind() == Kind::Organization {
+        lock_contents(tx, key.name().as_str()).await?;
+        ownership::check_contents(tx, key, deleter).await?;
+    }
+    Ok(())
 }
 
 /// Takes all rows of a batch in the order in which everyone locks rows.
@@ -166,13 +191,17 @@ async fn lock(tx: &mut PgConnection, key: &ResourceKey) -> Result<Option<Resourc
     Ok(row.fetch_optional(tx).await?)
 }
 
-/// Marks or removes everything in an organisation, whose row the caller has locked: nothing can be added meanwhile. How many
-/// resources stay for now?
-async fn delete_contents(tx: &mut PgConnection, org: &str, actor: &Actor) -> Result<i64, Fault> {
+/// Locks everything in an organisation, whose row the caller has locked: nothing can be added meanwhile.
+async fn lock_contents(tx: &mut PgConnection, org: &str) -> Result<(), Fault> {
     // In the order in which everyone locks rows.
     sqlx::query!("SELECT uid FROM resource WHERE org = $1 ORDER BY org, kind, name FOR UPDATE", org)
         .fetch_all(&mut *tx)
         .await?;
+    Ok(())
+}
+
+/// Marks or removes everything in an organisation, all of which the caller has locked. How many resources stay for now?
+async fn delete_contents(tx: &mut PgConnection, org: &str, actor: &Actor) -> Result<i64, Fault> {
     sqlx::query!(
         "INSERT INTO audit (actor, acting_as, peer, request_id, verb, uid, org, kind, name, generation, before)
          SELECT $2, $3, $4, $5, 'delete', uid, org, kind, name, generation, spec_digest(spec) FROM resource

@@ -18,6 +18,7 @@ use skep_schemas::{Feature, Generation, Host, OrgName, ProcessName, Registry, Re
 pub(crate) use self::fault::{Fault, must_run_again, violated};
 pub use self::operation::Operation;
 use crate::formation::FormationError;
+use crate::ownership::OwnershipError;
 use crate::people::PeopleError;
 
 /// Why an operation of the store did not happen.
@@ -134,6 +135,9 @@ pub enum StoreError {
         /// How many may wait.
         limit: i64,
     },
+    /// Another one owns the resource.
+    #[error(transparent)]
+    Ownership(Box<OwnershipError>),
     /// A rule about how much of an environment runs.
     #[error(transparent)]
     Formation(Box<FormationError>),

@@ -9,6 +9,7 @@
 //!
 //! Guarantees:
 //! - A batch of manifests is one transaction: all of it or nothing. A batch that changes nothing writes nothing.
+//! - A resource has one owner, and nobody else writes or deletes it ([`OwnershipError`]).
 //! - Every transaction that changes resources has one revision, dense and in commit order (invariant I8). A reader that
 //!   follows [`ScopedStore::changes`] or a [`Watcher`] misses nothing and sees nothing out of order, or is told to list again.
 //! - Rows go only when their finalizers are gone, and finalizers only when the inventory is empty (invariants I3, I12).
@@ -47,6 +48,7 @@ mod member;
 mod migrate;
 mod notification;
 mod options;
+mod ownership;
 mod people;
 mod policy;
 mod principal;
@@ -106,6 +108,7 @@ pub use master_keys::{
 pub use member::{Beat, Member};
 pub use notification::{Attempt, Claimed, Delivery, DeliveryState, MessageId, Notice, Resend};
 pub use options::StoreOptions;
+pub use ownership::{Ownership, OwnershipError, Theirs, Tried, Writer};
 pub use people::{
     InvitationInfo, MemberInfo, NewInvitation, PEOPLE_MAX, PeopleError, Person, PersonId, SessionId,
     SessionInfo, Subject,

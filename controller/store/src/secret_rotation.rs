@@ -1,14 +1,15 @@
 //! Another value for a secret, without its manifest: a new one, or a former one again. Either is a new version, and the environments that
-//! name the secret take it up by releases of their own.
+//! name the secret take it up by releases of their own. A value that a Git source's manifest holds is changed there.
 
 use skep_schemas::kind::{SecretSpec, SecretValue};
-use skep_schemas::{Kind, ResourceKey, Uid};
+use skep_schemas::{Kind, Owner, ResourceKey, Uid};
 use sqlx::PgConnection;
 
 use crate::apply::lock_org;
 use crate::audit::{self, Actor, Subject, Verb};
 use crate::error::{Fault, Operation, StoreError};
 use crate::generate::{self, Occasion};
+use crate::ownership::{self, Tried, Writer};
 use crate::row::{ResourceRow, resource_query};
 use crate::scoped::ScopedStore;
 use crate::secret::{self, NewValue, SecretOrigin, SecretOwner};
@@ -56,9 +57,14 @@ impl ScopedStore {
         if row.is_deleting() {
             return Err(StoreError::Deleting { key: key.clone() }.into());
         }
+        let generated = spec(key, &row)?.generate;
+        // A value that is made at random is part of no manifest, and changing it is nobody's to undo.
+        if generated.is_none() && row.managed_by.0 != Owner::Api {
+            return Err(ownership::refusal(&mut tx, key, &row, Tried::Write(Writer::Api)).await?.into());
+        }
         let made;
         let (value, origin, verb) = match wanted {
-            Wanted::New(given) => match (given, spec(key, &row)?.generate) {
+            Wanted::New(given) => match (given, generated) {
                 (Some(_), Some(_)) => return Err(StoreError::SecretGenerated { key: key.clone() }.into()),
                 (None, None) => return Err(StoreError::SecretNotGenerated { key: key.clone() }.into()),
                 (Some(value), None) => (*value, SecretOrigin::Written, Verb::RotateSecret),

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Visitor};
 
 mod email;
+mod git;
 mod hook_url;
 mod identity;
 mod image;
@@ -23,6 +24,7 @@ mod quantity;
 mod recurrence;
 
 pub use email::EmailAddress;
+pub use git::{CommitId, RepositoryPath};
 pub use hook_url::HookUrl;
 pub use identity::{OidcIssuer, Subject, SubjectPattern};
 pub use image::{ImageDigest, ImageRef};
@@ -119,6 +121,8 @@ parsers!(
     SubjectPattern,
     CronExpression,
     TimeZoneName,
+    CommitId,
+    RepositoryPath,
 );
 
 /// Reads a scalar from text, or from a number if the type allows it.

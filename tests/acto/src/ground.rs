@@ -8,7 +8,7 @@ use skep_planner::health;
 use skep_planner::naming::LABEL_RUN;
 use skep_schemas::{Manifest, Owner, ResourceKey};
 use skep_sieve::World;
-use skep_store::{Actor, ApplyItem, Confirmation, DeleteItem, Precondition};
+use skep_store::{Actor, ApplyItem, Confirmation, DeleteItem, Precondition, Writer};
 use skep_swarm::LabelFilter;
 use skep_testbed::Postgres;
 
@@ -73,8 +73,7 @@ impl Ground {
 
     /// Writes manifests.
     pub async fn apply(&mut self, manifests: Vec<Manifest>) -> Result<()> {
-        let item =
-            |manifest| ApplyItem { manifest, precondition: Precondition::None, managed_by: Owner::Api };
+        let item = |manifest| ApplyItem { manifest, precondition: Precondition::None, writer: Writer::Api };
         let items: Vec<ApplyItem> = manifests.into_iter().map(item).collect();
         self.world.store().apply(&items, &Actor::new("acto")).await?;
         Ok(())
@@ -86,6 +85,7 @@ impl Ground {
             key: key.clone(),
             precondition: Precondition::None,
             confirmation: Confirmation::Pending,
+            deleter: Owner::Api,
         };
         self.world.store().delete_all(&[item], &Actor::new("acto")).await?;
         Ok(())

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use secrecy::SecretString;
-use skep_schemas::{Manifest, ReadOptions, manifest};
-use skep_store::{Actor, ApplyItem, Confirmation, DeleteItem, MasterKey, Precondition, Store, StoreOptions};
+use skep_schemas::{Manifest, Owner, ReadOptions, manifest};
+use skep_store::{
+    Actor, ApplyItem, Confirmation, DeleteItem, MasterKey, Precondition, Store, StoreOptions, Writer,
+};
 use skep_swarm::{ClientOptions, EngineAddress, EngineClient};
 use skep_testbed::{
     Engine, EngineOptions, EngineVersion, Postgres, PostgresOptions, Recipe, wait, wait_until,
@@ -107,7 +109,7 @@ impl Ground {
         let item = |manifest: &Manifest| ApplyItem {
             manifest: manifest.clone(),
             precondition: Precondition::None,
-            managed_by: skep_schemas::Owner::default(),
+            writer: Writer::Api,
         };
         for batch in manifests.chunks(skep_store::APPLY_MAX) {
             let items: Vec<ApplyItem> = batch.iter().map(item).collect();
@@ -122,6 +124,7 @@ impl Ground {
             key: manifest.key.clone(),
             precondition: Precondition::None,
             confirmation: Confirmation::Given,
+            deleter: Owner::Api,
         };
         for batch in manifests.chunks(skep_store::APPLY_MAX) {
             let items: Vec<DeleteItem> = batch.iter().map(item).collect();

@@ -18,9 +18,9 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_planner::{Cost, ObjectKind, ObjectRef, Op, Plan, Step};
-use skep_schemas::{AnySpec, Generation, Kind, Labels, Manifest, Owner, Resource, ResourceKey, Scope};
+use skep_schemas::{AnySpec, Generation, Kind, Labels, Manifest, Resource, ResourceKey, Scope};
 use skep_store::{
-    Actor, ApplyItem, Fence, NewEvent, PlanId, Precondition, Severity, StepOutcome, Store, StoreError,
+    Actor, ApplyItem, Fence, NewEvent, PlanId, Precondition, Severity, StepOutcome, Store, StoreError, Writer,
 };
 
 use crate::database::Database;
@@ -253,7 +253,7 @@ fn organization(number: usize) -> Result<ApplyItem> {
     let key = ResourceKey::new(Scope::Platform, Kind::Organization, format!("org-{number}").parse()?)?;
     let spec = AnySpec::from_json(Kind::Organization, json!({}))?;
     let manifest = Manifest { key, labels: Labels::new(), annotations: Labels::new(), spec };
-    Ok(ApplyItem { manifest, precondition: Precondition::None, managed_by: Owner::Api })
+    Ok(ApplyItem { manifest, precondition: Precondition::None, writer: Writer::Api })
 }
 
 fn name(resource: &Resource) -> String {

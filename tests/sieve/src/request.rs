@@ -10,7 +10,7 @@ use skep_planner::safety::RemovalLimits;
 use skep_runtime::Environs;
 use skep_schemas::manifest::{ReadOptions, read_str};
 use skep_schemas::{Owner, ResourceKey};
-use skep_store::{Actor, Applied, ApplyItem, Confirmation, DeleteItem, Intervention, Precondition};
+use skep_store::{Actor, Applied, ApplyItem, Confirmation, DeleteItem, Intervention, Precondition, Writer};
 
 use crate::world::{ORPHAN_GRACE, World};
 
@@ -24,8 +24,7 @@ impl World {
     pub async fn apply(&mut self, yaml: &str) -> Result<Vec<Applied>> {
         let read = read_str("sieve", yaml, &ReadOptions { default_org: None });
         let read = read.map_err(|problems| anyhow!("{problems:?}"))?;
-        let item =
-            |manifest| ApplyItem { manifest, precondition: Precondition::None, managed_by: Owner::Api };
+        let item = |manifest| ApplyItem { manifest, precondition: Precondition::None, writer: Writer::Api };
         let items: Vec<ApplyItem> = read.into_iter().map(|sourced| item(sourced.manifest)).collect();
         self.note("apply".to_owned());
         Ok(self.store().apply(&items, &actor()).await?)
@@ -37,6 +36,7 @@ impl World {
             key: key.clone(),
             precondition: Precondition::None,
             confirmation: Confirmation::Pending,
+            deleter: Owner::Api,
         };
         let items: Vec<DeleteItem> = keys.iter().map(item).collect();
         self.note("delete".to_owned());

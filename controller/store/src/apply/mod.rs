@@ -5,7 +5,8 @@
 //! ([`claim`]), and last, by the commit itself, the revision counter. Whether an organisation may have so much is decided in [`crate::quota`],
 //! what a batch does to one resource in [`write`]; values of secrets are sealed in [`crate::secret`].
 //!
-//! An item that changes nothing writes nothing. Optimistic writers name the revision that they have read.
+//! An item that changes nothing writes nothing, whoever owns the resource; another is refused unless it is its writer's ([`crate::ownership`]).
+//! Optimistic writers name the revision that they have read.
 
 mod claim;
 mod lock;
@@ -21,6 +22,7 @@ use crate::audit::Actor;
 use crate::delete::{self, DeleteItem};
 use crate::error::{Fault, Operation, StoreError, must_run_again};
 use crate::generate::Occasion;
+use crate::ownership::{self, Stamp, Writer};
 use crate::row::{ResourceRow, resource_query};
 use crate::safety::Confirmation;
 use crate::scoped::ScopedStore;
@@ -69,8 +71,8 @@ pub struct ApplyItem {
     pub manifest: Manifest,
     /// What must hold.
     pub precondition: Precondition,
-    /// Who maintains it from now on.
-    pub managed_by: Owner,
+    /// In whose name.
+    pub writer: Writer,
 }
 
 /// What an apply did to one resource.
@@ -185,6 +187,7 @@ impl ScopedStore {
                 key: key.clone(),
                 precondition: Precondition::None,
                 confirmation: Confirmation::Pending,
+                deleter: Owner::Api,
             };
             delete::mark(&mut tx, &item, actor).await?;
         }
@@ -207,13 +210,22 @@ impl ScopedStore {
         gate::check(tx, items, |key| locked.spec(key)).await?;
         policy::check(tx, items, |key| locked.spec(key)).await?;
         let mut written = Vec::with_capacity(items.len());
+        let mut stamps = Vec::new();
         let mut claims = claim::Claims::default();
         for &index in order {
             let Some(item) = items.get(index) else { continue };
             let write = write::Write { item, actor, master_keys: self.master_keys(), occasion };
-            written.push((index, write.run(tx, &mut locked, &mut claims).await?));
+            let done = write.run(tx, &mut locked, &mut claims).await?;
+            if let Writer::Git { provenance, .. } = &item.writer
+                && done.is_theirs
+            {
+                let changed = done.outcome != Outcome::Unchanged;
+                stamps.push(Stamp { uid: done.uid, provenance, changed });
+            }
+            written.push((index, done));
         }
         claims.settle(tx).await?;
+        ownership::stamp(tx, &stamps).await?;
         Ok(read_back(tx, written).await?)
     }
 

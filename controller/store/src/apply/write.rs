@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::formation;
 use crate::generate::{self, Occasion};
 use crate::master_keys::MasterKeys;
+use crate::ownership::{self, Tried, Writer};
 use crate::row::{ResourceRow, finalizer_word, org_column};
 use crate::secret::{self, NewValue, SecretOrigin};
 
@@ -29,6 +30,8 @@ pub(super) struct Write<'a> {
 pub(super) struct Written {
     pub(super) uid: Uid,
     pub(super) outcome: Outcome,
+    /// Is it its writer's now?
+    pub(super) is_theirs: bool,
 }
 
 impl Write<'_> {
@@ -41,6 +44,7 @@ impl Write<'_> {
         let key = &self.item.manifest.key;
         let row = locked.take_row(key);
         self.item.precondition.check(key, row.as_ref().map(|row| Revision::new(row.revision)))?;
+        ownership::check_reach(key, &self.item.writer.owner())?;
         let org_uid = key.org().map(|org| locked.org_uid(org)).transpose()?;
         registry::check(tx, &self.item.manifest).await?;
         let written = match row {
@@ -49,7 +53,7 @@ impl Write<'_> {
             None => {
                 let uid = self.create(tx, org_uid).await?;
                 locked.created(key, uid);
-                Written { uid, outcome: Outcome::Created }
+                Written { uid, outcome: Outcome::Created, is_theirs: true }
             }
         };
         if written.outcome != Outcome::Unchanged {
@@ -82,7 +86,7 @@ impl Write<'_> {
             Json(&manifest.annotations) as _,
             &self.refs(),
             &finalizers(key.kind()),
-            Json(&self.item.managed_by) as _,
+            Json(&self.item.writer.owner()) as _,
             self.actor.as_str()
         );
         let inserted = inserted.execute(&mut *tx).await.map_err(|error| registry::fault(manifest, error))?;
@@ -109,24 +113,25 @@ impl Write<'_> {
         let (spec, refs) = (self.spec()?, self.refs());
         let new_value = self.seal(tx, org_uid, row.uid(), Some(row)).await?;
         let spec_changed = new_value || row.spec != spec;
-        let meta_changed = row.labels.0 != manifest.labels
-            || row.annotations.0 != manifest.annotations
-            || row.managed_by.0 != self.item.managed_by
-            || row.refs != refs;
-        if !spec_changed && !meta_changed {
-            return Ok(Written { uid: row.uid(), outcome: Outcome::Unchanged });
+        let changed =
+            spec_changed || row.labels.0 != manifest.labels || row.annotations.0 != manifest.annotations;
+        let is_theirs = self.owns(tx, row, changed).await?;
+        // What another one wrote the same is his still. How references are read may differ from when it was written.
+        if !changed && (!is_theirs || row.refs == refs) {
+            let taken = is_theirs && row.managed_by.0 != self.item.writer.owner();
+            let outcome = if taken { Outcome::Configured } else { Outcome::Unchanged };
+            return Ok(Written { uid: row.uid(), outcome, is_theirs });
         }
         let generation = Generation::new(row.generation + i64::from(spec_changed));
         sqlx::query!(
             "UPDATE resource SET api_version = $2, spec = $3, labels = $4, annotations = $5, refs = $6,
-             managed_by = $7, generation = $8, changed_by = $9, changed_at = clock_timestamp() WHERE uid = $1",
+             generation = $7, changed_by = $8, changed_at = clock_timestamp() WHERE uid = $1",
             row.uid,
             API_VERSION,
             spec,
             Json(&manifest.labels) as _,
             Json(&manifest.annotations) as _,
             &refs,
-            Json(&self.item.managed_by) as _,
             generation.get(),
             self.actor.as_str()
         )
@@ -141,7 +146,27 @@ impl Write<'_> {
             after: Some(&spec),
         };
         audit::record(tx, self.actor, Verb::Configure, &subject).await?;
-        Ok(Written { uid: row.uid(), outcome: Outcome::Configured })
+        Ok(Written { uid: row.uid(), outcome: Outcome::Configured, is_theirs })
+    }
+
+    /// Is a stored resource its writer's, or becomes it by his word? What is another's, and would be changed, is refused.
+    async fn owns(&self, tx: &mut PgConnection, row: &ResourceRow, changed: bool) -> Result<bool, Failure> {
+        let key = &self.item.manifest.key;
+        let owner = self.item.writer.owner();
+        if row.managed_by.0 == owner {
+            return Ok(true);
+        }
+        match &self.item.writer {
+            Writer::TakeOver => {
+                ownership::hand_over(tx, key, row, &owner, self.actor).await?;
+                Ok(true)
+            }
+            Writer::Api | Writer::Git { .. } if !changed => Ok(false),
+            writer @ (Writer::Api | Writer::Git { .. }) => {
+                let tried = Tried::Write(writer.clone());
+                Err(ownership::refusal(tx, key, row, tried).await?.into())
+            }
+        }
     }
 
     /// Stores the value that came with a Secret or is to be made for it, sealed, unless it is the current one. Was it new?

@@ -4,6 +4,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::{Operation, StoreError};
 use crate::formation::FormationError;
+use crate::ownership::OwnershipError;
 use crate::people::PeopleError;
 
 /// An error inside an operation: its own, or one of the database that still has to be told what was being done.
@@ -33,6 +34,12 @@ impl From<PeopleError> for Fault {
 
 impl From<FormationError> for Fault {
     fn from(error: FormationError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<OwnershipError> for Fault {
+    fn from(error: OwnershipError) -> Self {
         Self::Store(error.into())
     }
 }

@@ -29,6 +29,7 @@ operations! {
     Step => "record a step",
     Drift => "note drift",
     Intervene => "pause, resume or retry a resource",
+    SetOwner => "give a resource another owner",
     RollBack => "return an environment to a release",
     Cancel => "cancel a release",
     Run => "ask for a run",

@@ -90,7 +90,7 @@ fn processes(known: &[ProcessName]) -> String {
 fn maintainer(owner: &Owner) -> String {
     match owner {
         Owner::Api => "by hand or by a script".to_owned(),
-        Owner::Git { source } => format!("by the Git source {source}"),
+        Owner::Git { .. } => format!("by {owner}"),
     }
 }
 

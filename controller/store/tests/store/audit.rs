@@ -160,6 +160,7 @@ async fn the_whole_contents_of_a_deleted_organisation_are_told_with_what_they_we
         key: key("", Kind::Organization, "acme"),
         precondition: skep_store::Precondition::None,
         confirmation: skep_store::Confirmation::Pending,
+        deleter: skep_schemas::Owner::Api,
     };
     bed.store.delete_all(&[item], &actor()).await.unwrap();
     let query = AuditQuery { verb: Some("delete".to_owned()), ..AuditQuery::of(Scope::Platform, ALL) };

@@ -1,7 +1,7 @@
 //! Feature gates: nothing new begins behind one that is closed, what there is goes on, and no tenant opens one.
 
 use serde_json::{Value, json};
-use skep_schemas::{Feature, Kind, Manifest, ResourceKey, Scope};
+use skep_schemas::{Feature, Kind, Manifest, Owner, ResourceKey, Scope};
 use skep_store::{Confirmation, DeleteItem, Precondition, StoreError};
 
 use crate::support::{Bed, actor, app, domain, environment, item, key, manifest, org, org_name};
@@ -15,7 +15,12 @@ fn organization(features: Value) -> Manifest {
 }
 
 fn deletion(key: ResourceKey) -> DeleteItem {
-    DeleteItem { key, precondition: Precondition::None, confirmation: Confirmation::Pending }
+    DeleteItem {
+        key,
+        precondition: Precondition::None,
+        confirmation: Confirmation::Pending,
+        deleter: Owner::Api,
+    }
 }
 
 fn refusal(result: Result<impl std::fmt::Debug, StoreError>) -> String {

@@ -21,6 +21,7 @@ mod master_keys;
 mod member;
 mod migrate;
 mod notification;
+mod ownership;
 mod people;
 mod policy;
 mod print;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use skep_planner::safety::{Finding, FoundObject, HoldReason, HoldScope, RemovalLimits, Removals};
 use skep_planner::swarm::{Labels, ServiceId};
 use skep_planner::{Cost, ObjectKind, ObjectRef, Op, Step};
-use skep_schemas::{Kind, Resource, ResourceKey, Uid};
+use skep_schemas::{Kind, Owner, Resource, ResourceKey, Uid};
 use skep_store::{Confirmation, DeleteItem, Deletion, Fence, HoldId, Precondition, StepOutcome};
 
 use crate::convergence::{create_network, create_service, judging, plan_of, releasing};
@@ -18,7 +18,7 @@ fn finding(reason: HoldReason, subject: &str) -> Finding {
 }
 
 fn item(key: &ResourceKey, confirmation: Confirmation) -> DeleteItem {
-    DeleteItem { key: key.clone(), precondition: Precondition::None, confirmation }
+    DeleteItem { key: key.clone(), precondition: Precondition::None, confirmation, deleter: Owner::Api }
 }
 
 async fn removals(bed: &Bed) -> Removals {

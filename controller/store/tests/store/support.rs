@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skep_schemas::kind::{SecretSpec, SecretValue};
-use skep_schemas::{AnySpec, Kind, Labels, Manifest, OrgName, Owner, Resource, ResourceKey, Scope, Uid};
+use skep_schemas::{AnySpec, Kind, Labels, Manifest, OrgName, Resource, ResourceKey, Scope, Uid};
 use skep_store::{
-    Actor, Applied, ApplyItem, Fence, MasterKey, Precondition, Store, StoreError, StoreOptions,
+    Actor, Applied, ApplyItem, Fence, MasterKey, Precondition, Store, StoreError, StoreOptions, Writer,
 };
 use skep_testbed::Postgres;
 
@@ -73,7 +73,7 @@ pub(crate) fn actor() -> Actor {
 }
 
 pub(crate) const fn item(manifest: Manifest) -> ApplyItem {
-    ApplyItem { manifest, precondition: Precondition::None, managed_by: Owner::Api }
+    ApplyItem { manifest, precondition: Precondition::None, writer: Writer::Api }
 }
 
 pub(crate) fn key(org: &str, kind: Kind, name: &str) -> ResourceKey {

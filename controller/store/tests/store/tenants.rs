@@ -66,6 +66,8 @@ pub(crate) async fn two_tenants(name: &str) -> Bed {
                  SELECT uid, 1, jsonb_build_object('of', '{name}') FROM resource WHERE org = '{name}';
              INSERT INTO event (uid, severity, reason, message)
                  SELECT uid, 'normal', 'Told', '{name}' FROM resource WHERE org = '{name}';
+             INSERT INTO provenance (uid, commit, path, line) SELECT uid, repeat('0a', 20), '{name}/shop.yaml', 1 FROM resource
+                 WHERE org = '{name}' AND kind = 'App';
              INSERT INTO inventory (owner, kind, name) SELECT uid, 'service', '{name}' FROM resource
                  WHERE org = '{name}' AND kind = 'Environment';
              INSERT INTO release (env_uid, version, content, why) SELECT uid, 1, '{{}}', '{name}' FROM resource
@@ -256,6 +258,20 @@ fn attempts() -> Vec<(&'static str, &'static str, &'static str)> {
             "UPDATE resource SET pause = '{}' WHERE kind = 'Organization' AND name = 'globex'",
         ),
         ("resource", "DELETE", "DELETE FROM resource WHERE org = 'globex' AND kind = 'App'"),
+        (
+            "provenance",
+            "INSERT",
+            "INSERT INTO provenance (uid, commit, path, line) VALUES ('{Domain}', repeat('0b', 20), 'evil.yaml', 1)",
+        ),
+        ("provenance", "UPDATE", "UPDATE provenance SET path = 'evil.yaml' WHERE uid = '{App}'"),
+        ("provenance", "DELETE", "DELETE FROM provenance WHERE uid = '{App}'"),
+        (
+            "event",
+            "INSERT",
+            "INSERT INTO event (uid, severity, reason, message) VALUES ('{App}', 'warning', 'Evil', 'evil')",
+        ),
+        ("event", "UPDATE", "UPDATE event SET count = 7 WHERE message = 'globex'"),
+        ("event", "DELETE", "DELETE FROM event WHERE message = 'globex'"),
         ("drift", "UPDATE", "UPDATE drift SET ended_at = now(), outcome = 'ended' WHERE org = 'globex'"),
         ("domain_claim", "INSERT", "INSERT INTO domain_claim (host, uid) VALUES ('more.test', '{App}')"),
         ("domain_claim", "DELETE", "DELETE FROM domain_claim WHERE uid = '{Domain}'"),
@@ -364,6 +380,8 @@ async fn a_tenant_cannot_write_what_is_anothers_with_any_right_that_it_has() {
         "INSERT INTO run (env_uid, number, purpose, release, process, resources, time_limit_seconds, slot)
              SELECT env_uid, 2, 'schedule', 1, 'web', '{}', 1, now() FROM run",
         "UPDATE schedule SET until = '-infinity'",
+        "UPDATE event SET message = 'nothing happened'",
+        "UPDATE resource SET managed_by = '{\"by\": \"git\", \"source\": {\"org\": \"globex\", \"name\": \"web\"}}' WHERE kind = 'App'",
         "DELETE FROM audit",
         "INSERT INTO membership (person, org_uid, role, given_by) SELECT person, org_uid, 'owner', '' FROM membership",
         "UPDATE person SET email = 'mine@evil.test'",
