@@ -14,9 +14,9 @@ use skep_schemas::{Kind, OrgName, ResourceName};
 use crate::address::Address;
 use crate::commands::{
     adopt, apply, audit, completion, config, confirm, delete, deployment, describe, dev, diff, doctor, drift,
-    events, explain, formation, get, holds, import, init, intervention, login, logs, master_key, member,
-    migrate, notifications, orphans, owner, person, plan, quota, regions, release, run, schedules, secrets,
-    serve, token, top, version, wait,
+    events, explain, export, features, formation, get, holds, import, init, intervention, login, logs,
+    master_key, member, migrate, notifications, orphans, owner, person, plan, quota, regions, release, run,
+    schedules, secrets, serve, token, top, version, wait,
 };
 use crate::context::Flags;
 
@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// Make manifests of what others deploy with.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Write environments in a form that others deploy.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Show what an apply would change; exit code 1 if anything.
     Diff(diff::DiffArgs),
     /// Show what an apply would change.
@@ -149,6 +152,8 @@ pub(crate) enum Command {
     Cancel(release::CancelArgs),
     /// Show what an organisation has, and what its plan lets it have.
     Quota(quota::QuotaArgs),
+    /// Say which features an organisation has, and who switched off the rest.
+    Features(features::FeaturesArgs),
     /// List the regions in which environments can run, and whether they take work now.
     Regions(regions::RegionsArgs),
     /// See which values a secret had and where they are used, and give it another one while everything runs.

@@ -1,4 +1,5 @@
-//! The door from Compose: files of Docker Compose become Skep's manifests, and every key of them is accounted for.
+//! The door from Compose and the way back: files of Docker Compose become Skep's manifests, and every key of them is accounted for; environments become
+//! such a file again ([`export`]).
 //!
 //! ```text
 //! files ─> read (YAML, anchors) ─> interpolate (${VAR:-default}) ─> canonical (one form for each key)
@@ -13,6 +14,7 @@
 //! secrets are never put into a manifest: it is a file that people commit.
 
 mod canonical;
+mod export;
 mod interpolate;
 mod keys;
 mod merge;
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use skep_schemas::{Host, ImageRef, Manifest, OrgName, ResourceName};
 
+pub use self::export::{Export, Exported, export};
 pub use self::report::{Entry, Outcome, Report};
 
 /// What is not in the files.

@@ -6,8 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use skep_compose::{Import, Options, import};
+use skep_compose::{Exported, Import, Options, export, import};
+use skep_schemas::kind::{AppSpec, DomainSpec, EnvironmentSpec};
 use skep_schemas::manifest::{Batch, ReadOptions};
+use skep_schemas::{AnySpec, Manifest, ResourceName};
 
 /// What each file is imported with: further files, profiles, hosts, images.
 fn options(case: &str) -> (Vec<&'static str>, Options) {
@@ -176,4 +178,141 @@ fn what_cannot_be_read_is_told_with_its_file_and_place() {
     }
     assert!(error("services: {web: {image: a, image: b}}").starts_with("compose.yaml: "));
     assert!(error("services: \"unclosed").starts_with("compose.yaml: "));
+}
+
+/// Apps, environments and domains by name.
+#[derive(Default)]
+struct Resources {
+    apps: BTreeMap<ResourceName, AppSpec>,
+    environments: BTreeMap<ResourceName, EnvironmentSpec>,
+    domains: BTreeMap<ResourceName, DomainSpec>,
+}
+
+impl Resources {
+    fn of(manifests: &[Manifest]) -> Self {
+        let mut all = Self::default();
+        for manifest in manifests {
+            let name = manifest.key.name().clone();
+            match &manifest.spec {
+                AnySpec::App(spec) => drop(all.apps.insert(name, (**spec).clone())),
+                AnySpec::Environment(spec) => drop(all.environments.insert(name, (**spec).clone())),
+                AnySpec::Domain(spec) => drop(all.domains.insert(name, (**spec).clone())),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn exported(&self, project: &str) -> skep_compose::Export {
+        let mut all = Vec::new();
+        for (name, environment) in &self.environments {
+            all.push(Exported {
+                name,
+                environment,
+                app: &self.apps[&environment.app],
+                domains: &self.domains,
+            });
+        }
+        export(project, &all)
+    }
+}
+
+#[test]
+fn what_is_exported_says_the_same_when_it_is_imported_again() {
+    for case in cases() {
+        let first = Resources::of(&imported(&case).manifests);
+        let text = serde_saphyr::to_string(&first.exported("p").file).unwrap();
+        let mut options = Options::new("acme".parse().unwrap());
+        for name in first.environments.keys() {
+            options.names.insert(name.to_string(), name.clone());
+        }
+        let again = import(&[PathBuf::from("compose.yaml")], &options, &|_| Ok(text.clone()));
+        let again = again.unwrap_or_else(|error| panic!("{case}: {error}\n{text}"));
+        let second = Resources::of(&again.manifests);
+        assert_eq!(
+            first.environments.keys().collect::<Vec<_>>(),
+            second.environments.keys().collect::<Vec<_>>(),
+            "{case}"
+        );
+        for (name, was) in &first.environments {
+            let is = &second.environments[name];
+            let mut env = is.env.clone();
+            if !was.env.contains_key("PORT") {
+                env.remove("PORT");
+            }
+            assert_eq!(
+                (&env, &is.processes, &is.restart, &is.security, &is.region),
+                (&was.env, &was.processes, &was.restart, &was.security, &was.region),
+                "{case}: {name}\n{text}"
+            );
+            let (was, is) = (&first.apps[name], &second.apps[name]);
+            assert_eq!(is.source, was.source, "{case}: {name}");
+            let web: skep_schemas::ProcessName = "web".parse().unwrap();
+            let (was, is) = (&was.processes[&web], &is.processes[&web]);
+            let numbers = |process: &skep_schemas::kind::ProcessSpec| {
+                process.ports.iter().flatten().map(|port| port.port).collect::<Vec<_>>()
+            };
+            assert_eq!(
+                (
+                    &is.entrypoint,
+                    &is.command,
+                    &is.working_dir,
+                    &is.health_check,
+                    is.stop_grace_period,
+                    numbers(is)
+                ),
+                (
+                    &was.entrypoint,
+                    &was.command,
+                    &was.working_dir,
+                    &was.health_check,
+                    was.stop_grace_period,
+                    numbers(was)
+                ),
+                "{case}: {name}\n{text}"
+            );
+        }
+        assert_eq!(
+            second.domains.values().map(|domain| &domain.host).collect::<Vec<_>>(),
+            first.domains.values().map(|domain| &domain.host).collect::<Vec<_>>(),
+            "{case}\n{text}"
+        );
+    }
+}
+
+#[test]
+fn what_a_compose_file_cannot_say_is_noted() {
+    let manifests = r#"
+apiVersion: skep.dev/v1
+kind: App
+metadata: {org: acme, name: shop}
+spec:
+  source: {image: "ghcr.io/acme/shop:1"}
+  processes:
+    web: {ports: [{name: http, port: 8080}], env: {SELF: "${domain.www.url}", DOLLAR: "a$b"}}
+    worker: {command: [work], env: {WEB: "${process.web.host}:${process.web.port}", OTHER: "${domain.none.url}"}}
+    nightly: {command: [tidy], schedule: {cron: "0 3 * * *"}}
+    release: {command: [migrate]}
+---
+apiVersion: skep.dev/v1
+kind: Environment
+metadata: {org: acme, name: shop}
+spec:
+  app: shop
+  secrets: [{name: db, env: DATABASE_URL}]
+  processes: {web: {instances: 2, resources: {cpu: 250m, memory: 64Mi}}}
+---
+apiVersion: skep.dev/v1
+kind: Domain
+metadata: {org: acme, name: www}
+spec: {host: www.example.com, environment: shop}
+"#;
+    let mut batch = Batch::new(ReadOptions::default());
+    batch.add_yaml("a.yaml", manifests);
+    let read: Vec<Manifest> = batch.finish().unwrap().into_iter().map(|one| one.manifest).collect();
+    let export = Resources::of(&read).exported("shop");
+    insta::assert_snapshot!(
+        "exported",
+        format!("{}---\n{}", serde_saphyr::to_string(&export.file).unwrap(), export.notes)
+    );
 }

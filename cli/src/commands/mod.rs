@@ -27,6 +27,8 @@ pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod features;
 pub(crate) mod formation;
 pub(crate) mod get;
 pub(crate) mod holds;
@@ -132,6 +134,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
     match command {
         Command::Apply(args) => apply::run(&Session::open(global)?, args).await,
         Command::Init(args) => init::run(&Session::open(global)?, args).await,
+        Command::Export(command) => export::run(&Session::open(global)?, command).await,
         Command::Import(command) => import::run(&Session::open(global)?, command),
         Command::Diff(args) => diff::run(&Session::open(global)?, args).await,
         Command::Plan(args) => plan::run(&Session::open(global)?, args).await,
@@ -150,6 +153,7 @@ pub(crate) async fn run(global: Global, command: Command) -> Result<Outcome> {
         Command::Deployments(args) => deployment::list(&Session::open(global)?, args).await,
         Command::Cancel(args) => release::cancel(&Session::open(global)?, args).await,
         Command::Quota(args) => quota::run(&Session::open(global)?, &args).await,
+        Command::Features(args) => features::run(&Session::open(global)?, &args).await,
         Command::Regions(args) => regions::run(&Session::open(global)?, &args).await,
         Command::Secrets(args) => secrets::run(&Session::open(global)?, args).await,
         Command::Token(args) => token::run(&Session::open(global)?, args).await,
