@@ -332,13 +332,16 @@ async fn some_failures_are_tolerated(trial: &Trial<'_>) {
 async fn both_failing(trial: &Trial<'_>, action: &str) {
     // The delay keeps the failure unheard until the next attempt is made: which of the two comes first is chance otherwise.
     let late = UpdateConfig { delay: Nanos::from_secs(3), ..watchful("stop-first", "rollback") };
-    let mut spec = rolled(trial.service("web", Act::Exits, 1), late);
+    // It runs for a moment before it fails, the second time as well: a busy engine tells of what ends at once before it watches.
+    let mut spec = rolled(trial.service("web", Act::Stumbles, 1), late);
     spec.task_template.restart_policy =
         Some(RestartPolicy { delay: Some(Nanos::from_secs(3600)), ..RestartPolicy::default() });
     spec.rollback_config = Some(watchful("stop-first", action));
     let id = trial.create(&spec).await;
     trial.task_in(&id, TaskState::Ready).await;
-    trial.update(&id, &running_act(spec, Act::Stumbles)).await;
+    let mut then = spec;
+    container(&mut then).env.push("VERSION=2".to_owned());
+    trial.update(&id, &then).await;
     trial
         .until("an end", || async {
             let state = trial.inspect(&id).await.update_status.and_then(|status| status.state);
