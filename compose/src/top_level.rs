@@ -78,7 +78,7 @@ fn files(project: &str, kind: &str, taken: Taken, report: &mut Report) -> BTreeM
             .flatten()
             .next()
             .map_or_else(|| pointer.clone(), |at| at.pointer);
-        report.decide(at, format!("Secret {secret}, without its value, which stands in no manifest: {how}"));
+        report.decide(at, format!("Secret {secret}, with a random value until it has its own, which stands in no manifest: {how}"));
         keys.refuse(
             &["external", "name"],
             "the value of what an engine keeps cannot be read back from it",

@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 
 use serde_json::Value;
-use skep_schemas::kind::{AnySpec, SecretSpec};
+use skep_schemas::kind::{AnySpec, GenerateSpec, SecretSpec};
 use skep_schemas::{Host, Kind, Manifest, ResourceKey, ResourceName, Scope};
 
 use self::draft::Draft;
@@ -90,7 +90,9 @@ pub(crate) fn import(
     }
     let mut all: Vec<Manifest> = Vec::new();
     for (name, description) in secrets {
-        let spec = SecretSpec { description: Some(description), value: None, generate: None };
+        // A new Secret has to have a value, and its own belongs into no file.
+        let generate = Some(GenerateSpec::default());
+        let spec = SecretSpec { description: Some(description), value: None, generate };
         all.extend(manifest(options, Kind::Secret, name, spec.into()));
     }
     all.extend(manifests);
