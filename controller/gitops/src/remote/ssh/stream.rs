@@ -91,11 +91,7 @@ impl BufRead for Output {
 
 impl Read for Output {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let from = self.fill_buf()?;
-        let count = from.len().min(into.len());
-        if let (Some(into), Some(from)) = (into.get_mut(..count), from.get(..count)) {
-            into.copy_from_slice(from);
-        }
+        let count = self.fill_buf()?.read(into)?;
         self.consume(count);
         Ok(count)
     }
